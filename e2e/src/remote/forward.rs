@@ -58,6 +58,12 @@ impl Forwarding {
         Ok(Self { ssh, port, kind })
     }
 
+    /// The port of this machine that leads there.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Writes a script for a command that reads it, and waits for a line of its output with this text. Both streams stay open.
     ///
     /// # Errors

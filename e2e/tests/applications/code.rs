@@ -1,5 +1,7 @@
 //! VS Code in the browser (code-server), behind the door.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use api::{
     Workspace, names,
@@ -27,8 +29,12 @@ const HOME: &str = "/home/jovyan";
 /// A program, which the test writes and then changes in the editor.
 const PROGRAM: &str = "/home/jovyan/sum.py";
 const EDITED: &str = "#edited";
-/// A file that a command in a terminal makes.
+const EDITED_AGAIN: &str = "#twice";
+/// Files that a command in a terminal makes, before the stop and after the start.
 const MADE: &str = "/home/jovyan/made";
+const MADE_AGAIN: &str = "/home/jovyan/again";
+/// Time in which a page that has loaded shows a terminal after the shortcut, which hides one that is shown.
+const OPENS: Duration = Duration::from_secs(10);
 /// A file of settings of code-server with a mistake, which it does not read.
 const MISTAKE: &str = "mkdir -p ~/.config/code-server && echo 'auth: [' > ~/.config/code-server/config.yaml";
 /// The text in the editor.
@@ -39,11 +45,11 @@ const TERMINAL: &str = ".terminal .xterm-screen";
 const READ: &str = "return document.querySelector(arguments[0])?.textContent;";
 /// What a user does with the debugger.
 const DEBUG: &str = include_str!("debug.py");
-/// Says yes to the question whether the folder is trusted, if it is asked; whether the page has the element.
+/// Says yes to the question whether the folder is trusted, if it is asked; whether the page shows the element.
 const LOOK: &str = "
     const buttons = [...document.querySelectorAll('.monaco-dialog-box .monaco-button')];
     buttons.find(button => /^(yes|trust)/i.test(button.textContent.trim()))?.click();
-    return buttons.length === 0 && document.querySelector(arguments[0]) !== null;
+    return buttons.length === 0 && document.querySelector(arguments[0])?.getClientRects().length > 0;
 ";
 /// Hosts that the page and its frames asked for anything.
 const HOSTS: &str = "
@@ -141,8 +147,8 @@ async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<
     shown(&browser, ".monaco-workbench .activitybar").await?;
     browser.page.goto(&with_file(&running)?).await?;
     shown(&browser, TEXT).await?;
-    works_in_a_terminal(&code, &browser).await?;
-    edits(&code, &browser).await?;
+    works_in_a_terminal(&code, &browser, MADE).await?;
+    edits(&code, &browser, EDITED).await?;
     let hosts = browser.run(HOSTS, Vec::new()).await?;
     let own = Url::parse(&workspace::url(&running)?)?;
     let own = own.origin().ascii_serialization().replacen("https://", "", 1);
@@ -162,6 +168,9 @@ async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<
     browser.page.goto(&with_file(&again)?).await?;
     shown(&browser, TEXT).await?;
     browser.sees(TEXT, EDITED).await?;
+    // Both work after the start as before the stop.
+    works_in_a_terminal(&code, &browser, MADE_AGAIN).await?;
+    edits(&code, &browser, EDITED_AGAIN).await?;
     browser.close().await?;
     // The debugger stops at the second line.
     let debug = ["python3", "-c", DEBUG, PROGRAM, "2", "total"];
@@ -171,34 +180,43 @@ async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<
 }
 
 /// Types a comment at the end of the file, which saves itself. A page that still loads takes the focus away, so it types until that is there.
-async fn edits(code: &Code, browser: &Browser) -> anyhow::Result<()> {
+async fn edits(code: &Code, browser: &Browser, comment: &str) -> anyhow::Result<()> {
     wait::until_checked_each_second("the editor to take a comment", wait::USUAL, || async {
         let typed = async {
             browser.click(TEXT).await?;
             browser.chord(Key::Control, Key::End).await?;
-            browser.type_text(EDITED).await?;
+            browser.type_text(comment).await?;
             browser.run(READ, vec![TEXT.into()]).await
         };
         match typed.await {
-            Ok(Value::String(text)) if text.contains(EDITED) => Ok(()),
+            Ok(Value::String(text)) if text.contains(comment) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
     .await?;
-    let saved = code.has(PROGRAM, EDITED, async || Ok(())).await;
+    let saved = code.has(PROGRAM, comment, async || Ok(())).await;
     if saved.is_err() {
         browser.screenshot("code-not-saved").await?;
     }
     saved
 }
 
-/// Opens a terminal by its shortcut, and makes a file there.
-async fn works_in_a_terminal(code: &Code, browser: &Browser) -> anyhow::Result<()> {
-    browser.shortcut('`').await?;
-    code.has(MADE, "made", async || {
-        shown(browser, TERMINAL).await?;
+/// Opens a terminal by its shortcut, unless the page that opens again shows it, and makes a file there.
+async fn works_in_a_terminal(code: &Code, browser: &Browser, made: &str) -> anyhow::Result<()> {
+    let is_shown = async || anyhow::Ok(browser.run(LOOK, vec![TERMINAL.into()]).await? == true);
+    code.has(made, "made", async || {
+        if !is_shown().await? {
+            browser.shortcut('`').await?;
+            wait::until("a terminal", OPENS, || async {
+                match is_shown().await {
+                    Ok(true) => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await?;
+        }
         browser.click(TERMINAL).await?;
-        browser.type_text(&format!("echo made > {MADE}")).await?;
+        browser.type_text(&format!("echo made > {made}")).await?;
         browser.press([Key::Enter]).await
     })
     .await

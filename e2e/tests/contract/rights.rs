@@ -1,5 +1,7 @@
 //! References of a workspace: permissions of the user who writes it.
 
+use std::time::Duration;
+
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use e2e::{
     Environment,
@@ -13,6 +15,10 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+
+/// Times in which a grant and its removal take effect.
+const GRANTED: Duration = Duration::from_secs(2);
+const REMOVED: Duration = Duration::from_secs(10);
 
 fn dry() -> PostParams {
     PostParams {
@@ -100,15 +106,17 @@ async fn templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_
     scratch
         .grant("use", "alice", &using("workspacetemplates", &open))
         .await?;
-    // A refusal is cached only for a short time.
-    wait::until("the right to be seen", wait::USUAL, || async {
-        let created = alice
-            .create(
-                &dry(),
-                &of(json!({"templateRef": open})).map_err(|it| it.to_string())?,
-            )
-            .await;
+    // A refusal is cached only for a short time, and so is a permission.
+    let opened = of(json!({"templateRef": open}))?;
+    wait::until("the right to be seen", GRANTED, || async {
+        let created = alice.create(&dry(), &opened).await;
         created.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    let gone = DeleteParams::default();
+    scratch.api::<RoleBinding>().delete("use", &gone).await?;
+    wait::until("the end of the right to be seen", REMOVED, || async {
+        refusal(alice.create(&dry(), &opened).await).map_err(|error| error.to_string())
     })
     .await?;
     refusal(alice.create(&dry(), &of(json!({"templateRef": closed}))?).await)?;
@@ -141,7 +149,7 @@ async fn a_template_that_is_granted_to_a_group_is_its_members_to_use(
     };
     let wanted = of(json!({"templateRef": name}))?;
     let member = carol_of(&[&group]).await?;
-    wait::until("the group's right to be seen", wait::USUAL, || async {
+    wait::until("the group's right to be seen", GRANTED, || async {
         let created = member.create(&dry(), &wanted).await;
         created.map(drop).map_err(|error| error.to_string())
     })

@@ -15,6 +15,8 @@ const ACTIONS: [&str; 6] = [
     "CONFIGURE_TOTP",
     "delete_credential",
 ];
+/// The provider's answer to a client that it knows and that has not the grant.
+const UNAUTHORIZED: &str = "\"unauthorized_client\"";
 /// The provider's cookies of a user who is signed in.
 const SIGNED_IN: [&str; 2] = ["KEYCLOAK_IDENTITY", "KEYCLOAK_SESSION"];
 
@@ -36,6 +38,7 @@ async fn a_sign_in_link_opened_by_another_user_gives_its_creator_nothing() -> an
     let page = alice.sign_in(&format!("{auth}/sign-in"), "alice").await?;
     ensure!(page.text().await?.contains("alice"), "alice is not signed in");
     let email = "alice@example.com";
+    who_finishes_an_own_sign_in_gets_what_mallory_must_not(&auth, &realm).await?;
 
     for action in ACTIONS {
         let mallory = HttpSession::new()?.without_redirects()?;
@@ -103,6 +106,31 @@ async fn a_sign_in_link_opened_by_another_user_gives_its_creator_nothing() -> an
     Ok(())
 }
 
+/// The control, in one browser from beginning to end: a code, the provider's cookies, and a page for who is signed in.
+async fn who_finishes_an_own_sign_in_gets_what_mallory_must_not(
+    auth: &str,
+    realm: &str,
+) -> anyhow::Result<()> {
+    let own = HttpSession::new()?;
+    let password = Environment::get()?.user("alice")?.password.as_str();
+    let leads_to = own
+        .provider_redirect(&format!("{auth}/sign-in"), "alice", password)
+        .await?;
+    let has_code = leads_to.query_pairs().any(|(name, _)| name == "code");
+    ensure!(leads_to.as_str().starts_with(auth) && has_code, "{leads_to}");
+    for name in SIGNED_IN {
+        ensure!(cookie(&own, realm, name)?.is_some(), "alice lacks {name}");
+    }
+    own.open(leads_to.as_str()).await?;
+    let home = own.open(&format!("{auth}/")).await?.text().await?;
+    ensure!(
+        home.contains("alice") && !home.contains("You are signed out"),
+        "{home}"
+    );
+    Ok(())
+}
+
+/// Each is known to the provider, and has not this grant: an unknown client gets another answer, whose password is right, too.
 async fn no_public_client_exchanges_a_password_for_tokens() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let token = format!(
@@ -110,11 +138,12 @@ async fn no_public_client_exchanges_a_password_for_tokens() -> anyhow::Result<()
         environment.origin(&environment.identity_host)
     );
     let password = environment.user("alice")?.password.as_str();
-    for client in [
-        "admin-cli",
-        "account",
-        "account-console",
-        "security-admin-console",
+    for (client, error) in [
+        ("no-such-client", "\"invalid_client\""),
+        ("admin-cli", UNAUTHORIZED),
+        ("account", UNAUTHORIZED),
+        ("account-console", UNAUTHORIZED),
+        ("security-admin-console", UNAUTHORIZED),
     ] {
         let form = [
             ("grant_type", "password"),
@@ -128,7 +157,7 @@ async fn no_public_client_exchanges_a_password_for_tokens() -> anyhow::Result<()
         let answer = request.send().await?;
         let (status, message) = (answer.status(), answer.text().await?);
         ensure!(
-            status == StatusCode::BAD_REQUEST && message.contains("\"unauthorized_client\""),
+            status.is_client_error() && message.contains(error),
             "{client}: {status}"
         );
     }

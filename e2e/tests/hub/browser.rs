@@ -130,22 +130,25 @@ async fn has_disk(workspace: &Workspace) -> anyhow::Result<bool> {
         .any(|claim| claim.annotations().get(names::WORKSPACE_UID) == uid.as_ref()))
 }
 
-/// A message of the start appears, unless it is over before somebody can look.
+/// The page of the start shows a step that the spawner tells, besides the hub's own words at begin and end.
 async fn shows_progress(browser: &Browser) -> anyhow::Result<()> {
-    let script =
-        "return [location.pathname, (document.querySelector('#progress-message') || {}).textContent || '']";
+    let script = "
+        const events = [...document.querySelectorAll('.progress-log-event')].map(event => event.textContent.trim());
+        return [location.pathname, events];
+    ";
+    let is_step =
+        |text: &str| !text.is_empty() && !text.contains("Server requested") && !text.contains("Server ready");
     wait::until("the progress of the start", wait::USUAL, || async {
         let seen = browser
             .run(script, Vec::new())
             .await
             .map_err(|error| error.to_string())?;
-        let (path, message) = (seen[0].as_str(), seen[1].as_str());
-        if path.is_some_and(|path| path.starts_with("/user/")) || message.is_some_and(|text| !text.is_empty())
-        {
-            Ok(())
-        } else {
-            Err(seen.to_string())
-        }
+        let is_pending = seen[0]
+            .as_str()
+            .is_some_and(|path| path.starts_with("/hub/spawn-pending/"));
+        let mut events = seen[1].as_array().into_iter().flatten();
+        let is_told = events.any(|event| event.as_str().is_some_and(is_step));
+        (is_pending && is_told).then_some(()).ok_or(seen)
     })
     .await
 }

@@ -1,5 +1,7 @@
 //! Roles of the cluster that say who may use which template, as the hub's users meet them.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use api::workspace::Phase;
 use e2e::{command, objects::workspace, wait};
@@ -10,6 +12,8 @@ use super::sample::{self, LARGE, SERVERS};
 /// The profile of [`LARGE`].
 const TITLE: &str = "JupyterLab, large";
 const PROFILE: &str = "jupyterlab-large";
+/// Time in which a change of the roles counts.
+const COUNTS: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_template_that_a_role_no_longer_grants_is_neither_offered_nor_started() -> anyhow::Result<()> {
@@ -21,7 +25,7 @@ async fn a_template_that_a_role_no_longer_grants_is_neither_offered_nor_started(
 
     let binding = format!("{LARGE}-of-bob");
     command::administered(&["delete", "rolebinding", &binding, "-n", SERVERS], "").await?;
-    wait::until("the profile to leave the form", wait::USUAL, || async {
+    wait::until("the profile to leave the form", COUNTS, || async {
         match bob.form().await {
             Ok(form) if !form.contains(TITLE) => Ok(()),
             other => Err(format!("{other:?}")),

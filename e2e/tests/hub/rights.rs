@@ -16,6 +16,12 @@ use serde_json::{Value, json};
 
 use super::sample::{self, HUB, SERVERS};
 
+/// What the sample's policy says of templates, and of what else a hub must not set.
+const TEMPLATES: &str = "the hub may use the templates jupyterhub and jupyterhub-large only";
+const OTHERS: &str = "the hub must not set env, managerRef or executionProfileRef";
+/// What the product says of an object for which a user has no `use`.
+const NO_USE: &str = "or you may not use it";
+
 /// A claim of somebody else.
 const CLAIM: &str = "of-others";
 
@@ -47,11 +53,20 @@ fn server(change: &Value) -> anyhow::Result<Workspace> {
     Ok(serde_json::from_value(made)?)
 }
 
-/// Checks for a refusal of access or by a rule.
-fn refused<T: std::fmt::Debug>(what: &str, result: kube::Result<T>) -> anyhow::Result<()> {
+/// Checks for a refusal by one of these sentences: where several policies refuse, the API server answers by any of them.
+fn refused<T: std::fmt::Debug>(
+    what: &str,
+    result: kube::Result<T>,
+    sentences: &[&str],
+) -> anyhow::Result<()> {
     match result {
-        Err(kube::Error::Api(status)) if [403, 422].contains(&status.code) => Ok(()),
-        other => bail!("{what}: expected a refusal, got {other:?}"),
+        Err(kube::Error::Api(status))
+            if [403, 422].contains(&status.code)
+                && sentences.iter().any(|sentence| status.message.contains(sentence)) =>
+        {
+            Ok(())
+        }
+        other => bail!("{what}: expected a refusal by {sentences:?}, got {other:?}"),
     }
 }
 
@@ -79,33 +94,47 @@ async fn the_hub_s_account_has_nothing_but_workspaces() -> anyhow::Result<()> {
     let [all, theirs] = [&admin, &thief].map(|client| Api::<Workspace>::namespaced(client.clone(), SERVERS));
     // What the hub makes is taken, and what else it could ask for is not. An administrator may.
     theirs.create(&dry(), &server(&json!({}))?).await?;
-    for (what, change) in [
+    for (what, change, sentences) in [
         (
             "a template of the chart",
             json!({"spec": {"templateRef": "jupyterlab"}}),
+            [TEMPLATES, NO_USE].as_slice(),
         ),
         (
             "another owner",
             json!({"metadata": {"annotations": {CREATED_BY: "alice"}}}),
+            &["\"alice\" is another owner"],
         ),
         (
             "an environment",
             json!({"spec": {"env": [{"name": "A", "value": "b"}]}}),
+            &[OTHERS],
         ),
-        ("a manager", json!({"spec": {"managerRef": "jupyterhub"}})),
+        (
+            "a manager",
+            json!({"spec": {"managerRef": "jupyterhub"}}),
+            &[OTHERS, NO_USE],
+        ),
         (
             "a profile",
             json!({"spec": {"executionProfileRef": "jupyterhub"}}),
+            &[OTHERS, NO_USE],
         ),
-        ("a claim", json!({"spec": {"storage": {"claimName": CLAIM}}})),
+        (
+            "a claim",
+            json!({"spec": {"storage": {"claimName": CLAIM}}}),
+            &["which needs a permission that you lack"],
+        ),
     ] {
         let wanted = server(&change)?;
-        refused(what, theirs.create(&dry(), &wanted).await)?;
+        refused(what, theirs.create(&dry(), &wanted).await, sentences)?;
         let taken = all.create(&dry(), &wanted).await;
         ensure!(taken.is_ok(), "{what}, by an administrator: {taken:?}");
     }
     let bare = server(&json!({"spec": {"templateRef": null}}))?;
-    refused("no template", theirs.create(&dry(), &bare).await)?;
+    // An installation's default template fills in.
+    let none = theirs.create(&dry(), &bare).await;
+    refused("no template", none, &[TEMPLATES, NO_USE])?;
 
     // A workspace of somebody else, in the same namespace.
     all.create(
@@ -119,7 +148,8 @@ async fn the_hub_s_account_has_nothing_but_workspaces() -> anyhow::Result<()> {
         dry_run: true,
         ..PatchParams::default()
     };
-    refused("a start", theirs.patch("of-others", &try_it, &start).await)?;
+    let started = theirs.patch("of-others", &try_it, &start).await;
+    refused("a start", started, &["changed and deleted only by its owner"])?;
     all.patch("of-others", &try_it, &start).await?;
     workspace::delete(&all, "of-others").await?;
 
@@ -130,10 +160,12 @@ async fn the_hub_s_account_has_nothing_but_workspaces() -> anyhow::Result<()> {
     ))?;
     for namespace in [HUB, SERVERS] {
         let pods = |client: &Client| Api::<Pod>::namespaced(client.clone(), namespace);
-        refused("a pod", pods(&thief).create(&dry(), &pod).await)?;
+        let made = pods(&thief).create(&dry(), &pod).await;
+        refused("a pod", made, &[r#"cannot create resource "pods""#])?;
         pods(&admin).create(&dry(), &pod).await?;
         let secrets = Api::<Secret>::namespaced(thief.clone(), namespace);
-        refused("Secrets", secrets.list(&ListParams::default()).await)?;
+        let listed = secrets.list(&ListParams::default()).await;
+        refused("Secrets", listed, &[r#"cannot list resource "secrets""#])?;
     }
     command::administered(&["delete", "pvc", CLAIM, "-n", SERVERS, "--wait=false"], "")
         .await

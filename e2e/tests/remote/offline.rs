@@ -1,6 +1,8 @@
-//! A pod that reaches nobody -> the server of an editor there, as a shell of ssh starts it (IO).
+//! A pod that reaches nobody -> the server of an editor there, started and asked by `exec` (IO).
 //!
-//! The server of a desktop editor cannot be had here. That of code-server, which is in the image, stands in for it.
+//! The server of a desktop editor cannot be had here. That of code-server, which is in the image, stands in for it. There is no ssh: the
+//! gateway leads to workspaces of the installation's manager, and only a manager of its own closes this pod's network. `use.rs` has what
+//! editors do by ssh.
 
 use anyhow::{Context as _, ensure};
 use api::{Workspace, WorkspaceManager, WorkspaceSpec, manager::Egress, names, workspace::Phase};

@@ -9,6 +9,7 @@ use e2e::remote::{
 };
 use futures::future::try_join_all;
 use kube::ResourceExt as _;
+use serde_json::json;
 use tokio::process::Child;
 
 use super::Lab;
@@ -17,6 +18,10 @@ use super::Lab;
 const SERVED: u16 = 8_765;
 /// A person at a terminal, whose window changes its size.
 const TERMINAL: &str = include_str!("terminal.py");
+/// Port of a kernel's shell channel on the loopback interface of the pod.
+const KERNEL: u16 = 8_770;
+/// A client of that channel.
+const KERNEL_CLIENT: &str = include_str!("kernel_client.py");
 /// A client that is not OpenSSH.
 const PARAMIKO_CLIENT: &str = include_str!("paramiko_client.py");
 
@@ -132,6 +137,7 @@ async fn openssh_does_all_that_editors_need() -> anyhow::Result<()> {
         forwarding.shows("from-the-pod").await?;
     }
     drop(server);
+    a_kernel_computes_for_a_client_on_this_machine(&lab).await?;
     eight_shells_work_at_once(&lab.machine, &lab.host()).await?;
     lab.run(LARGE).await?;
     lab.scratch.finish().await
@@ -201,6 +207,35 @@ async fn a_terminal_follows_its_window(lab: &Lab) -> anyhow::Result<()> {
     let command = format!("python3 {} $SSH -tt {host}", terminal.display());
     let done = lab.machine.outcome(&command).await?;
     ensure!(done.code == 5, "{done:?}");
+    Ok(())
+}
+
+/// A kernel that ssh starts, and a client that reaches it by `-L`, as an editor on this machine does.
+async fn a_kernel_computes_for_a_client_on_this_machine(lab: &Lab) -> anyhow::Result<()> {
+    let (host, key) = (lab.host(), "known-to-both");
+    let [iopub, stdin, control, heartbeat] = [1, 2, 3, 4].map(|next| KERNEL + next);
+    let connection = json!({
+        "transport": "tcp", "ip": "127.0.0.1", "key": key, "signature_scheme": "hmac-sha256",
+        "shell_port": KERNEL, "iopub_port": iopub, "stdin_port": stdin, "control_port": control, "hb_port": heartbeat,
+    });
+    let start =
+        format!("echo '{connection}' > kernel.json && exec python -m ipykernel_launcher -f kernel.json");
+    let kernel = lab.machine.ssh(&["-T", &host, &start])?.spawn()?;
+    let forwarding = Forwarding::start(&lab.machine, &host, Kind::Port(KERNEL), None).await?;
+    let client = lab.machine.home().join("kernel_client.py");
+    std::fs::write(&client, KERNEL_CLIENT)?;
+    let ask = format!(
+        r#"python3 {} {} {key} '__import__("os").environ["WORKSPACE_UID"] + str(6 * 7)'"#,
+        client.display(),
+        forwarding.port()
+    );
+    let computed = lab.machine.outcome(&ask).await?;
+    let uid = lab.workspace.uid().unwrap_or_default();
+    ensure!(
+        computed.code == 0 && computed.stdout == format!("'{uid}42'\n"),
+        "{computed:?}"
+    );
+    drop(kernel);
     Ok(())
 }
 
