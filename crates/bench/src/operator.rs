@@ -46,7 +46,7 @@ pub(crate) struct Args {
     /// Stopped workspaces at which the operator's memory is measured last, such as 10000; 0: it is not
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     stopped: usize,
-    /// Label selector of the operator's pods
+    /// Label selector of the operator's pods, on this machine; '': their processor time and memory are not measured
     #[arg(
         long,
         value_name = "SELECTOR",
@@ -391,20 +391,26 @@ fn number(count: usize) -> f64 {
     count as f64
 }
 
-/// The processes of the operator's pods, by their folders in /proc.
+/// The processes of the operator's pods, by their folders in /proc. Without a selector there are none.
 async fn operators(client: &Client, selector: &str) -> anyhow::Result<Vec<PathBuf>> {
+    if selector.is_empty() {
+        return Ok(Vec::new());
+    }
     let pods = Api::<Pod>::all(client.clone());
     let pods = pods.list(&ListParams::default().labels(selector)).await?;
     let uids: Vec<String> = pods.items.iter().filter_map(ResourceExt::uid).collect();
+    // A process that holds the pod's namespaces takes neither processor time nor memory that counts.
     let is_operator = |folder: &PathBuf| {
-        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
-        let group = read("cgroup").replace('_', "-");
-        uids.iter().any(|uid| group.contains(uid)) && read("cmdline").contains("operator")
+        let group = fs::read_to_string(folder.join("cgroup")).unwrap_or_default();
+        let group = group.replace('_', "-");
+        uids.iter().any(|uid| group.contains(uid))
     };
     let folders = fs::read_dir("/proc")?.filter_map(|entry| Some(entry.ok()?.path()));
     let found: Vec<_> = folders.filter(is_operator).collect();
-    if found.is_empty() {
-        eprintln!("the operator is not on this machine: its processor time and memory are not measured");
-    }
+    ensure!(
+        !found.is_empty(),
+        "the pods with {selector} are not on this machine, so their processor time and memory cannot be measured: run this on their \
+         node, or leave both out with --operator ''"
+    );
     Ok(found)
 }
