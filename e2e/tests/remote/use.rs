@@ -218,8 +218,9 @@ async fn a_kernel_computes_for_a_client_on_this_machine(lab: &Lab) -> anyhow::Re
         "transport": "tcp", "ip": "127.0.0.1", "key": key, "signature_scheme": "hmac-sha256",
         "shell_port": KERNEL, "iopub_port": iopub, "stdin_port": stdin, "control_port": control, "hb_port": heartbeat,
     });
-    let start =
-        format!("echo '{connection}' > kernel.json && exec python -m ipykernel_launcher -f kernel.json");
+    let start = format!(
+        "echo '{connection}' > kernel.json && exec /opt/jupyter/bin/python -m ipykernel_launcher -f kernel.json"
+    );
     let kernel = lab.machine.ssh(&["-T", &host, &start])?.spawn()?;
     let forwarding = Forwarding::start(&lab.machine, &host, Kind::Port(KERNEL), None).await?;
     let client = lab.machine.home().join("kernel_client.py");
