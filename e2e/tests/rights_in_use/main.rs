@@ -1,5 +1,8 @@
 //! The audit log of a whole test run -> rights that were used, and calls that were forbidden.
 //!
+//! A call counts if it is of this run, or of an account's first minutes: what is made once, such as keys, is made then. Calls of earlier runs
+//! on the same cluster do not count.
+//!
 //! `tests/contract/account_rights` lists the rights of each account. A right that no test uses is either superfluous, or listed in
 //! `unused.txt` with a reason. This test runs after all others but those that remove the release.
 
@@ -11,10 +14,16 @@ use std::{
 
 use anyhow::Context as _;
 use e2e::cluster::audit::{self, Call};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Component, resource (with `/subresource`, without group) and verb.
 type Right = (String, String, String);
+
+/// First and last time of a right's use.
+type Uses = BTreeMap<Right, (Timestamp, Timestamp)>;
+
+/// The time from an account's first call in which it makes what is made once.
+const FIRST_START: SignedDuration = SignedDuration::from_mins(10);
 
 /// What begins the verbs of constrained impersonation: the rest is the verb of the impersonated user.
 const AS_USER: &str = "impersonate-on:user-info:";
@@ -55,6 +64,38 @@ fn used(component: &str, call: &Call) -> Vec<Right> {
         rights.push(right(&call.resource, "list"));
     }
     rights
+}
+
+/// The rights that count as used, in a run that began at this time (pure).
+fn counted(uses: &Uses, began: Timestamp) -> BTreeSet<Right> {
+    let mut starts = BTreeMap::<&str, Timestamp>::new();
+    for ((component, ..), (first, _)) in uses {
+        let start = starts.entry(component).or_insert(*first);
+        *start = (*start).min(*first);
+    }
+    let counts = |(right, (first, last)): &(&Right, &(Timestamp, Timestamp))| {
+        let start = starts[right.0.as_str()];
+        *last >= began || first.duration_since(start) <= FIRST_START
+    };
+    uses.iter()
+        .filter(counts)
+        .map(|(right, _)| right.clone())
+        .collect()
+}
+
+#[test]
+fn uses_of_earlier_runs_do_not_count_and_those_of_the_first_start_do() {
+    let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+    let right = |verb: &str| ("operator".to_owned(), "pods".to_owned(), verb.to_owned());
+    let uses = [
+        ("create", 0, 3),
+        ("patch", 20, 40),
+        ("delete", 20, 70),
+        ("watch", 0, 70),
+    ];
+    let uses = uses.map(|(verb, first, last)| (right(verb), (at(first), at(last))));
+    let counted = counted(&uses.into(), at(60));
+    assert_eq!(counted, ["create", "delete", "watch"].map(right).into());
 }
 
 /// `component resource: verb, verb -- reason` for each line (pure).
@@ -106,7 +147,7 @@ async fn each_right_of_an_account_was_used_or_has_a_reason_and_no_call_was_forbi
     let began = env::var("JUPYTER_K8S_BEGAN").map_or(Ok(Timestamp::UNIX_EPOCH), |seconds| {
         anyhow::Ok(Timestamp::from_second(seconds.parse()?)?)
     })?;
-    let (mut used_rights, mut forbidden) = (BTreeSet::new(), BTreeSet::new());
+    let (mut uses, mut forbidden) = (Uses::new(), BTreeSet::new());
     audit::whole(
         |line| components.keys().any(|user| line.contains(user.as_str())),
         |call| {
@@ -121,11 +162,15 @@ async fn each_right_of_an_account_was_used_or_has_a_reason_and_no_call_was_forbi
             {
                 forbidden.insert(format!("{component}: {} in {:?}", call.what(), call.namespace));
             } else if !call.is_forbidden {
-                used_rights.extend(used(component, &call));
+                for right in used(component, &call) {
+                    let (first, last) = uses.entry(right).or_insert((call.received, call.received));
+                    (*first, *last) = ((*first).min(call.received), (*last).max(call.received));
+                }
             }
         },
     )?;
 
+    let used_rights = counted(&uses, began);
     let excused = excused(&fs::read_to_string(tests.join("rights_in_use/unused.txt"))?)?;
     let unknown: Vec<_> = excused
         .keys()
@@ -143,7 +188,7 @@ async fn each_right_of_an_account_was_used_or_has_a_reason_and_no_call_was_forbi
     anyhow::ensure!(
         unused.is_empty(),
         "no test of this run used these rights: take them away, or list them with a reason in unused.txt \
-         (the log holds the calls since the cluster was started: run all tests before this one)\n{}",
+         (run all tests before this one)\n{}",
         unused.join("\n")
     );
     anyhow::ensure!(
