@@ -5,6 +5,8 @@ import os
 c = get_config()  # noqa: F821 - Jupyter's loader provides it
 
 c.ServerApp.root_dir = os.environ["HOME"]
+# A kernel that computes is use, and the hub is told so.
+c.ServerApp.jpserver_extensions = {"jupyter_k8s_hub": True}
 # As in the JupyterLab image.
 c.ServerApp.terminado_settings = {"shell_command": [os.environ.get("SHELL") or "/bin/bash"]}
 # There is no bin to empty in JupyterLab, so a deleted file would fill the disk unseen.

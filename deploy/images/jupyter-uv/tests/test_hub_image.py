@@ -1,0 +1,81 @@
+"""A Jupyter server with the settings of the image for JupyterHub: what it reports to the hub as use (../../jupyter-uv-hub)."""
+
+import asyncio
+import os
+import sys
+from datetime import datetime, timezone
+
+from running import IMAGE, Server, until
+from tornado.websocket import websocket_connect
+
+FOLDER = IMAGE.parent / "jupyter-uv-hub"
+
+
+class Hub(Server):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        os.environ.update(HOME=self.home, JUPYTER_RUNTIME_DIR=f"{self.home}/runtime", JUPYTER_CONFIG_DIR=f"{self.home}/config")
+        sys.path.insert(0, str(FOLDER))
+        self.addCleanup(sys.path.remove, str(FOLDER))
+        from jupyter_server.serverapp import ServerApp
+        from tornado.httpserver import HTTPServer
+        from tornado.testing import bind_unused_port
+
+        ServerApp.clear_instance()
+        self.app = ServerApp.instance(allow_root=True, log_level="ERROR", token="", open_browser=False)
+        self.app.initialize(argv=[f"--config={FOLDER}/jupyter_server_config.py"], new_httpserver=False)
+        # Milliseconds: the test waits for pings.
+        self.app.web_app.settings["ws_ping_interval"] = 100
+        socket, self.port = bind_unused_port()
+        self.http = HTTPServer(self.app.web_app)
+        self.http.add_socket(socket)
+
+    async def asyncTearDown(self):
+        self.http.stop()
+        await self.app._cleanup()
+        self.app.clear_instance()
+
+    def reported(self):
+        """What JupyterHub's extension asks for."""
+        return self.app.web_app.last_activity()
+
+    async def test_a_kernel_that_computes_is_use_until_it_ends_and_pings_of_an_open_page_are_none(self):
+        kernels = self.app.kernel_manager
+        kernel = await kernels.start_kernel()
+        state = lambda: kernels.get_kernel(kernel).execution_state
+        client = kernels.get_kernel(kernel).client()
+        client.start_channels()
+        self.addCleanup(client.stop_channels)
+        await client.wait_for_ready(timeout=60)
+        await until(lambda: state() == "idle")
+
+        # A page that is open, and that nobody uses: pings are answered.
+        pings = []
+        page = await websocket_connect(f"ws://127.0.0.1:{self.port}/api/kernels/{kernel}/channels", on_message_callback=lambda _: None)
+        page.on_ping = pings.append
+        await self.settled()
+        before, seen = self.reported(), len(pings)
+        await until(lambda: len(pings) > seen + 3)
+        self.assertEqual(self.reported(), before)
+
+        # It prints nothing, and ends when the file has a reader and a writer.
+        os.mkfifo(f"{self.home}/end")
+        client.execute(f"open('{self.home}/end').read()", silent=True)
+        await until(lambda: state() == "busy")
+        for _ in range(2):
+            asked = datetime.now(timezone.utc)
+            self.assertGreaterEqual(self.reported(), asked)
+        with open(f"{self.home}/end", "w"):
+            pass
+        await until(lambda: state() == "idle")
+        ended = await self.settled()
+        self.assertLess(ended, datetime.now(timezone.utc))
+        page.close()
+
+    async def settled(self):
+        """The time that is reported once no message of a kernel is on its way."""
+        while True:
+            before = self.reported()
+            await asyncio.sleep(0.3)
+            if self.reported() == before:
+                return before
