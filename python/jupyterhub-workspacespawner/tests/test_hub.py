@@ -4,6 +4,7 @@ The API server is in memory, pods are launchers as local processes. The proxy is
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import tomllib
 import unittest
+from datetime import datetime, timezone
 
 import api_server
 import jupyterhub
@@ -32,6 +34,10 @@ c.JupyterHub.cookie_secret_file = given["folder"] + "/cookie_secret"
 c.ConfigurableHTTPProxy.command = [sys.executable, os.path.dirname(sys.executable) + "/configurable-http-proxy"]
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:%d" % given["proxy_port"]
 c.ConfigurableHTTPProxy.pid_file = given["folder"] + "/proxy.pid"
+c.ConfigurableHTTPProxy.auth_token = given["token"]
+c.ConfigurableHTTPProxy.should_start = given["starts_proxy"]
+c.JupyterHub.proxy_class = given["proxy_class"]
+c.JupyterHub.last_activity_interval = 1
 c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.password = "long-enough-password"
 c.Authenticator.allow_all = True
@@ -76,7 +82,7 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         self.url = f"http://127.0.0.1:{port}"
         self.given = {
             "url": self.url, "hub_port": hub_port, "proxy_port": free_port(), "folder": self.folder, "token": self.token, "api": self.api.url,
-            "major": jupyterhub.version_info[0],
+            "major": jupyterhub.version_info[0], "proxy_class": "workspace", "starts_proxy": True,
             "server": os.path.join(HERE, "server.py"),
         }  # fmt: skip
         self.pods = Pods(self.api, self.folder, f"http://127.0.0.1:{hub_port}/hub/api")
@@ -129,8 +135,8 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         await self.api.end()
         self.temporary.cleanup()
 
-    async def call(self, method, path, **more):
-        headers = {"Authorization": f"token {self.token}"}
+    async def call(self, method, path, token=None, **more):
+        headers = {"Authorization": f"token {token or self.token}"}
         return await asyncio.to_thread(requests.request, method, f"{self.url}/hub/api{path}", headers=headers, **more)
 
     async def browser(self, name):
@@ -236,3 +242,110 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
     async def failed(self):
         events = await self.progress("/users/carol/server")
         return events if events and events[-1].get("failed") else None
+
+    async def start(self, user):
+        """Starts a server -> the token that it has."""
+        self.assertIn((await self.call("POST", f"/users/{user}")).status_code, (201, 409))
+        self.assertIn((await self.call("POST", f"/users/{user}/server", json={"profile": "laboratory"})).status_code, (201, 202))
+        self.assertTrue((await self.progress(f"/users/{user}/server"))[-1].get("ready"), self.log())
+        return (await self.page(user)).json()["environment"]["JUPYTERHUB_API_TOKEN"]
+
+    async def page(self, user):
+        return await asyncio.to_thread(requests.get, f"{self.url}/user/{user}/")
+
+    async def last_use(self, user):
+        return (await self.servers(user))[""]["last_activity"]
+
+    @contextlib.asynccontextmanager
+    async def again_and_again(self, work):
+        async def forever():
+            while True:
+                await work()
+                await asyncio.sleep(0.1)
+
+        task = asyncio.ensure_future(forever())
+        try:
+            yield
+        finally:
+            self.assertFalse(task.done(), task)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def cull(self, *arguments, until):
+        """Runs JupyterHub's own culler until this user has no server."""
+        command = [sys.executable, "-m", "jupyterhub_idle_culler", "--cull-every=1", f"--url={self.url}/hub/api", *arguments]
+        with open(os.path.join(self.folder, "culler.log"), "ab") as log:
+            culler = await asyncio.create_subprocess_exec(
+                *command, env={**os.environ, "JUPYTERHUB_API_TOKEN": self.token}, cwd=self.folder, stdout=log, stderr=log
+            )
+        try:
+            while (await self.servers(until)).get("", {}).get("ready"):
+                self.assertIsNone(culler.returncode)
+                await asyncio.sleep(0.1)
+        finally:
+            culler.terminate()
+            await culler.wait()
+
+    async def test_the_culler_keeps_a_server_that_reports_use_and_not_one_that_only_the_proxy_sees_until_its_age_ends_it(self):
+        busy = await self.start("alice")
+        await self.start("bob")
+
+        async def report():
+            # As the image's server does while a kernel computes.
+            now = datetime.now(timezone.utc).isoformat()
+            body = {"servers": {"": {"last_activity": now}}, "last_activity": now}
+            answer = await self.call("POST", "/users/alice/activity", json=body, token=busy)
+            self.assertEqual(answer.status_code, 200, answer.text)
+
+        async def ping():
+            self.assertIn((await self.page("bob")).status_code, (200, 302, 503))
+
+        async with self.again_and_again(report), self.again_and_again(ping):
+            await self.cull("--timeout=6", until="bob")
+            self.assertTrue((await self.servers("alice"))[""]["ready"])
+            await self.cull("--timeout=3600", "--max-age=1", until="alice")
+        # The control: JupyterHub's own class takes it for use.
+        await self.end()
+        self.given["proxy_class"] = "jupyterhub.proxy.ConfigurableHTTPProxy"
+        await self.begin()
+        await self.start("bob")
+        before = await self.last_use("bob")
+
+        async def is_used():
+            return await self.last_use("bob") > before
+
+        async with self.again_and_again(ping):
+            await self.so(is_used)
+
+    @contextlib.asynccontextmanager
+    async def proxy(self):
+        """A proxy that the hub did not start, as in a pod of its own."""
+        port, api_port = self.url.rsplit(":", 1)[1], self.given["proxy_port"]
+        program = os.path.join(os.path.dirname(sys.executable), "configurable-http-proxy")
+        hub = f"http://127.0.0.1:{self.given['hub_port']}"
+        with open(os.path.join(self.folder, "proxy.log"), "ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, program, "--ip=127.0.0.1", f"--port={port}", "--api-ip=127.0.0.1", f"--api-port={api_port}",
+                f"--default-target={hub}", f"--error-target={hub}/hub/error",
+                env={**os.environ, "CONFIGPROXY_AUTH_TOKEN": self.token}, cwd=self.folder, stdout=log, stderr=log,
+            )  # fmt: skip
+        try:
+            yield
+        finally:
+            process.kill()
+            await process.wait()
+
+    async def test_pages_are_back_after_the_next_check_when_the_proxy_moved(self):
+        await self.end()
+        self.given["starts_proxy"] = False
+        async with self.proxy():
+            await self.begin()
+            secret = await self.start("alice")
+        async with self.proxy():
+
+            async def is_back():
+                with contextlib.suppress(requests.RequestException, ValueError):
+                    return (await self.page("alice")).json()["environment"]["JUPYTERHUB_API_TOKEN"] == secret
+
+            await self.so(is_back)
+            await self.end()
