@@ -40,9 +40,8 @@ class Pods:
 
     async def begin(self, raw):
         uid = raw["metadata"]["uid"]
-        for kept in ("kept",):
-            if os.path.exists(self.file(uid, kept)):
-                os.remove(self.file(uid, kept))
+        if os.path.exists(self.file(uid, "kept")):
+            os.remove(self.file(uid, "kept"))
         await self.container(uid)
         port = raw["spec"]["port"]
         # Ready when the port accepts connections.
@@ -59,19 +58,21 @@ class Pods:
     async def container(self, uid, environment=None, token=None):
         with open(self.file(uid, "token"), "w") as out:
             out.write(token or self.api.token(self.audience(uid)))
+        # The kubelet makes it for each run.
+        open(self.file(uid, "message"), "w").close()
         with open(LAUNCHER) as source:
             code = source.read()
         environment = {"PATH": os.environ["PATH"], "WORKSPACE_NAME": "kept", "http_proxy": "http://127.0.0.1:9", **(environment or {})}
         log = open(self.file(uid, "log"), "ab")
         self.processes[uid] = await asyncio.create_subprocess_exec(
-            self.python, "-I", "-c", code, self.file(uid, "token"), self.file(uid, "kept"),
+            self.python, "-I", "-c", code, self.file(uid, "token"), self.file(uid, "kept"), self.file(uid, "message"),
             env=environment, cwd=self.home, stdout=log, stderr=log,
         )  # fmt: skip
         log.close()
         return self.processes[uid]
 
-    def log(self, uid):
-        with open(self.file(uid, "log"), errors="replace") as found:
+    def log(self, uid, what="log"):
+        with open(self.file(uid, what), errors="replace") as found:
             return found.read()
 
     async def end(self, uid):

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import unittest.mock
+import urllib.parse
 
 import api_server
 from hub import Case
@@ -205,7 +206,8 @@ class Launch(Case):
         process = await self.pods.container("00", token=self.api.token(where))
         await process.wait()
         server.close()
-        self.assertEqual((len(asked), self.pods.log("00")), (2, "launch: the hub does not say what to run: 401 no\n"))
+        # The address, and not what it sent.
+        self.assertEqual((len(asked), self.pods.log("00")), (2, f"launch: the hub does not say what to run: {where} answers 401\n"))
 
     async def test_a_container_that_restarts_begins_again_without_the_hub(self):
         spawner = await self.spawn()
@@ -245,13 +247,54 @@ class Launch(Case):
         await launcher.wait()
         self.assertEqual(self.pods.log(uid), "")
 
-    async def test_a_command_that_ends_badly_is_told_and_its_code_is_returned(self):
+    async def test_a_command_that_crashes_while_the_hub_is_away_ends_at_once_with_its_code_and_its_last_line(self):
+        spawner = await self.spawn()
+        uid = spawner.workspace_uid
+        launcher = self.pods.processes[uid]
+        self.http.stop()
+        await self.crash("7", "first\nno\tsuch \u00fc: module\n\n")
+        self.assertEqual(await asyncio.wait_for(launcher.wait(), 10), 7)
+        self.assertEqual(self.pods.log(uid, "message"), "no\tsuch \u00fc: module")
+        self.assertTrue(self.pods.log(uid).endswith("first\nno\tsuch \u00fc: module\n\n"))
+        self.assertIsNone(await spawner.poll())
+
+    async def test_a_command_that_ends_well_or_is_ended_leaves_no_line(self):
         spawner = await self.spawn()
         launcher = self.pods.processes[spawner.workspace_uid]
-        await httpclient.AsyncHTTPClient().fetch(f"http://127.0.0.1:{self.port}/end", headers={"Code": "7"})
-        self.assertEqual(await launcher.wait(), 7)
-        self.assertEqual(spawner._exit_code, 7)
-        self.assertIsNone(await spawner.poll())
+        await self.crash("0", "no failure\n")
+        await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
+        await launcher.wait()
+        self.assertEqual(self.pods.log(spawner.workspace_uid or next(iter(self.api.objects.values()))["metadata"]["uid"], "message"), "")
+
+    async def crash(self, code, line):
+        """The command writes this to its standard error, and ends."""
+        headers = {"Code": code, "Line": urllib.parse.quote(line)}
+        await httpclient.AsyncHTTPClient().fetch(f"http://127.0.0.1:{self.port}/end", headers=headers)
+
+    async def test_a_command_that_ended_well_while_the_hub_was_away_is_told_once_it_is_back(self):
+        await self.spawn()
+        self.http.stop()
+        await self.crash("0", "")
+        server = httpserver.HTTPServer(self.http.request_callback)
+        server.listen(int(self.url.split(":")[2].split("/")[0]), "127.0.0.1")
+        await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
+        server.stop()
+
+    async def test_a_program_of_that_name_in_the_users_home_is_not_what_starts(self):
+        """A name without a folder is first that of a program beside the launcher's own Python."""
+        kind = os.path.basename(sys.executable)
+        foreign = os.path.join(self.folder.name, "foreign")
+        os.mkdir(foreign)
+        for name in (kind, "only-there"):
+            with open(os.path.join(foreign, name), "w") as file:
+                file.write("#!/bin/sh\necho foreign >&2; exit 3\n")
+            os.chmod(file.name, 0o755)
+        for command, found in ((kind, "ours"), ("only-there", "foreign"), (os.path.join(foreign, kind), "foreign")):
+            with open(self.pods.file(command.replace("/", "_"), "kept"), "w") as file:
+                json.dump({"command": [command, "-c", "import sys; sys.exit('ours')"], "environment": {}}, file)
+            process = await self.pods.container(command.replace("/", "_"), {"PATH": foreign + ":" + os.environ["PATH"]})
+            await process.wait()
+            self.assertEqual(self.pods.log(command.replace("/", "_")), found + "\n", command)
 
     async def test_signals_reach_the_command_and_its_end_is_the_launchers(self):
         spawner = await self.spawn()
@@ -271,7 +314,8 @@ class Launch(Case):
             await task
             process = await self.pods.container("00", token=self.api.token(self.url + "/workspaces/00/launch", exp=1))
             self.assertEqual(await process.wait(), 1)
-            self.assertIn("401 the token is not good", self.pods.log("00"))
+            said = f"the hub does not say what to run: {self.url}/workspaces/00/launch answers 401"
+            self.assertEqual((self.pods.log("00"), self.pods.log("00", "message")), (f"launch: {said}\n", said))
         finally:
             server.stop()
 
