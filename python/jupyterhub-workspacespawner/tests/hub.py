@@ -101,6 +101,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
     def new_hub(self, **config):
         """A hub as after a restart: the database and what is in it stay."""
         launch.servers.clear()
+        launch.pods.clear()
         settings = {
             "namespace": api_server.NAMESPACE, "k8s_api_host": self.api.url, "template": "lab", "failure_grace": 0.2, "start_timeout": 30,
             **self.config, **config,

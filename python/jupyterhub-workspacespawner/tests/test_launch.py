@@ -121,6 +121,28 @@ class Launch(Case):
         self.assertEqual((await self.request(uid, token, "DELETE", '{"code": "0"}')).code, 400)
         self.assertIsNone(await self.user().spawners[""].poll())
 
+    async def test_a_pod_that_was_replaced_gets_nothing_more_also_of_the_next_start(self):
+        await self.spawn()
+        uid = self.api.objects["alice"]["metadata"]["uid"]
+        first, second = (self.api.token(self.pods.audience(uid)) for _ in range(2))
+        # A pod may ask again, until the next one has asked.
+        self.assertEqual([(await self.request(uid, token)).code for token in (first, first, second, second, first)], [200, 200, 200, 200, 409])
+        await self.user().stop("")
+        await self.spawn()
+        answers = [await self.request(uid, token) for token in (first, second, self.api.token(self.pods.audience(uid)))]
+        self.assertEqual([answer.code for answer in answers], [409, 409, 200])
+        self.assertNotIn(b"JUPYTERHUB_API_TOKEN", answers[0].body)
+        self.assertIn(b"JUPYTERHUB_API_TOKEN", answers[2].body)
+
+    async def test_what_is_kept_of_pods_is_bounded(self):
+        for number in range(launch.MOST_PODS + 5):
+            launch._judge_pod("workspace", f"pod{number}")
+        self.assertEqual(len(launch.pods["workspace"]), launch.MOST_PODS)
+        with unittest.mock.patch.object(launch, "MOST_WORKSPACES", 3):
+            for number in range(5):
+                launch._judge_pod(f"workspace{number}", "pod")
+        self.assertEqual(list(launch.pods), ["workspace2", "workspace3", "workspace4"])
+
     async def test_no_spawner_answers_to_a_token_that_another_one_took(self):
         spawner = await self.spawn()
         self.new_port()

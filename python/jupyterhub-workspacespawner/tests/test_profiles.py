@@ -1,5 +1,8 @@
 """Profiles and options: what is offered, what is taken, what is refused in which words; and who may use which template."""
 
+import json
+import pathlib
+import re
 import unittest.mock
 
 import jupyterhub
@@ -197,6 +200,8 @@ class Spawn(Case):
         await self.refused(403, "lab is not", name="system:admin")
         asked = [item[2]["spec"] for item in self.api.requests if "localsubject" in item[1]]
         self.assertEqual([[spec["user"], *spec["groups"]] for spec in asked], [["alice"], ["hub:alice"]])
+        await self.refused(403, "lab is not", name="kubeadm:admin")
+        self.assertEqual(sum("localsubject" in item[1] for item in self.api.requests), len(asked))
         # The controls: a name behind a prefix, and another group beside it.
         self.new_hub(review_access=True, template="gpu", profile_list=[])
         await self.spawn()
@@ -204,6 +209,11 @@ class Spawn(Case):
         self.user("alice", groups=["ml"])
         self.new_hub(review_access=True, template="lab", profile_list=[], access_group_prefix="")
         await self.spawn()
+
+    def test_names_of_kubernetes_own_are_those_of_the_gateway(self):
+        names = pathlib.Path(__file__).parents[3] / "crates/api/src/names.rs"
+        listed = re.search(r"KUBERNETES_PREFIXES: [^=]*= \[(.*)\];", names.read_text())[1]
+        self.assertEqual(json.loads(f"[{listed}]"), list(access.RESERVED))
 
     async def test_a_name_of_kubernetes_own_is_warned_of_once(self):
         self.new_hub(review_access=True, profile_list=[{"template": "lab"}, {"template": "gpu"}], access_group_prefix="")

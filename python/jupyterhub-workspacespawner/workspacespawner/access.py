@@ -9,8 +9,9 @@ from .cluster import Api
 
 KEPT_SECONDS = 10
 MOST_KEPT = 4096
-# Kubernetes' own names, such as the group system:masters, which may do everything.
-RESERVED = "system:"
+# Kubernetes' and kubeadm's own names, such as the groups system:masters and kubeadm:cluster-admins, which may do everything. They are
+# KUBERNETES_PREFIXES of crates/api/src/names.rs.
+RESERVED = ("system:", "kubeadm:")
 
 
 class Access:
@@ -26,7 +27,7 @@ class Access:
         reserved = [name for name in (user, *groups) if name.startswith(RESERVED)]
         if not self._told.issuperset(reserved):
             cure = "set access_user_prefix and access_group_prefix"
-            get_logger().warning("not asked about %s: names that begin with system: are Kubernetes' own, %s", reserved, cure)
+            get_logger().warning("not asked about %s: names that begin with system: or kubeadm: are Kubernetes' own, %s", reserved, cure)
             self._told.update(reserved)
         if user in reserved:
             return False

@@ -17,6 +17,9 @@ LONGEST_BODY = 256
 
 # UID of a workspace -> the server's spawner, for as long as JupyterHub has it.
 servers: "weakref.WeakValueDictionary" = weakref.WeakValueDictionary()
+# UID of a workspace -> UIDs of its pods that asked, the present one last. Their tokens outlive them by minutes.
+pods: dict[str, list[str]] = {}
+MOST_PODS, MOST_WORKSPACES = 16, 10_000
 
 
 class Nobody(Exception):
@@ -56,6 +59,18 @@ def _check(what: str, value) -> None:
         raise ValueError(f"{what} must have no NUL and no lone surrogate (half of a character): no process can have it")
 
 
+def _judge_pod(uid: str, pod: str) -> None:
+    """A workspace has one pod at a time, so a pod that asked before the present one is gone."""
+    known = pods.setdefault(uid, [])
+    if pod in known[:-1]:
+        raise Nobody("another pod of this workspace has asked since, so this one is gone")
+    if pod not in known:
+        known.append(pod)
+        del known[:-MOST_PODS]
+    while len(pods) > MOST_WORKSPACES:
+        pods.pop(next(iter(pods)))
+
+
 @web.stream_request_body
 class LaunchHandler(web.RequestHandler):
     """`POST` asks, `DELETE` tells how the command ended. It knows no cookies and no users: the pod's token is all that counts."""
@@ -74,8 +89,10 @@ class LaunchHandler(web.RequestHandler):
     async def post(self, uid):
         spawner = await self._spawner(uid)
         try:
+            _judge_pod(uid, self.pod)
             found = await spawner.launched()
         except (Nobody, ValueError) as error:
+            get_logger().warning("%s: its pod gets no environment: %s", spawner._log_name, error)
             return self._say(409, str(error))
         get_logger().info("pod of %s fetched its environment", spawner._log_name)
         self.set_header("Content-Type", "application/json")
@@ -102,7 +119,7 @@ class LaunchHandler(web.RequestHandler):
                 raise Unknown("the hub does not know any server yet")
             if kind.lower() != "bearer":
                 raise InvalidToken("it is no bearer token")
-            await known.verify(token, uid)
+            self.pod = await known.verify(token, uid)
             # Another spawner may take tokens of another account.
             if servers.get(uid) is not known:
                 raise Unknown("the hub does not know this server yet")

@@ -312,9 +312,10 @@ class WorkspaceSpawner(Options, Spawner):
 
     # --- what pods ask
 
-    async def verify(self, token: str, uid: str) -> None:
+    async def verify(self, token: str, uid: str) -> str:
+        """The UID of the pod that has the token."""
         audience = f"{self.launch_url.rstrip('/')}/workspaces/{uid}/launch"
-        await self.shared.keys.verify(token, audience, self.namespace, self.launch_service_account)
+        return await self.shared.keys.verify(token, audience, self.namespace, self.launch_service_account)
 
     async def launched(self) -> bytes:
         """What a pod of this server's workspace gets."""

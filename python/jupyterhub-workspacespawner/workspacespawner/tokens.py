@@ -37,8 +37,8 @@ class Verifier:
         self._asked = float("-inf")
         self._lock = asyncio.Lock()
 
-    async def verify(self, token: str, audience: str, namespace: str, account: str) -> None:
-        """Returns if this account of this namespace has the token, in a pod, for this audience alone."""
+    async def verify(self, token: str, audience: str, namespace: str, account: str) -> str:
+        """The UID of the pod whose token it is, if this account of this namespace has it for this audience alone."""
         if len(token) > LONGEST:
             raise InvalidToken("it is too long")
         with _judged():
@@ -53,8 +53,10 @@ class Verifier:
         if claims["sub"] != f"system:serviceaccount:{namespace}:{account}":
             raise InvalidToken("it is of another account")
         bound = claims.get("kubernetes.io") or {}
-        if not bound.get("pod") or bound.get("namespace") != namespace:
+        pod = (bound.get("pod") or {}).get("uid")
+        if not pod or bound.get("namespace") != namespace:
             raise InvalidToken("it is not bound to a pod")
+        return pod
 
     async def _fetched(self, key_id: str) -> jwt.PyJWK:
         """Asks for the keys. Raises `Unknown` if it may not yet, or gets no answer: the key may be a new one."""
