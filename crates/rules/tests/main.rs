@@ -215,6 +215,14 @@ fn the_sample_hub_s_servers_are_admitted_and_break_no_rule() {
             .with_profile(Some(profile));
         let admitted = rules::admit(&server(name), &references, &settings());
         assert!(admitted.is_ok(), "{name}: {admitted:?}");
+        // A profile of the hub may not ask for more than the template allows.
+        for (resource, amount) in [("cpu", "64"), ("memory", "64Gi"), ("nvidia.com/gpu", "1")] {
+            let mut larger = server(name);
+            let limits = serde_json::json!({"limits": {resource: amount}});
+            larger.spec.resources = serde_json::from_value(limits).unwrap();
+            let admitted = rules::admit(&larger, &references, &settings());
+            assert!(admitted.is_err(), "{name}: {resource}");
+        }
     }
 }
 

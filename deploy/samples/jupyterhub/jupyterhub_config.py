@@ -12,6 +12,10 @@ c.JupyterHub.hub_bind_url = "http://:8081"
 c.JupyterHub.hub_connect_url = "http://hub.jhub.svc:8081"
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = "http://proxy-api.jhub.svc:8001"
+c.JupyterHub.proxy_class = "workspace"  # Servers report their use; the proxy counts pings of forgotten tabs.
+c.JupyterHub.last_activity_interval = 60  # Seconds until a proxy that moved has its routes again. JupyterHub's own: 300.
+c.JupyterHub.upgrade_db = True  # A file, of which JupyterHub keeps a copy.
+c.JupyterHub.concurrent_spawn_limit = 64
 
 c.JupyterHub.spawner_class = "workspace"
 c.JupyterHub.cleanup_servers = False  # A hub that restarts leaves servers running.
@@ -39,7 +43,7 @@ c.JupyterHub.authenticator_class = People
 c.Authenticator.allow_all = True  # All of them.
 
 # The only one who stops idle servers: templates have no idle shutdown.
-c.JupyterHub.services = [{"name": "culler", "command": [sys.executable, "-m", "jupyterhub_idle_culler", "--timeout=3600", "--url=http://127.0.0.1:8081/hub/api"]}]
+c.JupyterHub.services = [{"name": "culler", "command": [sys.executable, "-m", "jupyterhub_idle_culler", "--timeout=3600", "--cull-every=600", "--url=http://127.0.0.1:8081/hub/api"]}]
 c.JupyterHub.load_roles = [
     {
         "name": "culler",

@@ -1,13 +1,15 @@
 """The hub's configuration in deploy/samples/jupyterhub (pure but for a folder of passwords)."""
 
 import pathlib
+import re
 import tempfile
 import unittest
 import unittest.mock
 
+from jupyterhub.app import JupyterHub
 from traitlets.config import PyFileConfigLoader
 
-from workspacespawner import profiles
+from workspacespawner import WorkspaceSpawner, profiles
 
 REAL = pathlib.Path
 FILE = REAL(__file__).parents[3] / "deploy/samples/jupyterhub/jupyterhub_config.py"
@@ -41,3 +43,19 @@ class Sample(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(len(profiles.entries(self.config.WorkspaceSpawner.profile_list)), 2)
         self.assertFalse(self.config.JupyterHub.cleanup_servers)
         self.assertEqual([service["name"] for service in self.config.JupyterHub.services], ["culler"])
+
+    def test_use_is_what_servers_report_and_a_proxy_that_moved_has_its_routes_again_within_a_minute(self):
+        # The name that the package gives to its proxy class.
+        self.assertEqual(self.config.JupyterHub.proxy_class, "workspace")
+        self.assertLessEqual(self.config.JupyterHub.last_activity_interval, 60)
+        image = (FILE.parents[2] / "images/jupyter-uv-hub/Containerfile").read_text()
+        between = int(re.search(r"^ENV JUPYTERHUB_ACTIVITY_INTERVAL=(\d+)$", image, re.MULTILINE)[1])
+        command = self.config.JupyterHub.services[0]["command"]
+        timeout = int(next(word for word in command if word.startswith("--timeout=")).split("=")[1])
+        self.assertLess(2 * between, timeout)
+
+    def test_every_setting_is_one_of_jupyterhub(self):
+        for name in self.config.JupyterHub:
+            self.assertIn(name, JupyterHub.class_traits(config=True))
+        for name in self.config.WorkspaceSpawner:
+            self.assertIn(name, WorkspaceSpawner.class_traits(config=True))
