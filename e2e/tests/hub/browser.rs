@@ -39,7 +39,8 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
         .await?;
     notebook::run_a_cell(&browser).await?;
     browser.screenshot("hub-alice-runs-a-cell").await?;
-    let first = workspace::reached(&workspaces, "alice", Phase::Running).await?;
+    let default = sample::workspace_of("alice", "").await?;
+    let first = workspace::reached(&workspaces, &default, Phase::Running).await?;
     assert_eq!(first.spec.template_ref.as_deref(), Some(LARGE));
 
     // A named server beside it, of the template that is chosen for those who do not choose.
@@ -57,12 +58,13 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
             url.path() == "/user/alice/second/lab"
         })
         .await?;
-    let second = workspace::reached(&workspaces, "alice--second", Phase::Running).await?;
+    let named = sample::workspace_of("alice", "second").await?;
+    let second = workspace::reached(&workspaces, &named, Phase::Running).await?;
     assert_eq!(second.spec.template_ref.as_deref(), Some("jupyterhub"));
 
     home(&browser, &hub).await?;
     browser.screenshot("hub-alice-home").await?;
-    for (button, name) in [("#stop", "alice"), ("#stop-second", "alice--second")] {
+    for (button, name) in [("#stop", &default), ("#stop-second", &named)] {
         browser.click(button).await?;
         workspace::reached(&workspaces, name, Phase::Stopped).await?;
     }
@@ -75,7 +77,7 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
         "the named server and its disk to be gone",
         wait::USUAL,
         || async {
-            let left = workspaces.get_opt("alice--second").await;
+            let left = workspaces.get_opt(&named).await;
             let left = left.map_err(|error| error.to_string())?.is_some();
             let disk = has_disk(&second).await.map_err(|error| format!("{error:#}"))?;
             if left || disk {
@@ -86,7 +88,7 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
     )
     .await?;
     assert!(has_disk(&first).await?);
-    workspace::reached(&workspaces, "alice", Phase::Stopped).await?;
+    workspace::reached(&workspaces, &default, Phase::Stopped).await?;
     browser.close().await
 }
 

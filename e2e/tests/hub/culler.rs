@@ -38,7 +38,8 @@ async fn jupyterhub_s_culler_stops_an_idle_server_once_and_no_busy_one() -> anyh
     tokio::try_join!(alice.start(), bob.start())?;
     let workspaces = sample::workspaces().await?;
     let generation = |of: Workspace| of.metadata.generation.context("no generation");
-    let before = generation(workspaces.get("bob").await?)?;
+    let of_bob = sample::workspace_of("bob", "").await?;
+    let before = generation(workspaces.get(&of_bob).await?)?;
 
     // It takes times of the near future, so that clocks may differ.
     let later = Timestamp::now() + Duration::from_mins(30);
@@ -60,7 +61,7 @@ async fn jupyterhub_s_culler_stops_an_idle_server_once_and_no_busy_one() -> anyh
     )
     .await?;
     bob.has_none().await?;
-    let stopped = workspace::reached(&workspaces, "bob", Phase::Stopped).await?;
+    let stopped = workspace::reached(&workspaces, &of_bob, Phase::Stopped).await?;
     assert_eq!(generation(stopped)?, before + 1, "one write stops it");
     alice.answers().await?;
     alice.stop().await

@@ -45,6 +45,7 @@ async fn fails_by(bob: &User<'_>, profile: &str, cause: &str) -> anyhow::Result<
         "{events}"
     );
     bob.has_none().await?;
-    workspace::reached(&sample::workspaces().await?, "bob", Phase::Stopped).await?;
+    let name = sample::workspace_of("bob", "").await?;
+    workspace::reached(&sample::workspaces().await?, &name, Phase::Stopped).await?;
     Ok(())
 }

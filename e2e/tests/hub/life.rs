@@ -28,7 +28,8 @@ async fn only_hub_and_proxy_reach_a_server_which_they_follow_to_its_next_pod_and
     let bob = hub.sign_in("bob").await?;
     bob.start().await?;
     let workspaces = sample::workspaces().await?;
-    let running = workspace::reached(&workspaces, "bob", Phase::Running).await?;
+    let name = sample::workspace_of("bob", "").await?;
+    let running = workspace::reached(&workspaces, &name, Phase::Running).await?;
     let (pod, first) = (workspace::pod(&running)?, bob.server().await?);
     reaches_only_what_it_should(&pod, &address(&running)).await?;
 
@@ -37,9 +38,9 @@ async fn only_hub_and_proxy_reach_a_server_which_they_follow_to_its_next_pod_and
     let before = pods.get(&pod).await?.uid();
     pods.delete(&pod, &DeleteParams::default()).await?;
     wait::until("another pod", wait::USUAL, || async {
-        let now = workspaces.get("bob").await.map_err(|error| error.to_string())?;
-        let name = workspace::pod(&now).map_err(|error| error.to_string())?;
-        let next = pods.get(&name).await.map_err(|error| error.to_string())?;
+        let now = workspaces.get(&name).await.map_err(|error| error.to_string())?;
+        let pod = workspace::pod(&now).map_err(|error| error.to_string())?;
+        let next = pods.get(&pod).await.map_err(|error| error.to_string())?;
         if next.uid() != before && cluster::is_ready(&next) {
             Ok(())
         } else {
@@ -55,26 +56,26 @@ async fn only_hub_and_proxy_reach_a_server_which_they_follow_to_its_next_pod_and
     );
 
     // The variable arrives as it was written.
-    let pod_now = workspace::pod(&workspaces.get("bob").await?)?;
+    let pod_now = workspace::pod(&workspaces.get(&name).await?)?;
     let processes = sample::processes(SERVERS, &pod_now).await?;
     let odd = processes.iter().find_map(|(_, variables)| variables.get("ODD"));
     assert_eq!(odd.map(String::as_str), Some(sample::ODD));
 
-    the_hub_restarts(&bob, &workspaces).await?;
+    the_hub_restarts(&bob, &workspaces, &name).await?;
 
     // By kubectl: the hub shows it, and starts nothing by itself.
-    workspace::stop(&workspaces, "bob").await?;
+    workspace::stop(&workspaces, &name).await?;
     bob.has_none().await?;
-    workspace::reached(&workspaces, "bob", Phase::Stopped)
+    workspace::reached(&workspaces, &name, Phase::Stopped)
         .await
         .map(drop)
 }
 
 /// A hub whose pod is replaced has the same server, in the same pod.
-async fn the_hub_restarts(bob: &User<'_>, workspaces: &Api<Workspace>) -> anyhow::Result<()> {
+async fn the_hub_restarts(bob: &User<'_>, workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<()> {
     let (server, run) = (
         bob.server().await?,
-        workspace::run_id(&workspaces.get("bob").await?)?,
+        workspace::run_id(&workspaces.get(name).await?)?,
     );
     sample::pods(HUB)
         .await?
@@ -91,7 +92,7 @@ async fn the_hub_restarts(bob: &User<'_>, workspaces: &Api<Workspace>) -> anyhow
         (&again["started"], &again["url"]),
         (&server["started"], &server["url"])
     );
-    assert_eq!(workspace::run_id(&workspaces.get("bob").await?)?, run);
+    assert_eq!(workspace::run_id(&workspaces.get(name).await?)?, run);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod failures;
 mod life;
 mod profiles;
 mod removed;
+mod renamed;
 mod rights;
 mod sample;
 mod secrets;

@@ -125,6 +125,7 @@ fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
 c.WorkspaceSpawner.review_access = True
 missing = {{'display_name': 'Missing', 'template': '{LARGE}', 'kubespawner_override': {{'image': '{MISSING}'}}}}
 c.WorkspaceSpawner.profile_list.append(missing)
+c.JupyterHub.load_roles.append({{'name': 'renames', 'scopes': ['admin:users'], 'users': ['alice']}})
 ",
         odd = json!(ODD)
     );
@@ -166,7 +167,7 @@ fn roles() -> anyhow::Result<(String, String)> {
     let rule = format!("  {}\n", rule.trim_end().replace('\n', "\n  "));
     let mut roles = Vec::new();
     for template in ["jupyterhub", LARGE] {
-        for user in ["alice", "bob"] {
+        for user in ["alice", "bob", "carol"] {
             let roles_of = of_alice.replace("use-large", &format!("{template}-of-{user}"));
             let roles_of = roles_of.replace(&format!("[{LARGE}]"), &format!("[{template}]"));
             roles.push(roles_of.replace("hub:alice", &format!("hub:{user}")));
@@ -220,6 +221,20 @@ pub(crate) async fn processes(
 /// The hub's workspaces, for an administrator.
 pub(crate) async fn workspaces() -> anyhow::Result<Api<Workspace>> {
     Ok(Api::namespaced(cluster::admin().await?, SERVERS))
+}
+
+/// The name of a server's workspace, as its labels say. An earlier user of that name may have had another one.
+pub(crate) async fn workspace_of(user: &str, server: &str) -> anyhow::Result<String> {
+    let labels = format!("hub.jupyter.org/username={user},hub.jupyter.org/servername={server}");
+    let found = workspaces().await?;
+    let found = found.list(&ListParams::default().labels(&labels)).await?;
+    let newest = found
+        .items
+        .iter()
+        .max_by_key(|workspace| workspace.creation_timestamp());
+    Ok(newest
+        .with_context(|| format!("no workspace has the labels {labels}"))?
+        .name_any())
 }
 
 /// A port of this machine that leads to the proxy, as by `kubectl port-forward`, until the test ends.
@@ -377,6 +392,12 @@ impl User<'_> {
             }
         })
         .await
+    }
+
+    /// The same person, whom an administrator of the hub gave another name.
+    pub(crate) fn renamed(self, name: &str) -> Self {
+        let name = name.to_owned();
+        Self { name, ..self }
     }
 
     /// Stops the default server.

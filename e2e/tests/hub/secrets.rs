@@ -25,7 +25,8 @@ async fn no_object_of_the_api_server_holds_a_server_s_token() -> anyhow::Result<
     let hub = sample::hub().await?;
     let bob = hub.sign_in("bob").await?;
     bob.start().await?;
-    let running = workspace::reached(&sample::workspaces().await?, "bob", Phase::Running).await?;
+    let name = sample::workspace_of("bob", "").await?;
+    let running = workspace::reached(&sample::workspaces().await?, &name, Phase::Running).await?;
     let (uid, pod) = (running.uid().context("no UID")?, workspace::pod(&running)?);
     let (arguments, environments): (Vec<_>, Vec<_>) =
         sample::processes(SERVERS, &pod).await?.into_iter().unzip();

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import collections
 import copy
+import datetime
 import functools
 import json
 import os
@@ -37,9 +38,20 @@ class Refusal(Exception):
         self.answer = web.json_response({"kind": "Status", "code": code, "reason": reason, "message": message}, status=code)
 
 
+class Objects(dict):
+    """By name; and `objects["alice--gpu"]` is that of alice's server gpu, whatever its name."""
+
+    def __missing__(self, server):
+        return next(raw for raw, found in zip(self.values(), self.servers()) if found == server)
+
+    def servers(self):
+        marks = [raw["metadata"].get("annotations", {}) for raw in self.values()]
+        return ["--".join(filter(None, (of.get("hub.jupyter.org/username"), of.get("hub.jupyter.org/servername")))) for of in marks]
+
+
 class ApiServer:
     def __init__(self):
-        self.objects, self.version, self.log = {}, 100, []
+        self.objects, self.version, self.log = Objects(), 100, []
         self.watchers, self.requests = set(), []
         # Tests set these.
         self.away, self.lose_answers, self.refuse, self.oldest = False, 0, None, 0
@@ -87,7 +99,7 @@ class ApiServer:
         self._changed(raw, "MODIFIED")
 
     def vanish(self, name):
-        self._changed(self.objects.pop(name), "DELETED")
+        self._changed(self.objects.pop(self.objects[name]["metadata"]["name"]), "DELETED")
 
     def edit(self, name, **spec):
         raw = self.objects[name]
@@ -195,7 +207,8 @@ class ApiServer:
         raw, name = request[BODY], request[BODY]["metadata"]["name"]
         if name in self.objects:
             raise Refusal(409, "AlreadyExists", f'workspaces.workspaces.jupyter.org "{name}" already exists')
-        raw["metadata"].update(uid=str(uuid.uuid4()), generation=1, namespace=NAMESPACE)
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        raw["metadata"].update(uid=str(uuid.uuid4()), generation=1, namespace=NAMESPACE, creationTimestamp=now)
         raw["metadata"].setdefault("annotations", {})["workspaces.jupyter.org/created-by"] = request[USER]
         self.objects[name] = raw
         self._changed(raw, "ADDED")

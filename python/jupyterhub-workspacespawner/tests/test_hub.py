@@ -209,10 +209,30 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([self.api.objects[name]["status"]["phase"] for name in ("alice", "alice--two")], ["Stopped", "Stopped"])
         self.assertEqual(self.pods.processes, {})
         self.assertEqual((await self.call("DELETE", "/users/alice/servers/two", json={"remove": True})).status_code, 204)
-        self.assertEqual(list(self.api.objects), ["alice"])
+        self.assertEqual(self.api.objects.servers(), ["alice"])
 
-    async def is_gone(self, name):
-        server = (await self.servers("alice")).get(name)
+    async def test_a_renamed_person_keeps_the_disk_and_a_new_one_of_the_old_name_gets_another(self):
+        async def start(user):
+            self.assertIn((await self.call("POST", f"/users/{user}/server", json={"profile": "laboratory"})).status_code, (201, 202))
+            self.assertTrue((await self.progress(f"/users/{user}/server"))[-1].get("ready"), self.log())
+            return {raw["metadata"]["uid"] for raw in self.api.objects.values() if raw["spec"]["desiredStatus"] == "Running"}
+
+        self.assertEqual((await self.call("POST", "/users/wanda")).status_code, 201)
+        before = await start("wanda")
+        self.assertIn((await self.call("DELETE", "/users/wanda/server")).status_code, (202, 204))
+        await self.so(lambda: self.is_gone("", "wanda"))
+        renamed = await self.call("PATCH", "/users/wanda", json={"name": "wanda-new"})
+        self.assertEqual((renamed.status_code, renamed.json()["name"]), (200, "wanda-new"))
+        self.assertEqual((await self.call("POST", "/users/wanda")).status_code, 201)
+        new = await start("wanda")
+        self.assertEqual((len(new), new & before), (1, set()))
+        # JupyterHub keeps paths of users until it starts anew; each needs one of its own.
+        await self.end()
+        await self.begin()
+        self.assertEqual(await start("wanda-new"), new | before)
+
+    async def is_gone(self, name, user="alice"):
+        server = (await self.servers(user)).get(name)
         return server is None or not (server["ready"] or server["pending"])
 
     async def test_a_start_that_fails_says_why_and_what_may_not_be_had_is_refused(self):

@@ -1,5 +1,6 @@
 """Names of objects: fixed ones, KubeSpawner's own, and what Kubernetes takes."""
 
+import itertools
 import random
 import re
 import string
@@ -9,7 +10,7 @@ from kubespawner import slugs
 
 from workspacespawner import names
 
-# (user, server) -> name: disks are found by it, so it never changes.
+# (user, server) -> both in one. Claims of another hub are found by it, so it never changes.
 GOLDEN = {
     ("alice", ""): "alice",
     ("alice", "gpu"): "alice--gpu",
@@ -38,13 +39,25 @@ class Names(unittest.TestCase):
             self.assertEqual(names.slug(user), slugs.safe_slug(user, max_length=48))
             self.assertEqual(names.label(user), slugs.safe_slug(user, is_valid=slugs.is_valid_label))
 
-    def test_every_name_is_a_workspaces_name_and_no_two_are_the_same(self):
+    def test_every_name_is_a_valid_one_and_no_two_are_the_same(self):
         found = {}
         for pair in self.random_pairs():
             name = names.user_server(*pair)
             self.assertTrue(re.fullmatch("[a-z]([-a-z0-9]{0,46}[a-z0-9])?", name), name)
             self.assertEqual(found.setdefault(name, pair), pair)
             self.assertTrue(re.fullmatch("([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?", names.label(pair[0])))
+
+    def test_workspaces_of_users_whose_names_no_32_bits_tell_apart_have_names_of_their_own(self):
+        # Found within seconds.
+        users = "wanDAATexAMPlEorgxyZ", "waNdaAtExAmPleOrgxyz"
+        self.assertEqual(names.user_server(users[0], ""), names.user_server(users[1], ""))
+        self.assertEqual(len({names.workspace(f"{number} 2026", user, "", 0) for number, user in enumerate(users)}), 2)
+        # The same name: the number decides, then the server, then the attempt.
+        found = [names.workspace(*of) for of in itertools.product(("1 2026", "2 2026", "1 2027"), ("a",), ("", "s"), (0, 1))]
+        self.assertEqual(len(set(found)), len(found))
+        self.assertRegex(found[0], "^a---[0-9a-f]{16}$")
+        for user, server in self.random_pairs():
+            self.assertRegex(names.workspace("1", user, server, 0), "^(?=.{1,48}$)[a-z]([-a-z0-9]*[a-z0-9])?$")
 
     def random_pairs(self):
         rng = random.Random(1)

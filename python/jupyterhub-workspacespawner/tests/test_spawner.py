@@ -1,6 +1,7 @@
 """A server's life over the API server in memory, with JupyterHub's own users (no cluster)."""
 
 import asyncio
+import datetime
 import unittest.mock
 
 import jupyterhub
@@ -67,11 +68,11 @@ class Life(Case):
     async def test_named_servers_have_workspaces_of_their_own(self):
         for name in ("", "one", "two"):
             await self.spawn(server=name)
-        self.assertEqual(sorted(self.api.objects), ["alice", "alice--one", "alice--two"])
+        self.assertEqual(sorted(self.api.objects.servers()), ["alice", "alice--one", "alice--two"])
         spawner = self.user().spawners["one"]
         await self.user().stop("one")
         await spawner.delete_forever()
-        await self.so(lambda: "alice--one" not in self.api.objects)
+        await self.so(lambda: "alice--one" not in self.api.objects.servers())
         self.assertEqual([await self.user().spawners[name].poll() for name in ("", "two")], [None, None])
 
     async def test_requests_whose_answers_are_lost_make_one_workspace_and_one_run(self):
@@ -81,7 +82,7 @@ class Life(Case):
             self.api.lose_answers = 1
             before = len(self.api.writes())
             await self.spawn()
-            self.assertEqual((list(self.api.objects), self.api.operator.runs), (["alice"], runs))
+            self.assertEqual((self.api.objects.servers(), self.api.operator.runs), (["alice"], runs))
             self.assertEqual({item[0] for item in self.api.writes()[before:]}, {"POST"} if runs == 1 else {"PATCH"})
             self.assertIsNone(await self.user().spawners[""].poll())
             self.api.lose_answers = 1
@@ -93,7 +94,7 @@ class Life(Case):
         try:
             self.api.operator.auto = False
             task = self.begin()
-            await self.so(lambda: "alice" in self.api.objects and self.api.watchers)
+            await self.so(lambda: "alice" in self.api.objects.servers() and self.api.watchers)
             for queue in list(self.api.watchers):
                 self.api.watchers.discard(queue)
             self.api.operator.starting("alice")
@@ -169,7 +170,7 @@ class Life(Case):
         self.api.vanish("alice")
         await self.so(lambda: not self.user().active)
         await self.spawn()
-        self.assertIn("alice", self.api.objects)
+        self.assertIn("alice", self.api.objects.servers())
 
     async def test_an_api_server_that_is_away_ends_no_server(self):
         spawner = await self.spawn()
@@ -199,12 +200,12 @@ class Life(Case):
         self.assertEqual(len(self.api.writes()), writes)
         self.api.edit("alice", desiredStatus="Stopped")
         await self.so(lambda: not self.api.operator.running)
-        await self.so(lambda: not spawner.cluster.get("alice").wanted)
+        await self.so(lambda: not spawner.workspace.wanted)
         self.assertEqual(await spawner.poll(), 0)
 
     async def test_a_server_that_the_hub_was_starting_when_it_ended_is_stopped(self):
         task = self.begin()
-        await self.so(lambda: "alice" in self.api.objects)
+        await self.so(lambda: "alice" in self.api.objects.servers())
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         # As the database is when the process is killed: a server, no state.
@@ -306,7 +307,7 @@ class Life(Case):
                 await asyncio.gather(task, return_exceptions=True)
             self.new_hub(template="gpu")
             await self.spawn()
-            self.assertEqual(list(self.api.objects), ["alice"])
+            self.assertEqual(self.api.objects.servers(), ["alice"])
             self.assertNotEqual(self.api.objects["alice"]["metadata"]["uid"], uid)
             self.assertEqual(self.api.objects["alice"]["spec"]["templateRef"], "gpu")
             kept = [item[2]["spec"].get("storage") for item in self.api.writes()[before:] if item[0] == "PATCH" and "storage" in item[2]["spec"]]
@@ -363,17 +364,136 @@ class Life(Case):
         await spawner.delete_forever()
         self.assertEqual([item[0] for item in self.api.writes()], ["POST", "PATCH", "DELETE"])
 
-    async def test_a_renamed_server_keeps_workspace_and_disk(self):
-        await self.spawn(server="old")
-        spawner = self.user().spawners["old"]
-        await self.user().stop("old")
-        await spawner.rename("old", "new")
-        marks = self.api.objects["alice--old"]["metadata"]
-        self.assertEqual(marks["annotations"]["hub.jupyter.org/servername"], "new")
-        self.assertEqual(marks["labels"]["hub.jupyter.org/servername"], "new")
-        await self.so(lambda: spawner.cluster.of_server("alice", "new"))
-        await self.spawn(server="new")
-        self.assertEqual(list(self.api.objects), ["alice--old"])
+    async def test_a_renamed_person_keeps_the_disk_and_a_new_one_of_the_old_name_gets_another(self):
+        for remove in (False, True):
+            # With `remove`, a stopped server has no workspace: its name alone leads to the disk.
+            self.new_hub(remove=remove)
+            old, new = f"wanda-{remove}", f"wanda-new-{remove}"
+            before = (await self.spawn(old)).workspace_name
+            await self.user(old).stop("")
+            self.rename(old, new)
+            for _ in range(2):
+                self.assertEqual((await self.spawn(new)).workspace_name, before)
+                self.assertEqual(self.marks(before), (new, ""))
+                await self.user(new).stop("")
+            later = (await self.spawn(old)).workspace_name
+            self.assertNotEqual(later, before)
+            await self.user(old).stop("")
+            # After a restart too.
+            self.new_hub(remove=remove)
+            self.assertEqual([(await self.spawn(name)).workspace_name for name in (old, new)], [later, before])
+
+    def rename(self, old, new):
+        """What `PATCH /hub/api/users/<old>` does."""
+        self.user(old).orm_user.name = new
+        self.db.commit()
+        self.new_hub(**self.settings["config"].WorkspaceSpawner)
+
+    def marks(self, name):
+        annotations = self.api.objects[name]["metadata"]["annotations"]
+        return annotations["hub.jupyter.org/username"], annotations["hub.jupyter.org/servername"]
+
+    async def test_a_renamed_person_with_another_template_keeps_the_disk(self):
+        before = (await self.spawn("wanda")).workspace_name
+        await self.user("wanda").stop("")
+        self.rename("wanda", "wanda-new")
+        self.new_hub(template="gpu")
+        await self.spawn("wanda-new")
+        self.assertEqual((list(self.api.objects), self.api.objects[before]["spec"]["templateRef"]), ([before], "gpu"))
+        storage = [(item[2].get("spec") or {}).get("storage") for item in self.api.writes()[-3:]]
+        self.assertEqual(storage, [{"retain": "Retain"}, None, None])
+
+    async def test_renamed_servers_keep_the_disk_and_new_ones_of_the_old_names_get_another(self):
+        for remove, template in ((False, "lab"), (False, "gpu"), (True, "lab")):
+            for old in ("", "old"):
+                self.new_hub(remove=remove)
+                user = f"alice-{remove}-{template}"
+                before = (await self.spawn(user, old)).workspace_name
+                await self.user(user).stop(old)
+                await self.rename_server(user, old, "new" + old)
+                self.new_hub(remove=remove, template=template)
+                self.assertEqual((await self.spawn(user, "new" + old)).workspace_name, before)
+                self.assertEqual(self.marks(before), (user, "new" + old))
+                await self.user(user).stop("new" + old)
+                self.assertNotEqual((await self.spawn(user, old)).workspace_name, before)
+                await self.user(user).stop(old)
+
+    async def rename_server(self, user, old, new):
+        """As JupyterHub 6 does: `PATCH /hub/api/users/<user>/servers/<old>`."""
+        spawner = self.of(self.user(user), old)
+        await spawner.rename(old, new)
+        spawner.orm_spawner.name = new
+        self.db.commit()
+        self.user(user).spawners.pop(old)
+
+    async def earlier(self, name, user="wanda", server=""):
+        """A workspace as an earlier version left it: of an earlier name, and the hub has kept no state of it."""
+        await self.spawn(user, server)
+        (raw,) = self.api.objects.values()
+        await self.user(user).stop(server)
+        await self.so(lambda: not self.api.operator.running)
+        self.api.vanish(raw["metadata"]["name"])
+        raw["metadata"]["name"] = name
+        self.api.objects[name] = raw
+        self.api._changed(raw, "ADDED")
+        self.user(user).orm_spawners[server].state = {}
+        self.db.commit()
+        self.new_hub()
+        await self.so(lambda: self.of(self.user(user), server).cluster.get(name))
+        return raw
+
+    async def test_workspaces_of_an_earlier_version_are_found_by_number_and_server(self):
+        for change in (None, self.rename, self.rename_server):
+            await self.earlier("wanda--a", "wanda", "a")
+            user, server = "wanda", "a"
+            if change == self.rename:
+                user = "wanda-new"
+                self.rename("wanda", user)
+            elif change:
+                server = "b"
+                await self.rename_server("wanda", "a", server)
+            self.assertEqual((await self.spawn(user, server)).workspace_name, "wanda--a")
+            others = [("wanda", ""), ("wanda", "a"), ("other", server)]
+            for other in others if change else []:
+                self.assertNotEqual((await self.spawn(*other)).workspace_name, "wanda--a", other)
+            await self.asyncTearDown()
+            del self.db
+            await self.asyncSetUp()
+
+    async def test_a_workspace_of_an_earlier_user_of_the_same_number_is_not_taken(self):
+        # SQLite gives the number of a deleted user to the next one; and a hub may lose its database.
+        raw = await self.earlier("wanda")
+        user = self.user("wanda").orm_user
+        user.created += datetime.timedelta(hours=1)
+        self.assertNotEqual((await self.spawn("wanda")).workspace_name, "wanda")
+        # Unless an administrator gives it.
+        await self.user("wanda").stop("")
+        user.orm_spawners[""].state = {}
+        self.db.commit()
+        for name in list(self.api.objects):
+            if name != "wanda":
+                self.api.vanish(name)
+        self.new_hub()
+        raw["metadata"]["annotations"]["hub.jupyter.org/userid"] = str(user.id)
+        self.api._changed(raw, "MODIFIED")
+        await self.so(lambda: self.of(self.user("wanda")).cluster.get("wanda").given_to)
+        self.assertEqual((await self.spawn("wanda")).workspace_name, "wanda")
+
+    async def test_a_workspace_that_was_given_to_another_user_is_refused_with_the_cure_and_keeps_its_files(self):
+        name = (await self.spawn("wanda")).workspace_name
+        await self.user("wanda").stop("")
+        self.api.objects[name]["metadata"]["annotations"]["hub.jupyter.org/userid"] = "77"
+        self.api._changed(self.api.objects[name], "MODIFIED")
+        await self.so(lambda: self.of(self.user("wanda")).cluster.get(name).given_to)
+        writes = len(self.api.writes())
+        number = self.user("wanda").id
+        with self.assertRaisesRegex(Exception, f"of user number {number}, it is of number 77.*hub.jupyter.org/userid={number}"):
+            await self.spawn("wanda")
+        self.assertEqual(len(self.api.writes()), writes)
+        self.api.objects[name]["metadata"]["annotations"]["hub.jupyter.org/userid"] = str(number)
+        self.api._changed(self.api.objects[name], "MODIFIED")
+        await self.so(lambda: self.of(self.user("wanda")).cluster.get(name).given_to == str(number))
+        self.assertEqual((await self.spawn("wanda")).workspace_name, name)
 
     async def test_what_no_server_is_stops_after_a_while(self):
         spawner = await self.spawn()
@@ -396,7 +516,7 @@ class Life(Case):
         found = orphans.Orphans(spawner.cluster, lambda uid: False, True, lambda: now[0])
         await found.sweep()
         now[0] = orphans.AFTER
-        self.api.refuse = lambda method, path, body: (403, "Forbidden", "no") if path.endswith("/alice") else None
+        self.api.refuse = lambda method, path, body: (403, "Forbidden", "no") if "/alice" in path else None
         await found.sweep()
         self.assertEqual([self.api.objects[name]["spec"]["desiredStatus"] for name in ("alice", "bob")], ["Running", "Stopped"])
         self.api.refuse = None
@@ -421,8 +541,11 @@ class Failure(Case):
         module.AGAIN = 0.01
         self.api.operator.auto = False
 
+    def desired(self):
+        return self.api.objects["alice"]["spec"]["desiredStatus"] if self.api.objects else None
+
     async def failed(self, task, words, status):
-        await self.so(lambda: self.api.objects.get("alice", {}).get("spec", {}).get("desiredStatus") == "Stopped")
+        await self.so(lambda: self.desired() == "Stopped")
         self.api.operator.stopped("alice")
         with self.assertRaisesRegex(Exception, words) as caught:
             await task
@@ -435,7 +558,7 @@ class Failure(Case):
     async def test_what_waiting_does_not_mend_fails_by_reason_and_nothing_runs(self):
         for reason in ("ImagePullFailed", "CrashLooping", "QuotaExceeded"):
             task = self.begin()
-            await self.so(lambda: self.api.objects.get("alice", {}).get("spec", {}).get("desiredStatus") == "Running")
+            await self.so(lambda: self.desired() == "Running")
             self.api.operator.starting("alice")
             self.api.operator.fails("alice", reason, "because of it")
             error = await self.failed(task, f"{reason}: because of it", 424)
@@ -448,14 +571,14 @@ class Failure(Case):
     async def test_an_invalid_workspace_fails_at_once(self):
         self.new_hub(failure_grace=3600)
         task = self.begin()
-        await self.so(lambda: "alice" in self.api.objects)
+        await self.so(lambda: "alice" in self.api.objects.servers())
         self.api.operator.fails("alice", "TemplateNotFound", "the WorkspaceTemplate lab does not exist", phase="Invalid")
         await self.failed(task, "TemplateNotFound: the WorkspaceTemplate lab does not exist", 424)
 
     async def test_a_failure_that_mends_itself_in_time_is_none(self):
         self.new_hub(failure_grace=3600)
         task = self.begin()
-        await self.so(lambda: "alice" in self.api.objects)
+        await self.so(lambda: "alice" in self.api.objects.servers())
         self.api.operator.starting("alice")
         self.api.operator.fails("alice", "ContainerExited", "exit code 1")
         self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
@@ -505,7 +628,7 @@ class Failure(Case):
         self.new_hub(failure_grace=0.2)
         self.api.operator.auto = False
         task = self.begin()
-        await self.so(lambda: "alice" in self.api.objects)
+        await self.so(lambda: "alice" in self.api.objects.servers())
         self.api.operator.starting("alice")
         self.api.operator.fails("alice", "ContainerExited", "x")
         spawner = self.user().spawners[""]
@@ -523,7 +646,7 @@ class Failure(Case):
         self.api.operator.auto = False
         module.STOP, kept = 0.1, module.STOP
         try:
-            with self.assertRaisesRegex(TimeoutError, "alice has not stopped"):
+            with self.assertRaisesRegex(TimeoutError, "alice---[0-9a-f]+ has not stopped"):
                 await spawner.stop()
         finally:
             module.STOP = kept
@@ -540,7 +663,7 @@ class Failure(Case):
                 events.append(event)
 
         listening = asyncio.ensure_future(listen())
-        await self.so(lambda: "alice" in self.api.objects)
+        await self.so(lambda: "alice" in self.api.objects.servers())
         self.api.operator.starting("alice")
         await self.so(lambda: any("Pod created" in event["message"] for event in events))
         self.api.operator.fails("alice", "ImagePullFailed", "no such image")
@@ -594,7 +717,7 @@ class Settings(Case):
         self.assertEqual(self.api.objects, {})
         self.new_hub(cmd=["jupyterhub-singleuser"])
         await self.spawn()
-        self.assertIn("alice", self.api.objects)
+        self.assertIn("alice", self.api.objects.servers())
 
     async def test_terms_are_a_list_or_a_dict_whose_values_count_by_order_of_keys(self):
         preferred, required = "preferredDuringSchedulingIgnoredDuringExecution", "requiredDuringSchedulingIgnoredDuringExecution"
@@ -659,6 +782,6 @@ class Objects(unittest.TestCase):
     def test_what_is_shown_has_no_control_characters_and_fits(self):
         from workspacespawner import objects
 
-        server = objects.Server("h", "a\u202eb\n" + "x" * 500, 1, "", "", "/user/x/")
+        server = objects.Server("h", "a\u202eb\n" + "x" * 500, 1, None, "", "", "/user/x/")
         self.assertLessEqual(len(objects.display_name(server)), 100)
         self.assertNotRegex(objects.display_name(server), "[\u202e\n]")

@@ -130,14 +130,9 @@ class Cluster:
         """Whether this hub made it. The webhook attests the owner; labels are what anybody may write."""
         return workspace.owner == self.identity and workspace.labels.get(objects.HUB) == self._label
 
-    def of_server(self, user: str, server: str) -> Workspace | None:
-        """The workspace of a server, also if the server had another name when it was made."""
-
-        def serves(found: Workspace) -> bool:
-            return found.server == (user, server) and self.is_ours(found)
-
-        computed = self._all.get(names.user_server(user, server))
-        return computed if computed and serves(computed) else next(filter(serves, self._all.values()), None)
+    def of_server(self, server: objects.Server, taken: set) -> Workspace | None:
+        """The workspace that was made for a server, but none of those names."""
+        return next((found for found in self.all() if found.name not in taken and server.was_its(found)), None)
 
     async def change(self, seen: Workspace, seconds: float) -> None:
         """Waits until this workspace is another than was seen. If nothing is heard of it within this time, it is read."""

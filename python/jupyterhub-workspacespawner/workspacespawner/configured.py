@@ -131,7 +131,8 @@ class Configured(settings.Settings):
     def of(self) -> objects.Server:
         path = self.server.base_url if self.server else url_path_join(self.user.base_url, self.name, "/")
         title = getattr(self, "display_name", None)  # Since JupyterHub 6.
-        return objects.Server(self.hub_name, self.user.name, self.user.id, self.name, title or "", path)
+        since = self.user.orm_user.created
+        return objects.Server(self.hub_name, self.user.name, self.user.id, since, self.name, title or "", path)
 
     def expand(self, value):
         """KubeSpawner's fields in text; other braces stay as they are."""

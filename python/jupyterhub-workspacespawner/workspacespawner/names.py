@@ -1,16 +1,17 @@
 """Names of users and servers -> names of objects and values of labels (pure).
 
-They are those of KubeSpawner's scheme `safe`, so that an administrator finds the same names, and a claim of the old
-hub fits the new one. A name that is no valid one already gets a hash of all of it, so no two have the same.
+Fields of settings and labels are those of KubeSpawner's scheme `safe`, so that a claim of the old hub fits the new one: 32 bits of a hash
+tell names apart that are no valid ones. The name of a workspace, and so of its disk, is ours: 64 bits, of the hub's number of the user.
 """
 
 import hashlib
 import re
 
 LONGEST = 48
-_HASH = 8
-# Of two names that are too long together, this much of each.
-_HALF = 17
+# Digits of a hash: KubeSpawner's, and of a workspace's name.
+_HASH, _LONG_HASH = 8, 16
+# Of two names that are too long together, this much of each; and in a workspace's name.
+_HALF, _SHORT_HALF = 17, 13
 _OBJECT = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -25,8 +26,14 @@ def label(name: str) -> str:
     return _slug(name, _LABEL, 63, 32)
 
 
+def workspace(person: str, user: str, server: str, attempt: int) -> str:
+    """The name of a new workspace, at most 48 characters, beginning with a letter. Person, server and attempt tell it from others."""
+    readable = "--".join(_readable(name, _SHORT_HALF) for name in (user, server) if name)
+    return f"{readable}---{_hash(person, server, str(attempt), digits=_LONG_HASH)}"
+
+
 def user_server(user: str, server: str) -> str:
-    """The name of a server's workspace, at most 48 characters, beginning with a letter."""
+    """Both names in one, at most 48 characters, beginning with a letter."""
     first, second = slug(user), slug(server)
     if len(first) + len(second) + 2 > LONGEST:
         return f"{_readable(user, _HALF)}--{_readable(server, _HALF)}---{_hash(user, server)}"
@@ -40,9 +47,9 @@ def _slug(name: str, valid: re.Pattern, longest: int, hashed: int) -> str:
     return f"{_readable(name, hashed - _HASH - 3)}---{_hash(name)}"
 
 
-def _hash(*names: str) -> str:
+def _hash(*names: str, digits: int = _HASH) -> str:
     # 0xff is in no UTF-8, so ("ab", "c") and ("a", "bc") differ.
-    return hashlib.sha256(b"\xff".join(name.encode() for name in names)).hexdigest()[:_HASH]
+    return hashlib.sha256(b"\xff".join(name.encode() for name in names)).hexdigest()[:digits]
 
 
 def _readable(name: str, longest: int) -> str:

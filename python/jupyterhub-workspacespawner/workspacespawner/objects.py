@@ -1,7 +1,9 @@
 """What a server needs -> its Workspace, or the change of the one that is there; JSON of one -> what the hub keeps (pure)."""
 
+import itertools
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 from . import names
 
@@ -11,6 +13,11 @@ CREATED_BY = f"{GROUP}/created-by"
 HUB = "hub.jupyter.org/name"
 USER = "hub.jupyter.org/username"
 SERVER = "hub.jupyter.org/servername"
+# An administrator who gives a workspace to another user writes that one's number here.
+GIVEN_TO = "hub.jupyter.org/userid"
+_USER_ID = "hub.userid"
+# Clocks of hub and API server may differ.
+_SKEW = timedelta(minutes=1)
 
 LONGEST_VARIABLE = 1024
 LONGEST_DISPLAY_NAME = 100
@@ -32,8 +39,12 @@ class Workspace:
         self.name, self.uid, self.version = meta.get("name", ""), meta.get("uid", ""), int(meta.get("resourceVersion") or 0)
         # The Kubernetes user who owns it; the product attests it.
         self.owner = annotations.get(CREATED_BY, "")
-        # The user and the server that it is for, as the hub names them.
+        # The user and the server that it is for, as the hub named them at its last start.
         self.server = (annotations.get(USER), annotations.get(SERVER, ""))
+        # The hub's number of that user.
+        self.given_to = annotations.get(GIVEN_TO, "")
+        self.user_id = self.given_to or (spec.get("variables") or {}).get(_USER_ID, "")
+        self.created = meta.get("creationTimestamp") or ""
         self.template = spec.get("templateRef", "")
         self.deleting = "deletionTimestamp" in meta
         # Whether a pod should run.
@@ -61,21 +72,39 @@ class Server:
     hub: str
     user: str
     user_id: int
+    # When the hub made the user, in UTC. SQLite gives a deleted user's number to the next one.
+    user_since: datetime | None
     name: str
     display_name: str
     path: str
 
-    @property
-    def workspace(self) -> str:
-        return names.user_server(self.user, self.name)
+    def is_its(self, found: Workspace) -> bool:
+        """Whether it is a workspace of this server's user, under whatever name of either."""
+        return found.user_id == str(self.user_id)
+
+    def was_its(self, found: Workspace) -> bool:
+        """Whether it was made for a server of this name and user, if nothing but the workspace says so."""
+        if not self.is_its(found) or found.server[1] != self.name:
+            return False
+        if found.given_to or self.user_since is None:
+            return True
+        # Not for an earlier user of this number.
+        made = datetime.fromisoformat(found.created.replace("Z", "+00:00"))
+        return made + _SKEW >= self.user_since.replace(tzinfo=timezone.utc)
+
+    def new_name(self, taken: set) -> str:
+        """For its workspace, and so for the disk. `taken` have been given to other servers of this user, which may be named otherwise now."""
+        since = self.user_since.replace(microsecond=0).isoformat() if self.user_since else ""
+        found = (names.workspace(f"{self.user_id} {since}", self.user, self.name, attempt) for attempt in itertools.count())
+        return next(name for name in found if name not in taken)
 
 
-def workspace(server: Server, template: str, spec: dict, labels: dict) -> dict:
+def workspace(name: str, server: Server, template: str, spec: dict, labels: dict) -> dict:
     """The object to create: running, of this template, with what the options chose."""
     return {
         "apiVersion": VERSION,
         "kind": "Workspace",
-        "metadata": {"name": server.workspace, **marks(server, labels)},
+        "metadata": {"name": name, **marks(server, labels)},
         "spec": {
             **spec,
             "displayName": display_name(server),
@@ -88,10 +117,10 @@ def workspace(server: Server, template: str, spec: dict, labels: dict) -> dict:
     }
 
 
-def marks(server: Server, labels: dict | None = None) -> dict:
+def marks(server: Server, labels: dict) -> dict:
     """Labels to select by, and annotations with the names as they are. An administrator's label never replaces one of ours."""
     return {
-        "labels": {**(labels or {}), HUB: names.label(server.hub), USER: names.label(server.user), SERVER: names.label(server.name)},
+        "labels": {**labels, HUB: names.label(server.hub), USER: names.label(server.user), SERVER: names.label(server.name)},
         "annotations": {USER: server.user, SERVER: server.name},
     }
 
@@ -99,7 +128,7 @@ def marks(server: Server, labels: dict | None = None) -> dict:
 def start(present: Workspace, wanted: dict) -> dict:
     """The merge patch with which a stopped workspace becomes the wanted one and runs. UID: only that one, never its successor."""
     before, after = ({key: spec[key] for key in DECIDED if key in spec} for spec in (present.spec, wanted["spec"]))
-    metadata = {"uid": present.uid, "labels": wanted["metadata"]["labels"]}
+    metadata = {"uid": present.uid, "labels": wanted["metadata"]["labels"], "annotations": wanted["metadata"]["annotations"]}
     return {"metadata": metadata, "spec": {**difference(before, after), "desiredStatus": "Running"}}
 
 
@@ -129,9 +158,9 @@ def variables(server: Server) -> dict:
     """Values for a template's variables. Names are slugs, so that they are good in paths, labels and addresses."""
     found = {
         "hub.username": names.slug(server.user),
-        "hub.userid": str(server.user_id),
+        _USER_ID: str(server.user_id),
         "hub.servername": names.slug(server.name),
-        "hub.user_server": server.workspace,
+        "hub.user_server": names.user_server(server.user, server.name),
         # Without its first "/", which the text before it has: else a value could go on with the host's name.
         "hub.path": server.path.removeprefix("/"),
     }
@@ -145,4 +174,4 @@ _NOT_PLAIN = re.compile("[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+")
 def display_name(server: Server) -> str:
     title = server.display_name or server.name
     text = f"{server.user}: {title}" if title else server.user
-    return _NOT_PLAIN.sub(" ", text)[:LONGEST_DISPLAY_NAME].strip() or server.workspace
+    return _NOT_PLAIN.sub(" ", text)[:LONGEST_DISPLAY_NAME].strip() or names.slug(server.user)

@@ -1,7 +1,6 @@
 """JupyterHub's calls -> changes of one server's Workspace (IO)."""
 
 import asyncio
-import dataclasses
 import time
 
 from jupyterhub.spawner import Spawner
@@ -36,27 +35,50 @@ class WorkspaceSpawner(Options, Spawner):
 
     def get_state(self):
         state = super().get_state()
+        if self.workspace_name:
+            # It stays when the server stops: it is the name of the disk.
+            state.update(namespace=self.namespace, workspace=self.workspace_name)
         if self.workspace_uid:
-            state.update(namespace=self.namespace, workspace=self.workspace_name, uid=self.workspace_uid, run_id=self.run_id)
+            state.update(uid=self.workspace_uid, run_id=self.run_id)
         return state
 
     def load_state(self, state):
         super().load_state(state)
-        if state.get("namespace") == self.namespace and state.get("uid"):
-            self.workspace_name, self.workspace_uid, self.run_id = state["workspace"], state["uid"], state["run_id"]
+        # Another spawner's has no workspace.
+        if state.get("namespace") == self.namespace:
+            self.workspace_name = state.get("workspace", "")
+        if self.workspace_name and state.get("uid"):
+            self.workspace_uid, self.run_id = state["uid"], state["run_id"]
             launch.servers[self.workspace_uid] = self
 
     def clear_state(self):
         super().clear_state()
         if launch.servers.get(self.workspace_uid) is self:
             launch.servers.pop(self.workspace_uid, None)
-        self.workspace_name = self.workspace_uid = self.run_id = ""
+        self.workspace_uid = self.run_id = ""
         self._exit_code = self._failed_since = None
         self._restore_settings()
 
     def _adopt(self, found: Workspace) -> None:
-        self.workspace_name, self.workspace_uid = found.name, found.uid
+        self.workspace_uid = found.uid
         launch.servers[found.uid] = self
+
+    def _remember(self, name: str) -> None:
+        """From now on this is the workspace of the server, whatever its names, and also if the hub's process ends."""
+        self.workspace_name = name
+        self.orm_spawner.state = self.get_state()
+        self.db.commit()
+
+    def _taken(self) -> set:
+        """Names of the workspaces of this user's other servers."""
+        return {(other.state or {}).get("workspace") for other in self.user.orm_spawners.values() if other is not self.orm_spawner}
+
+    def _find(self) -> Workspace | None:
+        """The workspace of this server. Without a state that names it, its number and marks tell."""
+        named = self.cluster.get(self.workspace_name)
+        if named and self.cluster.is_ours(named) and self.of.is_its(named):
+            return named
+        return self.cluster.of_server(self.of, self._taken())
 
     @property
     def workspace(self) -> Workspace | None:
@@ -85,7 +107,9 @@ class WorkspaceSpawner(Options, Spawner):
                 raise self.cluster.refused
             self.log.warning("start of %s waits for the list of workspaces", self._log_name)
         labels = self.expand({**self.common_labels, **self.extra_labels})
-        wanted = objects.workspace(self.of, template, self.expand(settings.spec(self)), labels)
+        found = self._find()
+        self._remember(found.name if found else self.workspace_name or self.of.new_name(self._taken()))
+        wanted = objects.workspace(self.workspace_name, self.of, template, self.expand(settings.spec(self)), labels)
         return await self._ready(await self._made(wanted))
 
     async def _made(self, wanted: dict) -> str:
@@ -94,8 +118,7 @@ class WorkspaceSpawner(Options, Spawner):
         # The run before the one that was asked for. After a request without an answer, what runs may be that one.
         asked = unanswered = None
         while True:
-            found = self.cluster.of_server(self.user.name, self.name) or self.cluster.get(name)
-            if found:
+            if found := self.cluster.get(name):
                 self._judge_owner(found)
             try:
                 if found is None:
@@ -132,9 +155,14 @@ class WorkspaceSpawner(Options, Spawner):
             await asyncio.sleep(AGAIN)
 
     def _judge_owner(self, found: Workspace) -> None:
-        if not self.cluster.is_ours(found) or found.server != (self.user.name, self.name):
-            cure = "an administrator must delete it, or choose another hub_name"
-            raise Refused(409, "NameConflict", f"NameConflict: workspace {found.name} is not this server's: {cure}")
+        if not self.cluster.is_ours(found):
+            wrong = f"must belong to {self.cluster.identity}, it belongs to {found.owner or 'nobody'}: its owner or an administrator must delete it"
+        elif not self.of.is_its(found):
+            wrong = f"must be of user number {self.user.id}, it is of number {found.user_id or 'none'}: an administrator who knows better must "
+            wrong += f"annotate it with {objects.GIVEN_TO}={self.user.id}"
+        else:
+            return
+        raise Refused(409, "NameConflict", f"NameConflict: workspace {found.name}, which was this server's, {wrong}")
 
     async def _ready(self, before: str) -> tuple:
         while True:
@@ -191,7 +219,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def _poll_without_state(self):
         # The hub ended while it started the server, and gave it no address: what runs is nobody's.
-        found = self.cluster.of_server(self.user.name, self.name)
+        found = self._find()
         if found and found.wanted and self.server:
             return 0 if await self.cluster.ask_to_stop(found) else None
         return 0
@@ -226,12 +254,12 @@ class WorkspaceSpawner(Options, Spawner):
             await asyncio.sleep(AGAIN)
         return now
 
-    async def _known(self, name: str | None = None) -> Workspace | None:
-        """The workspace of this server, or of its former name. Raises if none are known: what is not seen then is not gone."""
+    async def _known(self) -> Workspace | None:
+        """The workspace of this server. Raises if none are known: what is not seen then is not gone."""
         if not await self.cluster.listed(FIRST_LIST):
             why = self.cluster.refused or "the Kubernetes API server does not answer"
             raise TimeoutError(f"{why}, so the workspaces are not known: try again")
-        return self.workspace or self.cluster.of_server(self.user.name, name or self.name)
+        return self.workspace or self._find()
 
     async def delete_forever(self):
         if found := await self._known():
@@ -243,10 +271,9 @@ class WorkspaceSpawner(Options, Spawner):
         await self.cluster.delete(found)
 
     async def rename(self, old_name, new_name):
-        """The workspace and its disk keep their name; its marks say the new one, by which it is found."""
-        if found := await self._known(old_name):
-            marks = objects.marks(dataclasses.replace(self.of, name=new_name))
-            await self.cluster.patch(found.name, {"metadata": {"uid": found.uid, **marks}})
+        """The state, which names workspace and disk, goes with the server. An earlier version kept none of a stopped one."""
+        if not self.workspace_name and (found := await self._known()):
+            self._remember(found.name)
 
     async def get_url(self):
         found = self.workspace
