@@ -58,13 +58,14 @@ c.WorkspaceSpawner.profile_list = [
 ]
 c.Spawner.cmd = [sys.executable, given["server"]]
 c.Spawner.poll_interval = 3600
-if given["major"] >= 6:
-    # Before, JupyterHub counts every start that fails.
-    c.Spawner.consecutive_failure_limit = 2
+c.Spawner.consecutive_failure_limit = 2
+c.WorkspaceSpawner.start_timeout = given["start_timeout"]
 
 def port(spawner):
     # Every pod has its own in a cluster.
     spawner.port = free_port()
+    if spawner.user_options.get("profile") == "broken":
+        raise RuntimeError("the hub's own error")
 
 c.Spawner.pre_spawn_hook = port
 """
@@ -83,6 +84,7 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         self.given = {
             "url": self.url, "hub_port": hub_port, "proxy_port": free_port(), "folder": self.folder, "token": self.token, "api": self.api.url,
             "major": jupyterhub.version_info[0], "proxy_class": "workspace", "starts_proxy": True,
+            "start_timeout": 300,
             "server": os.path.join(HERE, "server.py"),
         }  # fmt: skip
         self.pods = Pods(self.api, self.folder, f"http://127.0.0.1:{hub_port}/hub/api")
@@ -255,6 +257,34 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         self.api.operator.address = self.pods.begin
         self.assertIn((await self.call("POST", "/users/carol/server", json={"profile": "laboratory"})).status_code, (201, 202))
         self.assertTrue((await self.progress("/users/carol/server"))[-1].get("ready"), self.log())
+
+    async def test_starts_for_which_there_is_no_room_say_so_and_end_no_hub(self):
+        await self.end()
+        self.given["start_timeout"] = 12
+        await self.begin()
+        self.api.operator.address = self.has_no_room
+        people = [f"person{number}" for number in range(5)]
+        for person in people:
+            self.assertEqual((await self.call("POST", f"/users/{person}")).status_code, 201)
+        asked = [self.call("POST", f"/users/{person}/server", json={"profile": "laboratory"}) for person in people]
+        for answer in await asyncio.gather(*asked):
+            self.assertIn(answer.status_code, (201, 202, 424), answer.text)
+        for person in people:
+            last = (await self.progress(f"/users/{person}/server"))[-1]
+            self.assertTrue(last.get("failed"), last)
+            self.assertIn("start_timeout, 12 s): Unschedulable: 0/3 nodes are available", last["message"])
+        self.assertNotIn("consecutive", self.log())
+        # The control: JupyterHub counts what is an error of the hub.
+        self.api.operator.address = self.pods.begin
+        for person in people[:2]:
+            await self.call("POST", f"/users/{person}/server", json={"profile": "broken"})
+        await self.so(self.said_consecutive)
+
+    async def has_no_room(self, raw):
+        self.api.operator.fails(raw["metadata"]["name"], "Unschedulable", "0/3 nodes are available", phase="Starting")
+
+    async def said_consecutive(self):
+        return "consecutive" in self.log()
 
     async def fails(self, raw):
         self.api.operator.fails(raw["metadata"]["name"], "ImagePullFailed", "no such image")

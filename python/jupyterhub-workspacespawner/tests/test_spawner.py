@@ -2,12 +2,14 @@
 
 import asyncio
 import datetime
+import pathlib
+import time
 import unittest.mock
 
 import jupyterhub
 from hub import Case
 
-from workspacespawner import launch, orphans, spawner as module
+from workspacespawner import assess, launch, orphans, spawner as module
 
 
 class Life(Case):
@@ -556,7 +558,7 @@ class Failure(Case):
         return caught.exception
 
     async def test_what_waiting_does_not_mend_fails_by_reason_and_nothing_runs(self):
-        for reason in ("ImagePullFailed", "CrashLooping", "QuotaExceeded"):
+        for reason in ("ImagePullFailed", "PodSecurityViolation", "QuotaExceeded"):
             task = self.begin()
             await self.so(lambda: self.desired() == "Running")
             self.api.operator.starting("alice")
@@ -580,7 +582,7 @@ class Failure(Case):
         task = self.begin()
         await self.so(lambda: "alice" in self.api.objects.servers())
         self.api.operator.starting("alice")
-        self.api.operator.fails("alice", "ContainerExited", "exit code 1")
+        self.api.operator.fails("alice", "SecretNotFound", "no Secret keys")
         self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
         await task
 
@@ -619,10 +621,88 @@ class Failure(Case):
         self.api.operator.auto = True
         await self.spawn()
         self.api.operator.auto = False
-        self.api.operator.fails("alice", "CrashLooping", "exit code 1")
-        await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
+        self.api.operator.fails("alice", "ImagePullFailed", "no such image")
+        await self.so(lambda: self.desired() == "Stopped")
         self.api.operator.stopped("alice")
         await self.so(lambda: not self.user().active)
+
+    async def test_a_server_that_crashes_starts_again_and_ends_only_after_the_time_of_a_start(self):
+        self.new_hub(failure_grace=0.01, start_timeout=2)
+        self.api.operator.auto = True
+        spawner = await self.spawn()
+        self.api.operator.auto = False
+        began = time.monotonic()
+        self.api.operator.fails("alice", "OOMKilled", "used more memory than its limit")
+        self.api.operator.fails("alice", "CrashLooping", "exit code 1")
+        await self.so(lambda: spawner._failed_since)
+        await self.so(lambda: time.monotonic() > spawner._failed_since + 0.2)
+        self.assertIsNone(await spawner.poll())
+        # The kubelet is done.
+        self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
+        await self.so(lambda: spawner._failed_since is None)
+        self.assertIsNone(await spawner.poll())
+        # It crashes for good.
+        self.api.operator.fails("alice", "CrashLooping", "exit code 1")
+        await self.so(lambda: self.desired() == "Stopped")
+        self.assertGreater(time.monotonic() - began, 2)
+        self.api.operator.stopped("alice")
+        await self.so(lambda: not self.user().active)
+
+    async def test_a_crash_in_a_start_is_told_at_once_and_ends_no_start(self):
+        self.new_hub(failure_grace=0.01)
+        task = self.begin()
+        await self.so(lambda: "alice" in self.api.objects.servers())
+        self.api.operator.starting("alice")
+        self.api.operator.fails("alice", "ContainerExited", "exit code 1")
+        spawner = self.user().spawners[""]
+        await self.so(lambda: spawner._failed_since)
+        await self.so(lambda: time.monotonic() > spawner._failed_since + 0.2)
+        self.assertIn("ContainerExited: exit code 1", [text for _, text in assess.steps(spawner.workspace)])
+        self.assertFalse(task.done())
+        self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
+        await task
+
+    async def test_a_start_ends_before_jupyterhubs_time_with_the_reason_of_the_status(self):
+        for wanted, words in ((False, "the operator has not seen to it yet"), (True, "Unschedulable: 0/3 nodes are available")):
+            self.new_hub(start_timeout=4)
+            task = self.begin()
+            await self.so(lambda: self.desired() == "Running")
+            if wanted:
+                self.api.operator.starting("alice")
+                self.api.operator.fails("alice", "Unschedulable", "0/3 nodes are available", phase="Starting")
+            error = await self.failed(task, f"start_timeout, 4 s.*{words}", 424)
+            if jupyterhub.version_info >= (6,):
+                self.assertEqual(error.reason, "Unschedulable" if wanted else "StartTimeout")
+
+    async def test_a_start_while_the_api_server_is_away_ends_in_time_too(self):
+        self.api.away = True
+        self.new_hub(start_timeout=2)
+        with self.assertRaisesRegex(Exception, "start_timeout, 2 s.*API server does not answer") as caught:
+            await self.spawn()
+        self.assertEqual(caught.exception.status_code, 424)
+        self.api.away, self.api.operator.auto = False, True
+        self.new_hub()
+        await self.spawn()
+
+    async def test_a_stop_that_takes_longer_than_a_start_may_is_said(self):
+        self.api.operator.auto = True
+        await self.spawn()
+        await self.user().stop("")
+        self.api.operator.auto = False
+        self.api.edit("alice", desiredStatus="Running")
+        self.api.operator.starting("alice")
+        self.new_hub(start_timeout=4)
+        cluster = self.of(self.user()).cluster
+        await self.so(lambda: cluster.all()[0].phase == "Starting")
+        task = self.begin()
+        await self.so(lambda: self.desired() == "Stopped")
+        self.api.status("alice", phase="Stopping", reason="Stopping", message="The workspace is being stopped.")
+        with self.assertRaisesRegex(Exception, "start_timeout, 4 s.*The workspace is being stopped"):
+            await task
+
+    def test_reasons_that_may_pass_are_reasons_of_the_status(self):
+        page = (pathlib.Path(__file__).parents[3] / "docs/reasons.md").read_text()
+        self.assertEqual({reason for reason in assess.PASSING if f"| `{reason}` | Degraded=True |" not in page}, set())
 
     async def test_a_failure_that_passed_in_the_start_does_not_hide_a_later_one(self):
         self.new_hub(failure_grace=0.2)
@@ -630,13 +710,13 @@ class Failure(Case):
         task = self.begin()
         await self.so(lambda: "alice" in self.api.objects.servers())
         self.api.operator.starting("alice")
-        self.api.operator.fails("alice", "ContainerExited", "x")
+        self.api.operator.fails("alice", "SecretNotFound", "x")
         spawner = self.user().spawners[""]
         await self.so(lambda: spawner._failed_since)
         self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
         await task
         self.assertIsNone(spawner._failed_since)
-        self.api.operator.fails("alice", "CrashLooping", "y")
+        self.api.operator.fails("alice", "ImagePullFailed", "y")
         await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
         self.api.operator.stopped("alice")
 

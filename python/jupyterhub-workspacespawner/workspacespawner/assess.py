@@ -6,6 +6,11 @@ from .objects import Workspace
 _TOLD = ("Valid", "Degraded", "Progressing")
 _NOTHING = {"AllRulesHold", "AsExpected", "Starting", "Running", "Stopped", "Ready", ""}
 _LONGEST = 2000
+# Reasons of the phase `Failed` that may pass by themselves: the kubelet restarts a container, a node comes or answers again, a disk is freed.
+PASSING = {
+    "ContainerExited", "CrashLooping", "OOMKilled", "PostStartHookFailed", "ReadinessFailed",
+    "Evicted", "NodeLost", "Unschedulable", "VolumeAttachFailed", "VolumeUnbound",
+}  # fmt: skip
 
 
 def url(address: tuple) -> str:
@@ -27,7 +32,7 @@ def refused(workspace: Workspace) -> bool:
 
 
 def failing(workspace: Workspace) -> bool:
-    """Whether its pod cannot run as things are. It may still recover."""
+    """Whether its pod cannot run as things are."""
     return workspace.wanted and workspace.current and workspace.phase == "Failed"
 
 

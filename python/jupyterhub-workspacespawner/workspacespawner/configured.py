@@ -45,7 +45,7 @@ class Configured(settings.Settings):
     review_access = Bool(False, help="Whether roles of the namespace decide who may use which template").tag(config=True)
     access_user_prefix = Unicode("hub:", help="Before a user's name in such roles").tag(config=True)
     access_group_prefix = Unicode("hub:", help="Before a group's name in such roles").tag(config=True)
-    failure_grace = Float(10, min=0, help="Seconds for which a workspace may be Failed before its server counts as failed").tag(config=True)
+    failure_grace = Float(10, min=0, help="Seconds for which a workspace may be Failed by what does not pass by itself").tag(config=True)
     remove = Bool(False, help="Whether a stop deletes the workspace; its disk is kept").tag(config=True)
     orphans = Enum(["Stop", "Report"], "Stop", help="What becomes of running workspaces that are no server of the hub").tag(config=True)
     profile_list = Union([List(), Dict(), Callable()], help="Profiles, as KubeSpawner's, also with `template`").tag(config=True)
@@ -164,6 +164,12 @@ def failure(status: int, reason: str, message: str) -> web.HTTPError:
     error = SpawnException(message, reason=reason, status_code=status) if SpawnException else web.HTTPError(status, message)
     error.jupyterhub_message = message
     return error
+
+
+def not_counted(handler) -> None:
+    """JupyterHub 5 counts each start that fails, and ends itself after some in a row; JupyterHub 6 only errors of the hub, which this is none."""
+    if not SpawnException and handler:
+        handler.settings["failure_count"] = handler.settings.get("failure_count", 0) - 1
 
 
 def _is_known(uid: str) -> bool:

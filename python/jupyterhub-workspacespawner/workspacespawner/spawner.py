@@ -4,11 +4,12 @@ import asyncio
 import time
 
 from jupyterhub.spawner import Spawner
+from tornado import web
 from tornado.ioloop import IOLoop
 
 from . import assess, launch, objects, profiles, settings
 from .cluster import Refused, Unreachable
-from .configured import failure
+from .configured import failure, not_counted
 from .objects import Workspace
 from .options import Options
 
@@ -17,6 +18,8 @@ QUIET = 10
 AGAIN = 1
 FIRST_LIST = 30
 STOP = 60
+# A start ends so much before JupyterHub ends it, which knows no reason and counts it as an error of the hub; at most by half.
+EARLIER = 10
 
 
 class WorkspaceSpawner(Options, Spawner):
@@ -88,7 +91,15 @@ class WorkspaceSpawner(Options, Spawner):
     # --- start
 
     async def start(self):
+        try:
+            return await self._start_or_say_why()
+        except web.HTTPError:
+            not_counted(self.handler)
+            raise
+
+    async def _start_or_say_why(self) -> str:
         self._starting, self._exit_code, self._failed_since = True, None, None
+        self._until = time.monotonic() + max(self.start_timeout - EARLIER, self.start_timeout / 2)
         try:
             return assess.url(await self._start())
         except (profiles.Bad, Refused, Unreachable) as error:
@@ -102,6 +113,18 @@ class WorkspaceSpawner(Options, Spawner):
     async def _start(self) -> tuple:
         template = await self._choose()
         launch.answer(self)
+        try:
+            return await asyncio.wait_for(self._run(template), self._until - time.monotonic())
+        except asyncio.TimeoutError as error:
+            reason, why = "StartTimeout", "the operator has not seen to it yet: is it running?"
+            if not await self.cluster.listed(0):
+                why = "the Kubernetes API server does not answer"
+            elif (found := self.cluster.get(self.workspace_name)) and found.current:
+                reason, why = found.reason or reason, assess.words(found)
+            name = self.workspace_name or f"of {self._log_name}"
+            raise failure(424, reason, f"workspace {name} was not ready in time (start_timeout, {self.start_timeout} s): {why}") from error
+
+    async def _run(self, template: str) -> tuple:
         while not await self.cluster.listed(QUIET):
             if self.cluster.refused:
                 raise self.cluster.refused
@@ -190,7 +213,9 @@ class WorkspaceSpawner(Options, Spawner):
             self._failed_since = None
             return None
         self._failed_since = self._failed_since or time.monotonic()
-        return self._failed_since + self.failure_grace - time.monotonic()
+        # What may pass by itself has the time of a start.
+        grace = max(self.failure_grace, self.start_timeout) if found.reason in assess.PASSING else self.failure_grace
+        return self._failed_since + grace - time.monotonic()
 
     async def _gone(self, found: Workspace) -> None:
         """Waits until no object is left of it."""
@@ -297,15 +322,15 @@ class WorkspaceSpawner(Options, Spawner):
         """This server's workspace has changed."""
         if self._starting or self.pending or not self.server:
             return
-        found, failed_since = self.workspace, self._failed_since
+        found = self.workspace
         if found is None or not found.wanted:
             self._later(self._notify)
-        elif self._grace(found) is None:
+        elif (left := self._grace(found)) is None:
             if self._is_elsewhere(found):
                 self._later(self._move)
-        elif failed_since is None:
+        else:
             # A little later, so that the time is over then.
-            self._later(self._notify, self.failure_grace + 0.1)
+            self._later(self._notify, max(left, 0) + 0.1)
 
     def _later(self, work, seconds: float = 0) -> None:
         IOLoop.current().call_later(seconds, work)
