@@ -7,7 +7,10 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::sample::{self, Hub, LARGE, SERVERS, User};
+use super::{
+    sample::{self, Hub, LARGE, SERVERS, User},
+    servers,
+};
 
 #[tokio::test]
 async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> anyhow::Result<()> {
@@ -39,7 +42,7 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
         .await?;
     notebook::run_a_cell(&browser).await?;
     browser.screenshot("hub-alice-runs-a-cell").await?;
-    let default = sample::workspace_of("alice", "").await?;
+    let default = servers::workspace_of("alice", "").await?;
     let first = workspace::reached(&workspaces, &default, Phase::Running).await?;
     assert_eq!(first.spec.template_ref.as_deref(), Some(LARGE));
 
@@ -58,7 +61,7 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
             url.path() == "/user/alice/second/lab"
         })
         .await?;
-    let named = sample::workspace_of("alice", "second").await?;
+    let named = servers::workspace_of("alice", "second").await?;
     let second = workspace::reached(&workspaces, &named, Phase::Running).await?;
     assert_eq!(second.spec.template_ref.as_deref(), Some("jupyterhub"));
 

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::json;
 
-use super::sample::{self, HUB};
+use super::{
+    sample::{self, HUB},
+    servers,
+};
 
 /// Runs one more culler with the rights of the sample's own, until bob has no server. It calls a server idle after one second.
 const CULL: &str = r"
@@ -38,7 +41,7 @@ async fn jupyterhub_s_culler_stops_an_idle_server_once_and_no_busy_one() -> anyh
     tokio::try_join!(alice.start(), bob.start())?;
     let workspaces = sample::workspaces().await?;
     let generation = |of: Workspace| of.metadata.generation.context("no generation");
-    let of_bob = sample::workspace_of("bob", "").await?;
+    let of_bob = servers::workspace_of("bob", "").await?;
     let before = generation(workspaces.get(&of_bob).await?)?;
 
     // It takes times of the near future, so that clocks may differ.

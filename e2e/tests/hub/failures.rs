@@ -6,7 +6,10 @@ use e2e::{command, objects::workspace};
 use reqwest::Method;
 use serde_json::json;
 
-use super::sample::{self, MISSING, SERVERS, User};
+use super::{
+    sample::{self, MISSING, SERVERS, User},
+    servers,
+};
 
 /// Name of a quota that lets no pod start.
 const QUOTA: &str = "no-pods";
@@ -45,7 +48,7 @@ async fn fails_by(bob: &User<'_>, profile: &str, cause: &str) -> anyhow::Result<
         "{events}"
     );
     bob.has_none().await?;
-    let name = sample::workspace_of("bob", "").await?;
+    let name = servers::workspace_of("bob", "").await?;
     workspace::reached(&sample::workspaces().await?, &name, Phase::Stopped).await?;
     Ok(())
 }

@@ -12,7 +12,10 @@ use e2e::{
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _, api::DeleteParams};
 
-use super::sample::{self, HUB, SERVERS, User};
+use super::{
+    sample::{self, HUB, SERVERS, User},
+    servers,
+};
 
 fn address(of: &Workspace) -> String {
     let endpoint = of.status.as_ref().and_then(|status| status.endpoint.as_ref());
@@ -28,7 +31,7 @@ async fn only_hub_and_proxy_reach_a_server_which_they_follow_to_its_next_pod_and
     let bob = hub.sign_in("bob").await?;
     bob.start().await?;
     let workspaces = sample::workspaces().await?;
-    let name = sample::workspace_of("bob", "").await?;
+    let name = servers::workspace_of("bob", "").await?;
     let running = workspace::reached(&workspaces, &name, Phase::Running).await?;
     let (pod, first) = (workspace::pod(&running)?, bob.server().await?);
     reaches_only_what_it_should(&pod, &address(&running)).await?;

@@ -10,3 +10,4 @@ mod renamed;
 mod rights;
 mod sample;
 mod secrets;
+mod servers;

@@ -7,7 +7,10 @@ use api::workspace::Phase;
 use e2e::{command, objects::workspace, wait};
 use reqwest::StatusCode;
 
-use super::sample::{self, LARGE, SERVERS};
+use super::{
+    sample::{self, LARGE, SERVERS},
+    servers,
+};
 
 /// The profile of [`LARGE`].
 const TITLE: &str = "JupyterLab, large";
@@ -47,7 +50,7 @@ async fn a_template_that_a_role_no_longer_grants_is_neither_offered_nor_started(
     let (taken, said) = alice.request_server(PROFILE).await?;
     ensure!(taken.is_success(), "{taken}: {said}");
     alice.answers().await?;
-    let name = sample::workspace_of("alice", "").await?;
+    let name = servers::workspace_of("alice", "").await?;
     let running = workspace::reached(&sample::workspaces().await?, &name, Phase::Running).await?;
     assert_eq!(running.spec.template_ref.as_deref(), Some(LARGE));
     alice.stop().await

@@ -6,7 +6,10 @@ use e2e::{cluster, objects::workspace};
 use reqwest::Method;
 use serde_json::json;
 
-use super::sample::{self, SERVERS, User};
+use super::{
+    sample::{self, SERVERS, User},
+    servers,
+};
 
 /// A file on the disk.
 const FILE: &str = "/home/jovyan/of-the-first-bob";
@@ -16,7 +19,7 @@ async fn a_renamed_user_keeps_the_files_and_a_new_one_of_the_old_name_has_none()
     let hub = sample::hub().await?;
     let (alice, bob) = (hub.sign_in("alice").await?, hub.sign_in("bob").await?);
     bob.start().await?;
-    let first = sample::workspace_of("bob", "").await?;
+    let first = servers::workspace_of("bob", "").await?;
     run(&first, &["touch", FILE]).await?;
     bob.stop().await?;
 
@@ -24,7 +27,7 @@ async fn a_renamed_user_keeps_the_files_and_a_new_one_of_the_old_name_has_none()
     let carol = bob.renamed("carol");
     let bob = hub.sign_in("bob").await?;
     bob.start().await?;
-    let second = sample::workspace_of("bob", "").await?;
+    let second = servers::workspace_of("bob", "").await?;
     ensure!(first != second, "{first}");
     let files = run(&second, &["find", "/home/jovyan", "-maxdepth", "1"]).await?;
     ensure!(!files.contains(FILE) && files.contains("/home/jovyan"), "{files}");
@@ -33,7 +36,7 @@ async fn a_renamed_user_keeps_the_files_and_a_new_one_of_the_old_name_has_none()
     let (status, message) = carol.request_server("jupyterlab").await?;
     ensure!(status.is_success(), "{status}: {message}");
     run(&first, &["test", "-f", FILE]).await?;
-    ensure!(sample::workspace_of("carol", "").await? == first, "another one");
+    ensure!(servers::workspace_of("carol", "").await? == first, "another one");
     carol.stop().await?;
 
     // As it was, for the next tests.

@@ -223,20 +223,6 @@ pub(crate) async fn workspaces() -> anyhow::Result<Api<Workspace>> {
     Ok(Api::namespaced(cluster::admin().await?, SERVERS))
 }
 
-/// The name of a server's workspace, as its labels say. An earlier user of that name may have had another one.
-pub(crate) async fn workspace_of(user: &str, server: &str) -> anyhow::Result<String> {
-    let labels = format!("hub.jupyter.org/username={user},hub.jupyter.org/servername={server}");
-    let found = workspaces().await?;
-    let found = found.list(&ListParams::default().labels(&labels)).await?;
-    let newest = found
-        .items
-        .iter()
-        .max_by_key(|workspace| workspace.creation_timestamp());
-    Ok(newest
-        .with_context(|| format!("no workspace has the labels {labels}"))?
-        .name_any())
-}
-
 /// A port of this machine that leads to the proxy, as by `kubectl port-forward`, until the test ends.
 async fn forward(pod: String) -> anyhow::Result<u16> {
     let pods = pods(HUB).await?;

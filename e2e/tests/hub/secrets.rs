@@ -18,14 +18,17 @@ use kube::{
 };
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use super::sample::{self, HUB, SERVERS};
+use super::{
+    sample::{self, HUB, SERVERS},
+    servers,
+};
 
 #[tokio::test]
 async fn no_object_of_the_api_server_holds_a_server_s_token() -> anyhow::Result<()> {
     let hub = sample::hub().await?;
     let bob = hub.sign_in("bob").await?;
     bob.start().await?;
-    let name = sample::workspace_of("bob", "").await?;
+    let name = servers::workspace_of("bob", "").await?;
     let running = workspace::reached(&sample::workspaces().await?, &name, Phase::Running).await?;
     let (uid, pod) = (running.uid().context("no UID")?, workspace::pod(&running)?);
     let (arguments, environments): (Vec<_>, Vec<_>) =
