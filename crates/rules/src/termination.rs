@@ -1,7 +1,7 @@
 //! Termination message of a container -> one line for users (pure).
 //!
 //! Whoever may read a Workspace sees it, and may not read logs. Any program of the container can write the message, so it is cut and made
-//! plain here.
+//! plain here: JupyterHub's launcher leaves a line as it is.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,11 @@ const MAX: usize = 300;
 /// The last line of the message that says something.
 pub fn last_line(message: &str) -> Option<String> {
     let is_blank = |line: &&str| line.chars().all(|c| c.is_control() || c.is_whitespace());
-    let line = message.lines().rev().find(|line| !is_blank(line))?;
+    let mut lines = message.lines().rev().map(without_escapes);
+    let line = lines.find(|line| !is_blank(&line.as_str()))?;
     let plain = line.chars().filter(|c| !is_hidden(*c));
     let words = plain.collect::<String>();
-    let line = words
+    let line = without_time(words.trim())
         .split_whitespace()
         .map(without_password)
         .collect::<Vec<_>>()
@@ -24,6 +25,29 @@ pub fn last_line(message: &str) -> Option<String> {
         Some(_) => line.chars().take(MAX - 1).chain(['…']).collect(),
     };
     (!shown.is_empty()).then_some(shown)
+}
+
+/// Without sequences for terminals, such as colours.
+fn without_escapes(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default();
+    // A sequence ends with a character from @ to ~.
+    let rest = parts.map(|part| {
+        part.split_once(|c| ('@'..='~').contains(&c))
+            .map_or("", |(_, rest)| rest)
+    });
+    std::iter::once(first).chain(rest).collect()
+}
+
+/// Without times in brackets at its beginning, so that a failure that repeats stays the same.
+fn without_time(mut line: &str) -> &str {
+    while let Some((mark, rest)) = line.strip_prefix('[').and_then(|line| line.split_once(']')) {
+        if rest.trim().is_empty() || !mark.contains(|c: char| c.is_ascii_digit()) {
+            break;
+        }
+        line = rest.trim_start();
+    }
+    line
 }
 
 /// The word, without user and password if it is a URL with them: programs that cannot reach a database show its URL.
@@ -54,6 +78,15 @@ mod tests {
             ("ImportError: x", Some("ImportError: x")),
             ("Traceback\n  File\nImportError: x\n\n", Some("ImportError: x")),
             ("a\u{202e}b\u{7}c\t d", Some("abc d")),
+            ("x\n \n\u{1b}[0m\n", Some("x")),
+            (
+                "\u{1b}[31m[C 2026-01-31 12:00:00.123 ServerApp]\u{1b}[0m Bad config\u{7}",
+                Some("Bad config"),
+            ),
+            ("[2026-01-31T12:00:00Z] error [x] y", Some("error [x] y")),
+            ("[error] no time", Some("[error] no time")),
+            ("[1]", Some("[1]")),
+            ("\u{1b}[", None),
             (
                 "no route: postgres://me:s3cret@db:5432/x see http://a/b@c",
                 Some("no route: postgres://…@db:5432/x see http://a/b@c"),
