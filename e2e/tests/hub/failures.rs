@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use api::workspace::Phase;
-use e2e::{command, objects::workspace};
+use e2e::{command, objects::workspace, wait};
 use reqwest::Method;
 use serde_json::json;
 
@@ -31,8 +31,30 @@ async fn a_start_that_fails_says_why_leaves_nothing_running_and_works_once_the_c
     // Else no server of the next tests starts.
     command::administered(&["delete", "resourcequota", QUOTA, "-n", SERVERS], "").await?;
     failed?;
+    a_crash_tells_its_last_line(&bob).await?;
     bob.start().await?;
     bob.stop().await
+}
+
+/// A start whose command crashes tells its last line, and no other. It is ended by hand: the kubelet would go on.
+async fn a_crash_tells_its_last_line(bob: &User<'_>) -> anyhow::Result<()> {
+    let workspaces = sample::workspaces().await?;
+    bob.request_server("crashes").await?;
+    wait::until("the last line in the status", wait::USUAL, || async {
+        let now = workspaces.get("bob").await.map_err(|error| error.to_string())?;
+        let message = now.status.and_then(|status| status.message).unwrap_or_default();
+        if message.contains(&format!("{:?}", sample::LAST_LINE)) && !message.contains(sample::FIRST_LINE) {
+            Ok(())
+        } else {
+            Err(message)
+        }
+    })
+    .await?;
+    workspace::stop(&workspaces, "bob").await?;
+    bob.has_none().await?;
+    workspace::reached(&workspaces, "bob", Phase::Stopped)
+        .await
+        .map(drop)
 }
 
 /// A start by this profile fails, and its last event tells the cause. Then nothing of it runs.

@@ -4,6 +4,7 @@ mod browser;
 mod culler;
 mod failures;
 mod life;
+mod page;
 mod profiles;
 mod removed;
 mod renamed;

@@ -36,6 +36,9 @@ pub(crate) const LARGE: &str = "jupyterhub-large";
 pub(crate) const ODD: &str = "$(HOME) {\"a\": [1]} %s 'é' \\ 😀\nsecond line";
 /// An image that no registry has, which a profile asks for.
 pub(crate) const MISSING: &str = "registry.invalid/none:1";
+/// What a server writes that crashes.
+pub(crate) const FIRST_LINE: &str = "of-the-log";
+pub(crate) const LAST_LINE: &str = "no such module";
 /// Who may use which template, beside the sample's files.
 const ROLES: &str = "roles.yaml";
 /// Port of the proxy's pod.
@@ -48,12 +51,12 @@ pub(crate) struct Hub {
 
 /// Somebody who has signed in.
 pub(crate) struct User<'a> {
-    hub: &'a Hub,
-    name: String,
+    pub(crate) hub: &'a Hub,
+    pub(crate) name: String,
     /// With the cookies of the sign-in.
     browser: Client,
     client: Client,
-    token: String,
+    pub(crate) token: String,
 }
 
 /// Applies the sample, with these images, and waits until hub and proxy run. An object that is there stays as it is.
@@ -105,8 +108,8 @@ async fn apply(sample: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sample as an administrator would change it: the names of images, a variable of servers, one more profile, and roles that say who may
-/// use which template. Its objects get the labels of tests.
+/// The sample as an administrator would change it: the names of images, variables of servers, two more profiles, and roles that say who may
+/// use which template. Servers report their use each second. Its objects get the labels of tests.
 fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
     for file in fs::read_dir(FOLDER)? {
         let file = file?;
@@ -121,13 +124,16 @@ fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
     }
     // A string of JSON is one of Python.
     let configuration = format!(
-        "c.WorkspaceSpawner.environment = {{'ODD': {odd}}}
+        "c.WorkspaceSpawner.environment = {{'ODD': {odd}, 'JUPYTERHUB_ACTIVITY_INTERVAL': '1'}}
 c.WorkspaceSpawner.review_access = True
 missing = {{'display_name': 'Missing', 'template': '{LARGE}', 'kubespawner_override': {{'image': '{MISSING}'}}}}
 c.WorkspaceSpawner.profile_list.append(missing)
 c.JupyterHub.load_roles.append({{'name': 'renames', 'scopes': ['admin:users'], 'users': ['alice']}})
+crashes = {{'display_name': 'Crashes', 'template': 'jupyterhub', 'kubespawner_override': {{'cmd': {crash}}}}}
+c.WorkspaceSpawner.profile_list.append(crashes)
 ",
-        odd = json!(ODD)
+        odd = json!(ODD),
+        crash = json!(["/bin/sh", "-c", format!("echo {FIRST_LINE} >&2; echo {LAST_LINE} >&2; exit 3")]),
     );
     append(&folder.join("jupyterhub_config.py"), &configuration)?;
     // The last one is the large one.
