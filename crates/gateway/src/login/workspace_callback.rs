@@ -8,7 +8,7 @@ use http::{StatusCode, Uri};
 use crate::index::Domain;
 use crate::login::{App, AtSite, link};
 use crate::pages::{self, Failure};
-use crate::session::Spent;
+use crate::session::{CodeUser, Spent};
 use crate::site::Site;
 use crate::tokens::cookies;
 use crate::tokens::{Code, Enter, MAX_ATTEMPTS, Ticket, Token as _};
@@ -37,7 +37,9 @@ pub(super) async fn workspace_callback(
     }
     if !pre_cookie::is_of_browser(&headers, &site, &code.enter.browser)? {
         // Another browser has seen the code. So it becomes invalid in the browser that it was made for, too.
-        app.sessions.spend(code.session, code.id, code.expires()).await?;
+        app.sessions
+            .spend(code.session, code.id, code.expires(), CodeUser::Browser)
+            .await?;
         return again(&app, &domain, &headers, code.enter).await;
     }
     let Some(session) = app.sessions.find(code.session).await? else {
@@ -50,7 +52,11 @@ pub(super) async fn workspace_callback(
     if !app.may_issue() {
         return Err(Failure::Unavailable);
     }
-    match app.sessions.spend(code.session, code.id, code.expires()).await? {
+    match app
+        .sessions
+        .spend(code.session, code.id, code.expires(), CodeUser::Browser)
+        .await?
+    {
         Spent::Now => {}
         Spent::Before | Spent::NoSession => return again(&app, &domain, &headers, code.enter).await,
     }

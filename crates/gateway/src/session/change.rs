@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
 
-use super::content::{Content, SpendError, object_name};
+use super::content::{CodeUser, Content, SpendError, object_name};
 use super::ending::labels;
 use super::view::SessionState;
 use super::{Sessions, TIMEOUT, Unavailable, unavailable, within};
@@ -93,13 +93,19 @@ impl Sessions {
     ///
     /// # Errors
     /// The API server does not answer, or too many other clients change the session.
-    pub async fn spend(&self, id: RandomId, code: RandomId, until: i64) -> Result<Spent, Unavailable> {
+    pub async fn spend(
+        &self,
+        id: RandomId,
+        code: RandomId,
+        until: i64,
+        by: CodeUser,
+    ) -> Result<Spent, Unavailable> {
         let spent = self
             .change(id, |content, now| {
                 if content.times(self.limits).over <= now {
                     return Edit::Leave(Ok(Spent::NoSession));
                 }
-                match content.spend(code, until, now) {
+                match content.spend(code, until, by, now) {
                     Ok(()) => Edit::Write(Ok(Spent::Now)),
                     Err(SpendError::Replayed) => Edit::Leave(Ok(Spent::Before)),
                     Err(error @ SpendError::TooMany) => Edit::Leave(Err(unavailable(error))),

@@ -14,7 +14,27 @@ use crate::tokens::seal::{KeyRing, Purpose, Sealed};
 use crate::tokens::{RandomId, TICKET_LIFE};
 
 /// Maximum number of one-time codes that are recorded as spent at a time.
-const MAX_SPENT: usize = 64;
+const MAX_SPENT: usize = 128;
+/// The same for a program's next code: what a program does never keeps its user's browser out.
+const MAX_SPENT_FOR_PROGRAMS: usize = 64;
+
+/// Who uses a one-time code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeUser {
+    /// A browser, for a ticket of a workspace.
+    Browser,
+    /// A program of the session's user, for a token.
+    Program,
+}
+
+impl CodeUser {
+    fn max_spent(self) -> usize {
+        match self {
+            Self::Browser => MAX_SPENT,
+            Self::Program => MAX_SPENT_FOR_PROGRAMS,
+        }
+    }
+}
 
 /// Maximum length of an ID token that is sent to the portal, in bytes.
 const MAX_SENT: usize = 32 * 1024;
@@ -280,12 +300,12 @@ impl Content {
     ///
     /// # Errors
     /// The code was used before, or too many codes were.
-    pub fn spend(&mut self, code: RandomId, until: i64, now: i64) -> Result<(), SpendError> {
+    pub fn spend(&mut self, code: RandomId, until: i64, by: CodeUser, now: i64) -> Result<(), SpendError> {
         if self.spent.iter().any(|spent| spent.code == code) {
             return Err(SpendError::Replayed);
         }
         self.spent.retain(|spent| now < spent.until);
-        if self.spent.len() >= MAX_SPENT {
+        if self.spent.len() >= by.max_spent() {
             return Err(SpendError::TooMany);
         }
         self.spent.push(SpentCode { code, until });
@@ -442,22 +462,25 @@ mod tests {
     fn a_code_is_spent_once_and_forgotten_after_its_end() {
         let mut content = content();
         let code = RandomId::new().unwrap();
-        assert_eq!(content.spend(code, 1030, 1000), Ok(()));
-        assert_eq!(content.spend(code, 1030, 1029), Err(SpendError::Replayed));
-        assert_eq!(content.spend(RandomId::new().unwrap(), 1060, 1030), Ok(()));
+        let by = CodeUser::Browser;
+        assert_eq!(content.spend(code, 1030, by, 1000), Ok(()));
+        assert_eq!(content.spend(code, 1030, by, 1029), Err(SpendError::Replayed));
+        assert_eq!(content.spend(RandomId::new().unwrap(), 1060, by, 1030), Ok(()));
         assert_eq!(content.spent.len(), 1);
     }
 
     #[test]
-    fn spent_codes_are_bounded() {
+    fn programs_that_use_up_their_codes_leave_the_browser_its_own_and_all_are_bounded() {
         let mut content = content();
-        for _ in 0..MAX_SPENT {
-            content.spend(RandomId::new().unwrap(), 1030, 1000).unwrap();
+        let mut spend = |by| content.spend(RandomId::new().unwrap(), 1030, by, 1000);
+        for _ in 0..MAX_SPENT_FOR_PROGRAMS {
+            spend(CodeUser::Program).unwrap();
         }
-        assert_eq!(
-            content.spend(RandomId::new().unwrap(), 1030, 1000),
-            Err(SpendError::TooMany)
-        );
+        assert_eq!(spend(CodeUser::Program), Err(SpendError::TooMany));
+        for _ in MAX_SPENT_FOR_PROGRAMS..MAX_SPENT {
+            spend(CodeUser::Browser).unwrap();
+        }
+        assert_eq!(spend(CodeUser::Browser), Err(SpendError::TooMany));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 pub use self::change::Spent;
-pub use self::content::{Content, IdToken, id_of};
+pub use self::content::{CodeUser, Content, IdToken, id_of};
 use self::content::{Lifetimes, object_name};
 pub use self::credential::{Credential, Reviewed};
 use self::ending::ProviderLogout;

@@ -193,7 +193,8 @@ async fn of_many_attempts_with_one_code_on_two_replicas_one_succeeds() {
     let (one, two) = (replica(&client, &clock), replica(&client, &clock));
     let id = one.create(&content(&clock)).await.unwrap();
     let code = RandomId::new().unwrap();
-    let attempts = (0..8).map(|n| if n % 2 == 0 { &one } else { &two }.spend(id, code, 1030));
+    let attempts =
+        (0..8).map(|n| if n % 2 == 0 { &one } else { &two }.spend(id, code, 1030, CodeUser::Browser));
     let outcomes = futures::future::join_all(attempts).await;
     let counted = outcomes
         .iter()
@@ -201,11 +202,13 @@ async fn of_many_attempts_with_one_code_on_two_replicas_one_succeeds() {
         .count();
     assert_eq!(counted, 1, "{outcomes:?}");
     assert_eq!(
-        one.spend(id, RandomId::new().unwrap(), 1030).await,
+        one.spend(id, RandomId::new().unwrap(), 1030, CodeUser::Program)
+            .await,
         Ok(Spent::Now)
     );
     assert_eq!(
-        one.spend(RandomId::new().unwrap(), code, 1030).await,
+        one.spend(RandomId::new().unwrap(), code, 1030, CodeUser::Browser)
+            .await,
         Ok(Spent::NoSession)
     );
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{answer, bad_body, rfc3339, sign_in_required};
 use crate::login::App;
 use crate::pages::{self, Failure};
-use crate::session::Spent;
+use crate::session::{CodeUser, Spent};
 use crate::tokens::random::{equal, fingerprint};
 use crate::tokens::{ProgramCode, ProgramToken, Token as _};
 
@@ -37,7 +37,11 @@ pub(super) async fn redeem(State(app): App, body: Bytes) -> Result<Response, Fai
         return Ok(sign_in_required());
     };
     // Before the check of the verifier: a code that another program has seen becomes invalid for the right one, too.
-    match app.sessions.spend(code.session, code.id, code.expires).await? {
+    match app
+        .sessions
+        .spend(code.session, code.id, code.expires, CodeUser::Program)
+        .await?
+    {
         Spent::Now => {}
         Spent::Before => return Ok(invalid()),
         Spent::NoSession => return Ok(sign_in_required()),
