@@ -412,7 +412,7 @@ fn warn_of_portal_users(args: &Args, client: &Client, sign_in: &SignIn) -> impl 
         if acts {
             portal_users::warn(&client, &providers, &clients, by_tokens).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
