@@ -103,7 +103,7 @@ impl Volumes {
 }
 
 /// Size of `/dev/shm`: as it is asked for, else half of the memory limit, which is Linux' own share. `None` leaves it to the container
-/// runtime, whose 64 MiB are too little for PyTorch's data loaders.
+/// runtime, whose 64 MiB are too little for data loaders of machine learning.
 fn shared_memory(workspace: &ValidWorkspace) -> Option<Quantity> {
     if workspace.shm_size.is_some() {
         return workspace.shm_size.clone();
