@@ -76,7 +76,10 @@ impl Pod {
             name: "server",
             last_activity,
         }];
-        Ok(Reading { signals, skew: 0 })
+        Ok(Reading {
+            signals,
+            ..Reading::default()
+        })
     }
 }
 
