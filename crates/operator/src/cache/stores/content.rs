@@ -132,10 +132,10 @@ mod tests {
         let labels = ("/metadata/labels", json!({names::WORKSPACE_LABEL: "b"}));
         let deleted = ("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"));
         for (place, value) in changes.iter().chain([&labels, &deleted]) {
-            let mut changed = later.clone();
+            let mut edited = later.clone();
             let (parent, key) = place.rsplit_once('/').unwrap();
-            changed.pointer_mut(parent).unwrap()[key] = value.clone();
-            assert!(!is_same::<K>(&first, &changed), "{changed}");
+            edited.pointer_mut(parent).unwrap()[key] = value.clone();
+            assert!(!is_same::<K>(&first, &edited), "{edited}");
         }
     }
 
