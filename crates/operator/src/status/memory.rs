@@ -175,10 +175,8 @@ mod tests {
         let mut failed = next(&running(), &observed, None);
         assert_eq!(notes(&running(), &failed).len(), 1, "the control");
         let degraded = &mut failed.conditions[1];
-        (
-            "True".clone_into(&mut degraded.status),
-            "OOMKilled".clone_into(&mut degraded.reason),
-        );
+        "True".clone_into(&mut degraded.status);
+        "OOMKilled".clone_into(&mut degraded.reason);
         assert_eq!(
             notes(&running(), &failed),
             ["The pod is ready."],
