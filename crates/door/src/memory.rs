@@ -1,12 +1,13 @@
 //! Files of the container's control group -> its memory limit, and when a process of it was ended for memory (IO).
 //!
-//! The kernel counts the processes that it ends (`oom_kill`). It tells no time, so the time is that of the first look at a higher count:
-//! operator and JupyterLab look once a minute. Where the kubelet lets the kernel end the whole container, its default with control groups
+//! The kernel counts the processes that it ends (`oom_kill`). It tells no time, so the time is that of the first look at a higher count,
+//! which is a minute later at most. Where the kubelet lets the kernel end the whole container, its default with control groups
 //! of version 2, the door ends too, and the pod's status tells it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -74,6 +75,15 @@ impl Memory {
         Self {
             group,
             seen: Mutex::new(seen),
+        }
+    }
+
+    /// Looks once a minute, for ever.
+    pub(crate) async fn watch(&self) {
+        let mut looks = tokio::time::interval(Duration::from_mins(1));
+        loop {
+            looks.tick().await;
+            self.last_kill();
         }
     }
 

@@ -56,11 +56,12 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
     }
     let environment = env::vars_os().chain([(DOOR_VARIABLE.into(), "1".into())]);
     let image = Image::new(args.sshd.clone(), environment.collect(), ssh_folder(&address));
+    let memory = Arc::new(Memory::of_this_container());
     let router = Router::new(
         Paths::new(&args.base_path, &args.activity_paths),
         assertions,
         Arc::clone(&activity),
-        Memory::of_this_container(),
+        Arc::clone(&memory),
         proxy,
         Ssh::new(image, activity),
     );
@@ -69,6 +70,7 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         let listener = server::listen(socket, &address).await?;
         tokio::select! {
             () = server::serve(listener, Arc::new(router)) => Ok(()),
+            () = memory.watch() => Ok(()),
             () = health::until_nothing_listens(&address) => anyhow::bail!(
                 "the application runs, and nothing listens at its socket or port any more: it is ended and started again"
             ),

@@ -88,7 +88,7 @@ fn memory_that_ran_out_is_told_of_a_running_workspace_with_the_field_that_raises
     let found = findings(json!({"time": "2026-01-01T11:58:00Z", "ended": "Process", "limit": "2Gi"}));
     assert_eq!(
         found[0].what,
-        "A process was ended at 2026-01-01T11:58:00Z, because it used more memory than the limit of 2Gi."
+        "A process was ended at 2026-01-01T11:58:00Z, because memory ran out: the limit is 2Gi."
     );
     assert_eq!(values(&found[0]), ["Process"]);
     let steps = &found[0].cures[0].steps;

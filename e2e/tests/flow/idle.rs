@@ -120,7 +120,7 @@ async fn runs_out_of_memory(scratch: &Scratch, alice: &Api<Workspace>, name: &st
         status
             .message
             .unwrap_or_default()
-            .contains("used more memory than the limit of")
+            .contains("because memory ran out: the limit is")
     );
     Ok(())
 }

@@ -62,10 +62,7 @@ async fn unsaved_text_can_be_saved_after_signing_in_again() -> anyhow::Result<()
     browser.arrived(&host).await?;
     browser.sees(EDITOR, "begin").await?;
     browser
-        .sees(
-            NOTIFICATION,
-            "was ended, because it used more memory than the limit of",
-        )
+        .sees(NOTIFICATION, "was ended, because memory ran out: the limit is")
         .await?;
     assert!(
         browser.page.find(Locator::Css(LINE)).await.is_err(),

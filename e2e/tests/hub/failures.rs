@@ -40,8 +40,9 @@ async fn a_start_that_fails_says_why_leaves_nothing_running_and_works_once_the_c
 async fn a_crash_tells_its_last_line(bob: &User<'_>) -> anyhow::Result<()> {
     let workspaces = sample::workspaces().await?;
     bob.request_server("crashes").await?;
+    let name = servers::workspace_of("bob", "").await?;
     wait::until("the last line in the status", wait::USUAL, || async {
-        let now = workspaces.get("bob").await.map_err(|error| error.to_string())?;
+        let now = workspaces.get(&name).await.map_err(|error| error.to_string())?;
         let message = now.status.and_then(|status| status.message).unwrap_or_default();
         if message.contains(&format!("{:?}", sample::LAST_LINE)) && !message.contains(sample::FIRST_LINE) {
             Ok(())
@@ -50,9 +51,9 @@ async fn a_crash_tells_its_last_line(bob: &User<'_>) -> anyhow::Result<()> {
         }
     })
     .await?;
-    workspace::stop(&workspaces, "bob").await?;
+    workspace::stop(&workspaces, &name).await?;
     bob.has_none().await?;
-    workspace::reached(&workspaces, "bob", Phase::Stopped)
+    workspace::reached(&workspaces, &name, Phase::Stopped)
         .await
         .map(drop)
 }

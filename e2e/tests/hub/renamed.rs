@@ -17,7 +17,10 @@ const FILE: &str = "/home/jovyan/of-the-first-bob";
 #[tokio::test]
 async fn a_renamed_user_keeps_the_files_and_a_new_one_of_the_old_name_has_none() -> anyhow::Result<()> {
     let hub = sample::hub().await?;
-    let (alice, bob) = (hub.sign_in("alice").await?, hub.sign_in("bob").await?);
+    let alice = hub.sign_in("alice").await?;
+    // Of a try that ended on its way.
+    alice.send(Method::DELETE, "/hub/api/users/carol").await?;
+    let bob = hub.sign_in("bob").await?;
     bob.start().await?;
     let first = servers::workspace_of("bob", "").await?;
     run(&first, &["touch", FILE]).await?;

@@ -329,9 +329,10 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
                 *command, env={**os.environ, "JUPYTERHUB_API_TOKEN": self.token}, cwd=self.folder, stdout=log, stderr=log
             )
         try:
-            while (await self.servers(until)).get("", {}).get("ready"):
-                self.assertIsNone(culler.returncode)
-                await asyncio.sleep(0.1)
+            async with asyncio.timeout(120):
+                while (await self.servers(until)).get("", {}).get("ready"):
+                    self.assertIsNone(culler.returncode)
+                    await asyncio.sleep(0.1)
         finally:
             culler.terminate()
             await culler.wait()

@@ -627,9 +627,10 @@ class Failure(Case):
         await self.so(lambda: not self.user().active)
 
     async def test_a_server_that_crashes_starts_again_and_ends_only_after_the_time_of_a_start(self):
-        self.new_hub(failure_grace=0.01, start_timeout=2)
+        self.new_hub(failure_grace=0.01, start_timeout=12)
         self.api.operator.auto = True
         spawner = await self.spawn()
+        spawner.start_timeout = 2
         self.api.operator.auto = False
         began = time.monotonic()
         self.api.operator.fails("alice", "OOMKilled", "used more memory than its limit")

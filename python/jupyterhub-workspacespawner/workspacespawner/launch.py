@@ -20,6 +20,7 @@ servers: "weakref.WeakValueDictionary" = weakref.WeakValueDictionary()
 # UID of a workspace -> UIDs of its pods that asked, the present one last. Their tokens outlive them by minutes.
 pods: dict[str, list[str]] = {}
 MOST_PODS, MOST_WORKSPACES = 16, 10_000
+GONE = "another pod of this workspace has asked since, so this one is gone"
 
 
 class Nobody(Exception):
@@ -63,7 +64,7 @@ def _judge_pod(uid: str, pod: str) -> None:
     """A workspace has one pod at a time, so a pod that asked before the present one is gone."""
     known = pods.setdefault(uid, [])
     if pod in known[:-1]:
-        raise Nobody("another pod of this workspace has asked since, so this one is gone")
+        raise Nobody(GONE)
     if pod not in known:
         known.append(pod)
         del known[:-MOST_PODS]
@@ -106,6 +107,8 @@ class LaunchHandler(web.RequestHandler):
             code = None
         if type(code) is not int or not 0 <= code <= 255:
             return self._say(400, "code must be a whole number from 0 to 255")
+        if self.pod in pods.get(uid, [])[:-1]:
+            return self._say(409, GONE)
         await spawner.command_ended(code)
         self._say(200, "")
 

@@ -84,13 +84,14 @@ class Server:
 
     def was_its(self, found: Workspace) -> bool:
         """Whether it was made for a server of this name and user, if nothing but the workspace says so."""
-        if not self.is_its(found) or found.server[1] != self.name:
+        if found.deleting or not self.is_its(found) or found.server[1] != self.name:
             return False
         if found.given_to or self.user_since is None:
             return True
-        # Not for an earlier user of this number.
+        # Not for an earlier user of this number. Where the clocks may be wrong, the name tells.
         made = datetime.fromisoformat(found.created.replace("Z", "+00:00"))
-        return made + _SKEW >= self.user_since.replace(tzinfo=timezone.utc)
+        since = self.user_since.replace(tzinfo=timezone.utc)
+        return made >= since or (made + _SKEW >= since and found.server[0] == self.user)
 
     def new_name(self, taken: set) -> str:
         """For its workspace, and so for the disk. `taken` have been given to other servers of this user, which may be named otherwise now."""

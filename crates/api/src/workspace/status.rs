@@ -111,7 +111,7 @@ pub enum Phase {
     Deleting,
 }
 
-/// The end of a container or process for the use of more memory than the container's limit.
+/// The end of a container or process because memory ran out: that of the container's limit, or seldom that of the node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OutOfMemory {
@@ -141,9 +141,9 @@ impl OutOfMemory {
             EndedForMemory::Process => "A process was ended",
         };
         let limit = self.limit.as_ref();
-        let limit = limit.map_or_else(String::new, |limit| format!(" of {}", limit.0));
+        let limit = limit.map_or_else(String::new, |limit| format!(": the limit is {}", limit.0));
         let time = self.time.0;
-        format!("{what} at {time}, because it used more memory than the limit{limit}.")
+        format!("{what} at {time}, because memory ran out{limit}.")
     }
 }
 

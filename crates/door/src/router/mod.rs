@@ -23,7 +23,7 @@ pub(crate) struct Router {
     paths: Paths,
     assertions: Assertions,
     activity: Arc<Activity>,
-    memory: Memory,
+    memory: Arc<Memory>,
     proxy: Proxy,
     ssh: Ssh,
     /// The application has answered once.
@@ -70,7 +70,7 @@ impl Router {
         paths: Paths,
         assertions: Assertions,
         activity: Arc<Activity>,
-        memory: Memory,
+        memory: Arc<Memory>,
         proxy: Proxy,
         ssh: Ssh,
     ) -> Self {

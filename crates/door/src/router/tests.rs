@@ -80,7 +80,7 @@ impl Door {
         );
         let paths = Paths::new(BASE, &["/api/status".to_owned(), "/api/kernels".to_owned()]);
         let proxy = settings(Proxy::new(Address::Socket(socket), Arc::clone(&activity)));
-        let memory = Memory::new(Group::in_folder(folder.path()));
+        let memory = Arc::new(Memory::new(Group::in_folder(folder.path())));
         let router = Arc::new(Router::new(paths, assertions, activity, memory, proxy, ssh));
         Self { router, keys, folder }
     }

@@ -64,10 +64,14 @@ pub(crate) async fn check_tokens(
         .await;
     let status = answer
         .map_err(|error| {
-            format!(
-                "the API server does not say whether it takes tokens of {issuer} ({}): let this account create tokenreviews",
-                kit::api_error::message(&error)
-            )
+            let remedy = match &error {
+                kube::Error::Api(status) if status.code == 403 => {
+                    ": let this account create tokenreviews, which the chart's rights in one namespace leave out, or sign in once to see"
+                }
+                _ => "",
+            };
+            let message = kit::api_error::message(&error);
+            format!("the API server does not say whether it takes tokens of {issuer} ({message}){remedy}")
         })?
         .status
         .unwrap_or_default();

@@ -6,13 +6,16 @@ use api::{
     names::APPLICATION_CONTAINER,
     workspace::{EndedForMemory, OutOfMemory, Phase},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time};
 
 use crate::cache::{observed::Observed, partial::Pod};
 
 /// What helps.
 pub(super) const ADVICE: &str = "Raise spec.resources.limits.memory, stop and start.";
+
+/// Shortest time between two that are told.
+const BETWEEN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Sets in a status when memory last ran out in this run, and says it beside that the pod is ready. `ended`: when a process was ended, as
 /// the door of the pod says. Its answer lives as long as the container, so what is in the status `before` stays.
@@ -35,8 +38,13 @@ pub(crate) fn complete(
     let earlier = before.filter(|before| before.run_id == status.run_id);
     let earlier = earlier.and_then(|before| before.out_of_memory.clone());
     let all = earlier.into_iter().chain(process).chain(container);
-    // Of equal times the first stays.
-    status.out_of_memory = all.reduce(|last, next| if next.time.0 > last.time.0 { next } else { last });
+    status.out_of_memory = all.reduce(|last, next| {
+        if is_news(next.time.0, Some(last.time.0)) {
+            next
+        } else {
+            last
+        }
+    });
     if let Some(last) = status
         .out_of_memory
         .as_ref()
@@ -49,6 +57,11 @@ pub(crate) fn complete(
             text.push_str(&addition);
         }
     }
+}
+
+/// Whether memory ran out anew. Readings of one time differ by a second, and what happens each few seconds is written once a minute.
+pub(crate) fn is_news(time: Timestamp, known: Option<Timestamp>) -> bool {
+    known.is_none_or(|known| time.duration_since(known) >= BETWEEN)
 }
 
 /// When the container was last ended for memory.
@@ -144,6 +157,8 @@ mod tests {
         // A new leader has asked nobody yet.
         let kept = next(&told, &pod, None);
         assert_eq!(kept, told);
+        let by_another_reading = at(3) + SignedDuration::from_secs(1);
+        assert_eq!(next(&kept, &pod, Some(by_another_reading)), kept);
         let again = next(&kept, &pod, Some(at(4)));
         assert_eq!(again.out_of_memory.as_ref().unwrap().time.0, at(4));
         assert_eq!(notes(&kept, &again).len(), 1);

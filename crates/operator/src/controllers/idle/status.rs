@@ -11,7 +11,7 @@ use api::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::activity::tracker::ActivityReport;
+use crate::{activity::tracker::ActivityReport, status::memory};
 
 /// Sets the fields about activity in a status. `before`: the previous status. `None`: no pod is asked.
 pub(super) fn complete(
@@ -28,7 +28,10 @@ pub(super) fn complete(
 /// Whether a status has to be written again.
 pub(super) fn differs(status: &WorkspaceStatus, usage: &ActivityReport) -> bool {
     let known = status.out_of_memory.as_ref().map(|it| it.time.0);
-    if usage.out_of_memory.map(to_second) > known {
+    if usage
+        .out_of_memory
+        .is_some_and(|time| memory::is_news(to_second(time), known))
+    {
         return true;
     }
     let mut next = status.clone();

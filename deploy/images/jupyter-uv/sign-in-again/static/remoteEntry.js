@@ -34,9 +34,9 @@
       return null;
     }
     const limit = state.memoryLimitBytes;
-    const size = limit ? ` of ${(limit / 2 ** 30).toFixed(1).replace(/\.0$/, '')} GiB` : '';
+    const size = limit ? `: the limit is ${(limit / 2 ** 30).toFixed(1).replace(/\.0$/, '')} GiB` : '';
     const text =
-      `A process of this workspace was ended, because it used more memory than the limit${size}. ` +
+      `A process of this workspace was ended, because memory ran out${size}. ` +
       'Use less at once, or raise spec.resources.limits.memory of the workspace, stop and start it.';
     return { time, text };
   }
