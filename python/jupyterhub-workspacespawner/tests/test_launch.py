@@ -133,6 +133,9 @@ class Launch(Case):
         self.assertEqual([answer.code for answer in answers], [409, 409, 200])
         self.assertNotIn(b"JUPYTERHUB_API_TOKEN", answers[0].body)
         self.assertIn(b"JUPYTERHUB_API_TOKEN", answers[2].body)
+        # Nor does its end count.
+        self.assertEqual((await self.request(uid, second, "DELETE", '{"code": 0}')).code, 409)
+        self.assertTrue(self.user().spawners[""].active)
 
     async def test_what_is_kept_of_pods_is_bounded(self):
         for number in range(launch.MOST_PODS + 5):

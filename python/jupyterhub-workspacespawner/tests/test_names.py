@@ -1,5 +1,6 @@
 """Names of objects: fixed ones, KubeSpawner's own, and what Kubernetes takes."""
 
+import datetime
 import itertools
 import random
 import re
@@ -8,7 +9,7 @@ import unittest
 
 from kubespawner import slugs
 
-from workspacespawner import names
+from workspacespawner import names, objects
 
 # (user, server) -> both in one. Claims of another hub are found by it, so it never changes.
 GOLDEN = {
@@ -26,6 +27,27 @@ GOLDEN = {
     ("a" * 500, ""): "aaaaaaaaaaaaaaaaa--x---2d64e129",
     ("alice", "s" * 40): "alice--ssssssssssssssssssssssssssssssssssssssss",
 }
+
+
+class Identity(unittest.TestCase):
+    def test_a_workspace_without_a_state_is_a_users_by_number_time_and_in_the_minute_of_clocks_by_name(self):
+        since = datetime.datetime(2026, 1, 1, 12, 0, 0, 500_000)
+        server = objects.Server("hub", "dave", 7, since, "", "", "/user/dave/")
+
+        def was_its(created="2026-01-01T12:00:01Z", number="7", user="dave", name="", given=None, **meta):
+            annotations = {objects.USER: user, objects.SERVER: name, **({objects.GIVEN_TO: given} if given else {})}
+            meta.update(name="any", creationTimestamp=created, annotations=annotations)
+            return server.was_its(objects.Workspace({"metadata": meta, "spec": {"variables": {"hub.userid": number}}}))
+
+        self.assertTrue(was_its())
+        self.assertTrue(was_its(user="as-he-was-called"))
+        self.assertTrue(was_its("2026-01-01T11:59:30Z"), "the clocks differ")
+        self.assertFalse(was_its("2026-01-01T11:59:30Z", user="alice"), "of the earlier user of the number")
+        self.assertFalse(was_its("2026-01-01T11:58:00Z"))
+        self.assertTrue(was_its("2026-01-01T11:58:00Z", number="3", given="7"))
+        self.assertFalse(was_its(number="8"))
+        self.assertFalse(was_its(name="other"))
+        self.assertFalse(was_its(deletionTimestamp="2026-01-01T12:30:00Z"))
 
 
 class Names(unittest.TestCase):
