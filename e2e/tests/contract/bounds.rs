@@ -82,7 +82,10 @@ async fn a_workspace_starts_when_its_template_arrives_and_every_violation_of_its
     workspace::reached(&alice, "early", Phase::Running).await?;
     has_the_default_size(&scratch).await?;
     sizes_are_bounded_to_the_byte(&scratch, &alice).await?;
-    every_violation_is_reported_and_values_equal_to_a_bound_pass(&scratch, &alice).await?;
+    Box::pin(every_violation_is_reported_and_values_equal_to_a_bound_pass(
+        &scratch, &alice,
+    ))
+    .await?;
     finish(scratch).await
 }
 

@@ -19,7 +19,7 @@ fn resources(name: &str, amount: &str) -> Value {
 
 /// A pod's status without problems.
 fn container_runs() -> Value {
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let condition = |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
     json!({
         "phase": "Running",

@@ -100,7 +100,7 @@ async fn apart(scratch: &Scratch, other: &Scratch) -> anyhow::Result<()> {
         "{:?}",
         first.status
     );
-    each_works_alone(&of_first, &alice, &other.namespace).await?;
+    Box::pin(each_works_alone(&of_first, &alice, &other.namespace)).await?;
     workspace::delete(&alice, "demo").await
 }
 
