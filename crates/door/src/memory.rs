@@ -1,4 +1,4 @@
-//! Files of the container's control group -> its memory limit, and when a process of it was ended for memory (IO).
+//! Control group of the container -> its memory limit, and when memory ran out (IO).
 //!
 //! The kernel counts the processes that it ends (`oom_kill`). It tells no time, so the time is that of the first look at a higher count,
 //! which is a minute later at most. Where the kubelet lets the kernel end the whole container, its default with control groups

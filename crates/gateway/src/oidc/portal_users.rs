@@ -1,4 +1,4 @@
-//! Providers, and a portal that acts as their users -> what Kubernetes makes of them (IO: asks the API server).
+//! Providers, whose users the portal acts as -> what Kubernetes makes of them (IO).
 //!
 //! `helm test` prints it, and the gateway warns of it at its start.
 

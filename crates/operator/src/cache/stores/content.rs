@@ -1,4 +1,4 @@
-//! Two versions of an object -> whether they differ in more than the version, without a copy of either (pure).
+//! Two versions of an object -> whether they differ in more than the version (pure).
 
 use k8s_openapi::{
     api::{
