@@ -41,6 +41,7 @@ class Identity(unittest.TestCase):
 
         self.assertTrue(was_its())
         self.assertTrue(was_its(user="as-he-was-called"))
+        self.assertTrue(was_its("2026-01-01T12:00:00Z", user="as-he-was-called"), "Kubernetes writes whole seconds")
         self.assertTrue(was_its("2026-01-01T11:59:30Z"), "the clocks differ")
         self.assertFalse(was_its("2026-01-01T11:59:30Z", user="alice"), "of the earlier user of the number")
         self.assertFalse(was_its("2026-01-01T11:58:00Z"))

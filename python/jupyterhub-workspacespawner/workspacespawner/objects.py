@@ -90,7 +90,7 @@ class Server:
             return True
         # Not for an earlier user of this number. Where the clocks may be wrong, the name tells.
         made = datetime.fromisoformat(found.created.replace("Z", "+00:00"))
-        since = self.user_since.replace(tzinfo=timezone.utc)
+        since = self.user_since.replace(microsecond=0, tzinfo=timezone.utc)
         return made >= since or (made + _SKEW >= since and found.server[0] == self.user)
 
     def new_name(self, taken: set) -> str:
