@@ -278,7 +278,8 @@ impl Hub {
         let signed_in = browser.post(&form).form(&fields).send().await?;
         ensure!(signed_in.status().is_success(), "{}", signed_in.status());
         // Without the cookies: with them, the request would need more than the password.
-        let client = Client::builder().no_proxy().build()?;
+        // The proxy closes idle connections after seconds, maybe just as a request is sent.
+        let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
         let tokens = format!("{}/hub/api/users/{name}/tokens", self.url);
         let wanted = json!({"auth": {"username": name, "password": password}, "note": "e2e"});
         let made = client.post(tokens).json(&wanted).send().await?;

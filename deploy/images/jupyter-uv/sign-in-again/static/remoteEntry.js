@@ -35,9 +35,8 @@
     }
     const limit = state.memoryLimitBytes;
     const size = limit ? `: the limit is ${(limit / 2 ** 30).toFixed(1).replace(/\.0$/, '')} GiB` : '';
-    const text =
-      `A process of this workspace was ended, because memory ran out${size}. ` +
-      'Use less at once, or raise spec.resources.limits.memory of the workspace, stop and start it.';
+    // JupyterLab shows 140 characters.
+    const text = `A process was ended, because memory ran out${size}. Raise the workspace's memory, then restart it.`;
     return { time, text };
   }
 
@@ -170,6 +169,8 @@
         // No network, or no door.
         return;
       }
+      // Until then nobody may take notifications.
+      await app.restored;
       const news = judgeMemory(state, told, Date.now());
       if (news) {
         told = news.time;
