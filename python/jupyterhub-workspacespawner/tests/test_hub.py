@@ -351,9 +351,11 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         async def ping():
             self.assertIn((await self.page("bob")).status_code, (200, 302, 503))
 
-        async with self.again_and_again(report), self.again_and_again(ping):
-            await self.cull("--timeout=6", until="bob")
-            self.assertTrue((await self.servers("alice"))[""]["ready"])
+        async with self.again_and_again(ping):
+            async with self.again_and_again(report):
+                await self.cull("--timeout=6", until="bob")
+                self.assertTrue((await self.servers("alice"))[""]["ready"])
+            # No more reports: the token of a report that comes after the stop is refused.
             await self.cull("--timeout=3600", "--max-age=1", until="alice")
         # The control: JupyterHub's own class takes it for use.
         await self.end()
