@@ -58,9 +58,21 @@ class Names(unittest.TestCase):
 
     def test_names_are_those_of_the_released_kubespawner(self):
         for user, server in [*GOLDEN, *self.random_pairs()]:
-            self.assertEqual(names.user_server(user, server), theirs(user, server), (user, server))
+            self.assertEqual(names.user_server(user, server), theirs("{user_server}", user, server), (user, server))
             self.assertEqual(names.slug(user), slugs.safe_slug(user, max_length=48))
             self.assertEqual(names.label(user), slugs.safe_slug(user, is_valid=slugs.is_valid_label))
+
+    def test_fields_in_text_become_what_the_released_kubespawner_makes_of_them(self):
+        # The first three are names of claims in earlier charts.
+        texts = ["claim-{username}--{servername}", "claim-{escaped_username}{escaped_servername}", "claim-{escaped_user_server}", "a-", "{servername}-", "-{x}-"]
+        texts += [f"{{{way}_{what}}}" for way in ("safe", "escaped") for what in ("username", "servername", "user_server")]
+        texts += ["{username}", "{servername}", "{unescaped_username}", "{unescaped_servername}", "{user_server}"]
+        for user, server in [("alice@example.com", ""), ("Ann", "-"), ("bob-", "b-"), *GOLDEN, *self.random_pairs()[:100]]:
+            values = names.fields(user, server)
+            for text in texts:
+                # It takes doubled braces for a brace, and unknown fields for an error.
+                self.assertEqual(names.expand(text, values), theirs(text.replace("{x}", "{{x}}"), user, server), (text, user, server))
+        self.assertEqual(names.expand("claim-{escaped_user_server}", names.fields("Ann@x.org", "")), "claim--41nn-40x-2eorg")
 
     def test_every_name_is_a_valid_one_and_no_two_are_the_same(self):
         found = {}
@@ -89,8 +101,8 @@ class Names(unittest.TestCase):
         return [(word(rng.choice([3, 10, 60])) or "u", word(rng.choice([0, 5, 60]))) for _ in range(2000)]
 
 
-def theirs(user, server):
-    """What KubeSpawner's `{user_server}` is."""
+def theirs(text, user, server):
+    """What KubeSpawner makes of text with fields."""
     from unittest import mock
 
     from kubespawner import KubeSpawner
@@ -98,4 +110,4 @@ def theirs(user, server):
     spawner = mock.Mock(slug_scheme="safe", namespace="n", pod_name="p", pvc_name="c")
     spawner.name, spawner.user.name, spawner.user.id = server, user, 1
     spawner._namespace_default.return_value = "n"
-    return KubeSpawner._expand_user_properties(spawner, "{user_server}")
+    return KubeSpawner._expand_user_properties(spawner, text)

@@ -1,7 +1,6 @@
 """Configuration -> a spawner's traits, names and what all servers of a hub share (IO)."""
 
 import dataclasses
-import re
 from pathlib import Path
 
 from jupyterhub.utils import url_path_join
@@ -18,7 +17,6 @@ try:
 except ImportError:  # before JupyterHub 6
     SpawnException = None
 
-_FIELD = re.compile(r"\{([a-z_]+)\}")
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -135,22 +133,12 @@ class Configured(settings.Settings):
         return objects.Server(self.hub_name, self.user.name, self.user.id, since, self.name, title or "", path)
 
     def expand(self, value):
-        """KubeSpawner's fields in text; other braces stay as they are."""
+        """KubeSpawner's fields in all text of a value."""
         if isinstance(value, str):
-            fields = self.fields()
-            return _FIELD.sub(lambda found: fields.get(found[1], found[0]), value)
+            return names.expand(value, {**names.fields(self.user.name, self.name), "userid": str(self.user.id), "namespace": self.namespace})
         if isinstance(value, dict):
             return {self.expand(key): self.expand(item) for key, item in value.items()}
         return [self.expand(item) for item in value] if isinstance(value, list) else value
-
-    def fields(self) -> dict:
-        user, server = names.slug(self.user.name), names.slug(self.name)
-        both = names.user_server(self.user.name, self.name)
-        return {
-            "username": user, "safe_username": user, "unescaped_username": self.user.name,
-            "servername": server, "safe_servername": server, "unescaped_servername": self.name,
-            "user_server": both, "safe_user_server": both, "userid": str(self.user.id), "namespace": self.namespace,
-        }  # fmt: skip
 
     def get_env(self):
         env = super().get_env()

@@ -14,6 +14,7 @@ _HASH, _LONG_HASH = 8, 16
 _HALF, _SHORT_HALF = 17, 13
 _OBJECT = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_FIELD = re.compile(r"\{([a-z_]+)\}")
 
 
 def slug(name: str) -> str:
@@ -38,6 +39,27 @@ def user_server(user: str, server: str) -> str:
     if len(first) + len(second) + 2 > LONGEST:
         return f"{_readable(user, _HALF)}--{_readable(server, _HALF)}---{_hash(user, server)}"
     return f"{first}--{second}" if second else first
+
+
+def escape(name: str) -> str:
+    """A name in KubeSpawner's earlier scheme `escape`, which older claims have: other characters as their bytes, each after "-"."""
+    return re.sub("[^a-z0-9]", lambda other: "".join(f"-{byte:x}" for byte in other[0].encode()), name)
+
+
+def fields(user: str, server: str) -> dict:
+    """KubeSpawner's fields of both names."""
+    first, second, both = slug(user), slug(server), user_server(user, server)
+    return {
+        "username": first, "safe_username": first, "unescaped_username": user, "escaped_username": escape(user),
+        "servername": second, "safe_servername": second, "unescaped_servername": server, "escaped_servername": escape(server),
+        "user_server": both, "safe_user_server": both, "escaped_user_server": f"{escape(user)}--{escape(server)}",
+    }  # fmt: skip
+
+
+def expand(text: str, values: dict) -> str:
+    """Fields in text, as KubeSpawner replaces them; other braces stay. It removes each "-" that a field leaves at the end, as of an empty name."""
+    found = _FIELD.sub(lambda field: values.get(field[1], field[0]), text)
+    return found if text.endswith("-") else found.rstrip("-")
 
 
 def _slug(name: str, valid: re.Pattern, longest: int, hashed: int) -> str:
