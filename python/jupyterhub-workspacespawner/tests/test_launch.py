@@ -241,13 +241,28 @@ class Launch(Case):
         await self.pods.end(uid)
         self.http.stop()
         await self.pods.container(uid)
+        self.assertEqual((await self.answered())["environment"]["JUPYTERHUB_API_TOKEN"], spawner.api_token)
+
+    async def test_what_an_earlier_run_left_and_cannot_be_read_is_asked_for_again(self):
+        spawner = await self.spawn()
+        uid = spawner.workspace_uid
+        kept = self.pods.file(uid, "kept")
+        for leave in (lambda: open(kept, "w").close(), lambda: os.mkdir(kept)):
+            await self.pods.end(uid)
+            os.remove(kept)
+            leave()
+            await self.pods.container(uid)
+            self.assertEqual((await self.answered())["environment"]["JUPYTERHUB_API_TOKEN"], spawner.api_token)
+            if os.path.isfile(kept):
+                self.assertTrue(os.path.getsize(kept))
+
+    async def answered(self):
+        """What the server says, once it answers."""
         while True:
             try:
-                found = await self.ask()
-                break
+                return await self.ask()
             except OSError:
                 await asyncio.sleep(0.02)
-        self.assertEqual(found["environment"]["JUPYTERHUB_API_TOKEN"], spawner.api_token)
 
     async def test_a_new_pod_after_the_hubs_restart_ends_the_server_as_stopped(self):
         await self.spawn()

@@ -55,10 +55,10 @@ def ask(method, seconds, body=None):
 
 
 def fetch():
-    # Of the container's earlier run.
-    if os.path.exists(KEPT):
+    try:  # Of the container's earlier run.
         return json.loads(open(KEPT, "rb").read())
-    body = ask("POST", 120)
+    except (OSError, ValueError):
+        body = ask("POST", 120)
     found = json.loads(body)
     try:
         with open(os.open(KEPT + "~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
