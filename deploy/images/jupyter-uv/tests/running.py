@@ -55,28 +55,17 @@ class Server(unittest.IsolatedAsyncioTestCase):
         return await AsyncHTTPClient(force_instance=True, resolver=self.resolver).fetch(request, raise_error=False)
 
 
-class Running(Server):
-    # Value of JUPYTER_COLLABORATION.
-    together = "off"
-
-    async def asyncSetUp(self):
-        await super().asyncSetUp()
-        os.environ.update(
-            HOME=self.home,
-            JUPYTER_RUNTIME_DIR=os.path.join(self.home, "runtime"),
-            JUPYTER_CONFIG_DIR=os.path.join(self.home, "config"),
-            WORKSPACE_UID="uid-1",
-            WORKSPACE_ASSERTION_KEYS=self.home,
-            JUPYTER_PORT="9999",
-            JUPYTER_COLLABORATION=self.together,
-        )
+class InProcess(Server):
+    def serve(self, config, *arguments, environment=None, **settings):
+        """Starts a server in this process, with the settings of this file. Its port is `self.port`."""
+        os.environ.update(HOME=self.home, JUPYTER_RUNTIME_DIR=f"{self.home}/runtime", JUPYTER_CONFIG_DIR=f"{self.home}/config", **(environment or {}))
         from jupyter_server.serverapp import ServerApp
         from tornado.httpserver import HTTPServer
         from tornado.testing import bind_unused_port
 
         ServerApp.clear_instance()
-        self.app = ServerApp.instance(allow_root=True, log_level="ERROR")
-        self.app.initialize(argv=[f"--config={CONFIG}", f"--ServerApp.sock={self.home}/application.sock"], new_httpserver=False)
+        self.app = ServerApp.instance(allow_root=True, log_level="ERROR", **settings)
+        self.app.initialize(argv=[f"--config={config}", *arguments], new_httpserver=False)
         socket, self.port = bind_unused_port()
         self.http = HTTPServer(self.app.web_app)
         self.http.add_socket(socket)
@@ -85,6 +74,21 @@ class Running(Server):
         self.http.stop()
         await self.app._cleanup()
         self.app.clear_instance()
+
+
+class Running(InProcess):
+    # Value of JUPYTER_COLLABORATION.
+    together = "off"
+
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        environment = {
+            "WORKSPACE_UID": "uid-1",
+            "WORKSPACE_ASSERTION_KEYS": self.home,
+            "JUPYTER_PORT": "9999",
+            "JUPYTER_COLLABORATION": self.together,
+        }
+        self.serve(CONFIG, f"--ServerApp.sock={self.home}/application.sock", environment=environment)
 
 
 class Socket(Resolver):

@@ -5,35 +5,20 @@ import os
 import sys
 from datetime import datetime, timezone
 
-from running import IMAGE, Server, until
+from running import IMAGE, InProcess, until
 from tornado.websocket import websocket_connect
 
 FOLDER = IMAGE.parent / "jupyter-uv-hub"
 
 
-class Hub(Server):
+class Hub(InProcess):
     async def asyncSetUp(self):
         await super().asyncSetUp()
-        os.environ.update(HOME=self.home, JUPYTER_RUNTIME_DIR=f"{self.home}/runtime", JUPYTER_CONFIG_DIR=f"{self.home}/config")
         sys.path.insert(0, str(FOLDER))
         self.addCleanup(sys.path.remove, str(FOLDER))
-        from jupyter_server.serverapp import ServerApp
-        from tornado.httpserver import HTTPServer
-        from tornado.testing import bind_unused_port
-
-        ServerApp.clear_instance()
-        self.app = ServerApp.instance(allow_root=True, log_level="ERROR", token="", open_browser=False)
-        self.app.initialize(argv=[f"--config={FOLDER}/jupyter_server_config.py"], new_httpserver=False)
+        self.serve(FOLDER / "jupyter_server_config.py", token="", open_browser=False)
         # Milliseconds: the test waits for pings.
         self.app.web_app.settings["ws_ping_interval"] = 100
-        socket, self.port = bind_unused_port()
-        self.http = HTTPServer(self.app.web_app)
-        self.http.add_socket(socket)
-
-    async def asyncTearDown(self):
-        self.http.stop()
-        await self.app._cleanup()
-        self.app.clear_instance()
 
     def reported(self):
         """What JupyterHub's extension asks for."""
