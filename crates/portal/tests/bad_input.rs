@@ -63,7 +63,12 @@ async fn a_parameter_that_is_unknown_repeated_or_wrong_is_named() {
         "/templates/%ff",
     ] {
         let answer = portal.get("alice", path).await;
-        assert_page(&answer, StatusCode::BAD_REQUEST, "a name that is no text", "/");
+        assert_page(
+            &answer,
+            StatusCode::BAD_REQUEST,
+            "A name in the address must be text",
+            "/",
+        );
     }
     assert!(portal.calls_as_users().is_empty());
 }

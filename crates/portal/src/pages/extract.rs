@@ -40,7 +40,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
             return Ok(Self(path.0));
         }
         let Ok(context) = Context::from_request_parts(parts, app).await;
-        let why = "The address has a name that is no text: an escape such as `%20` is broken.";
+        let why = "A name in the address must be text: an escape such as `%20` is broken.";
         Err(context.bad_request(why, "Correct the address, or start from the list.", "/"))
     }
 }
