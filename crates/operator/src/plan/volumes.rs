@@ -103,7 +103,7 @@ impl Volumes {
 }
 
 /// Size of `/dev/shm`: as it is asked for, else half of the memory limit, which is Linux' own share. `None` leaves it to the container
-/// runtime, whose 64 MiB are too little for data loaders of machine learning.
+/// runtime, whose 64 MiB are too little for data loaders of machine learning, and which no init container can mount by name.
 fn shared_memory(workspace: &ValidWorkspace) -> Option<Quantity> {
     if workspace.shm_size.is_some() {
         return workspace.shm_size.clone();
@@ -112,9 +112,17 @@ fn shared_memory(workspace: &ValidWorkspace) -> Option<Quantity> {
     if paths.any(|path| segments(path).eq(segments(SHM_PATH))) {
         return None;
     }
-    let limit: rules::Quantity = workspace.resources.limits.get("memory")?.try_into().ok()?;
-    let (half, _) = limit.count("2Mi".parse().ok()?);
-    (half > RUNTIME_SHM).then(|| Quantity(format!("{half}Mi")))
+    let limit = workspace.resources.limits.get("memory");
+    let limit = limit.and_then(|limit| rules::Quantity::try_from(limit).ok());
+    let half = limit.map_or(Some(0), |limit| Some(limit.count("2Mi".parse().ok()?).0))?;
+    let mut inits = workspace.pod.init_containers.iter();
+    let is_named = inits.any(|init| {
+        init.volume_mounts
+            .iter()
+            .flatten()
+            .any(|mount| mount.name == SHM_VOLUME)
+    });
+    (half > RUNTIME_SHM || is_named).then(|| Quantity(format!("{}Mi", half.max(RUNTIME_SHM))))
 }
 
 /// Adds a volume for temporary files if the root file system is read-only.
@@ -277,17 +285,19 @@ mod tests {
 
     #[test]
     fn shared_memory_that_nobody_asks_for_is_half_of_the_memory_limit() {
-        let size = |limit: Option<&str>, volume: Value| {
+        let sized = |limit: Option<&str>, volume: Value, init: Value| {
             let found = mounted(|workspace| {
                 workspace.shm_size = None;
                 workspace.resources.limits.remove("memory");
                 let limit = limit.map(|limit| ("memory".to_owned(), Quantity(limit.to_owned())));
                 workspace.resources.limits.extend(limit);
                 workspace.volumes = serde_json::from_value(volume).unwrap();
+                workspace.pod.init_containers = serde_json::from_value(init).unwrap();
             });
             let shm = found.iter().find(|(_, mount)| mount["mountPath"] == "/dev/shm");
             shm.map(|(volume, _)| volume["emptyDir"]["sizeLimit"].clone())
         };
+        let size = |limit, volume| sized(limit, volume, json!([]));
         assert_eq!(size(Some("2Gi"), json!([])), Some(json!("1024Mi")));
         assert_eq!(size(Some("3000000000"), json!([])), Some(json!("1430Mi")));
         assert_eq!(size(Some("128Mi"), json!([])), None, "the runtime gives as much");
@@ -295,6 +305,11 @@ mod tests {
         let disk = |path| json!([{"name": "mine", "persistentVolumeClaimName": "c", "mountPath": path}]);
         assert_eq!(size(Some("2Gi"), disk("/dev//shm/")), None);
         assert_eq!(size(Some("2Gi"), disk("/mine")), Some(json!("1024Mi")));
+        let init =
+            |volume| json!([{"name": "seed", "volumeMounts": [{"name": volume, "mountPath": "/seed"}]}]);
+        assert_eq!(sized(None, json!([]), init("shm")), Some(json!("64Mi")));
+        assert_eq!(sized(Some("128Mi"), json!([]), init("shm")), Some(json!("64Mi")));
+        assert_eq!(sized(Some("128Mi"), json!([]), init(HOME_VOLUME)), None);
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     ));
     found.extend(storage::workspace(given, &effective.home, bounds));
     found.extend(checks::port("spec.port", effective.port));
-    let volumes = parts::volume_names(&effective.volumes, effective.shm_size.is_some());
+    let volumes = parts::volume_names(&effective.volumes);
     let has_patterns =
         bounds.is_some_and(|bounds| bounds.env_requirements.iter().any(|it| it.regex.is_some()));
     found.extend(parts::PodParts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));

@@ -107,11 +107,10 @@ impl<'a> PodParts<'a> {
     }
 }
 
-/// Names of a pod's volumes: its home, the listed ones, and shared memory if it has a size.
-pub(in crate::validate) fn volume_names(volumes: &[SecondaryVolume], has_shm: bool) -> Vec<&str> {
+/// Names of a pod's volumes that an init container may mount: its home, the listed ones, shared memory and scratch space.
+pub(in crate::validate) fn volume_names(volumes: &[SecondaryVolume]) -> Vec<&str> {
     let mut names = vec![HOME_VOLUME];
     names.extend(volumes.iter().map(|volume| volume.name.as_str()));
-    names.extend(has_shm.then_some(SHM_VOLUME));
-    names.push(SCRATCH_VOLUME);
+    names.extend([SHM_VOLUME, SCRATCH_VOLUME]);
     names
 }

@@ -111,7 +111,7 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     if let Some(disk) = &spec.primary_storage {
         found.extend(primary_storage(disk));
     }
-    let volumes = parts::volume_names(&spec.default_volumes, spec.default_shm_size.is_some());
+    let volumes = parts::volume_names(&spec.default_volumes);
     found.extend(parts::PodParts::of_template(spec).faults(spec.pod_security, &volumes, false));
     found.extend(labels::base("spec.baseLabels", &spec.base_labels));
     found.extend(annotations::base("spec.baseAnnotations", &spec.base_annotations));

@@ -39,6 +39,19 @@ fn a_consistent_template_passes() {
 }
 
 #[test]
+fn an_init_container_mounts_shared_memory_without_a_size_too_and_no_volume_that_the_pod_lacks() {
+    let mounts = |name| {
+        lines(json!({"defaultInitContainers": [
+            {"name": "a", "image": "i", "volumeMounts": [{"name": name, "mountPath": "/dev/shm"}]},
+        ]}))
+    };
+    assert_eq!(mounts("shm"), Vec::<String>::new());
+    let found = mounts("jupyter-k8s-secret-0").join("\n");
+    let expected = "must be a volume of the pod: workspace-storage, shm, ";
+    assert!(found.contains(expected), "{found}");
+}
+
+#[test]
 fn every_invalid_part_of_a_template_is_reported() {
     let found = lines(json!({
         "defaultImage": "{team}:1",
