@@ -35,27 +35,51 @@ class Names(Started):
 
 
 class Home(Started):
-    async def test_a_notebook_imports_modules_of_its_folder(self):
-        self.write("lesson/mine.py", "answer = 42")
-        await self.starts()
-        made = await self.call("api/kernels", "POST", {"path": "lesson/first.ipynb"})
+    async def kernel(self, path="first.ipynb"):
+        """A connection to a new kernel."""
+        made = await self.call("api/kernels", "POST", {"path": path})
         self.assertEqual(made.code, 201, made.body)
-        kernel = await self.opens(f"api/kernels/{json.loads(made.body)['id']}/channels")
+        return await self.opens(f"api/kernels/{json.loads(made.body)['id']}/channels")
+
+    async def result(self, kernel, code):
+        """What a kernel shows for the last expression."""
         header = {"msg_id": "1", "msg_type": "execute_request", "session": "1", "username": "", "version": "5.3"}
         options = {"silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False, "stop_on_error": True}
-        content = {"code": "import mine; mine.answer", **options}
+        content = {"code": code, **options}
         await kernel.write_message(
             json.dumps({"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content})
         )
 
-        async def result():
+        async def shown():
             while message := await kernel.read_message():
                 message = json.loads(message)
                 if message["header"]["msg_type"] in ("execute_result", "error"):
                     return message["content"]
 
-        shown = await asyncio.wait_for(result(), 60)
-        self.assertEqual(shown.get("data"), {"text/plain": "42"}, shown)
+        content = await asyncio.wait_for(shown(), 60)
+        self.assertIn("data", content)
+        return content["data"]["text/plain"]
+
+    async def test_a_notebook_imports_modules_of_its_folder(self):
+        self.write("lesson/mine.py", "answer = 42")
+        await self.starts()
+        kernel = await self.kernel("lesson/first.ipynb")
+        self.assertEqual(await self.result(kernel, "import mine; mine.answer"), "42")
+
+    async def test_who_deletes_all_temporary_files_keeps_server_and_kernels(self):
+        temporary = self.folder / "tmp"
+        temporary.mkdir()
+        self.environment["TMPDIR"] = str(temporary)
+        await self.starts()
+        kernel = await self.kernel()
+        made = await self.result(kernel, "import tempfile; tempfile.mkstemp()[1]")
+        self.assertTrue(made.startswith(f"'{temporary}/"), made)
+        self.assertEqual((await self.call("lab")).code, 200)
+        await self.result(kernel, f"import shutil; shutil.rmtree('{temporary}'), __import__('os').mkdir('{temporary}')")
+        self.assertEqual(list(temporary.iterdir()), [])
+        self.assertEqual((await self.call("lab")).code, 200)
+        self.assertEqual(await self.result(kernel, "6 * 7"), "42")
+        self.assertEqual(await self.result(await self.kernel(), "6 * 7"), "42")
 
     async def test_settings_of_a_tutorial_do_not_move_the_server_away_from_the_door(self):
         lines = [

@@ -27,3 +27,14 @@ class Programs(unittest.TestCase):
                 self.assertEqual([word for word in programs if not word.startswith(("/", "--"))], [])
             seen.update(programs)
         self.assertTrue({"/opt/node/bin/node", "/opt/code-server/bin/code-server", "/opt/jupyter/bin/python", "/opt/jupyter/bin/launch"} <= seen, seen)
+
+    def test_images_keep_sockets_and_runtime_files_where_users_do_not_tidy(self):
+        """As `rm -rf /tmp/*` does."""
+        found = {}
+        for file in [*IMAGE.parent.glob("*/Containerfile"), IMAGE / "behind-door.sh"]:
+            text = file.read_text()
+            kept = re.findall(r'\bJUPYTER_RUNTIME_DIR=([^\s"]+)|--socket[", ]+(/[^\s"]+)', text)
+            found[file.parent.name, file.name] = ["".join(paths) for paths in kept]
+        self.assertEqual([path for paths in found.values() for path in paths if not path.startswith("/run/workspace/")], [])
+        for file in [("jupyter-uv", "Containerfile"), ("jupyter-uv", "behind-door.sh"), ("code", "Containerfile")]:
+            self.assertTrue(found[file], file)
