@@ -848,6 +848,21 @@ class Objects(unittest.TestCase):
         self.assertIsNone(change(True, home={"ephemeral": True}))
         self.assertIsNone(change(True, storage={"claimName": "c"}))
 
+    def test_a_stopped_server_takes_what_the_traits_decide_and_keeps_disk_and_other_fields(self):
+        from workspacespawner import objects, settings
+
+        server = objects.Server("h", "ann", 1, None, "", "", "/user/ann/")
+        traits = settings.Settings(storage_capacity="9Gi", node_selector={"pool": "a"})
+        for name in ("cpu_limit", "cpu_guarantee", "mem_limit", "mem_guarantee"):
+            setattr(traits, name, None)
+        wanted = objects.workspace("w", server, "lab", settings.spec(traits), {})
+        made = objects.create(wanted)["spec"]
+        self.assertEqual((made["storage"], "image" in made), ({"size": "9Gi"}, False))
+        spec = {**made, "image": "i", "nodeSelector": None, "storage": {"size": "1Gi"}, "desiredStatus": "Stopped", "shutdown": "theirs"}
+        present = objects.Workspace({"metadata": {"uid": "u"}, "spec": spec})
+        change = {"image": None, "nodeSelector": {"pool": "a"}, "desiredStatus": "Running"}
+        self.assertEqual(objects.start(present, wanted)["spec"], change)
+
     def test_an_object_that_is_badly_written_is_read(self):
         from workspacespawner import objects
 

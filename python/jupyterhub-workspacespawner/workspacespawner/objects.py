@@ -21,11 +21,6 @@ _SKEW = timedelta(minutes=1)
 
 LONGEST_VARIABLE = 1024
 LONGEST_DISPLAY_NAME = 100
-# Fields of a spec that the hub decides. Others of a stopped workspace stay as they are; `storage` stays as it was made, because a
-# disk does not move or shrink.
-DECIDED = (
-    "displayName", "image", "resources", "nodeSelector", "tolerations", "affinity", "port", "podAnnotations", "variables", "ownershipType",
-)  # fmt: skip
 
 
 class Workspace:
@@ -101,7 +96,7 @@ class Server:
 
 
 def workspace(name: str, server: Server, template: str, spec: dict, labels: dict) -> dict:
-    """The object to create: running, of this template, with what the options chose."""
+    """The object as it should be: running, of this template, with what the options chose. Fields that are None are unset."""
     return {
         "apiVersion": VERSION,
         "kind": "Workspace",
@@ -126,9 +121,16 @@ def marks(server: Server, labels: dict) -> dict:
     }
 
 
+def create(wanted: dict) -> dict:
+    """The wanted object for an API server that has none."""
+    return {**wanted, "spec": {key: value for key, value in wanted["spec"].items() if value is not None}}
+
+
 def start(present: Workspace, wanted: dict) -> dict:
     """The merge patch with which a stopped workspace becomes the wanted one and runs. UID: only that one, never its successor."""
-    before, after = ({key: spec[key] for key in DECIDED if key in spec} for spec in (present.spec, wanted["spec"]))
+    # A disk does not move or shrink. Fields that the hub does not set stay as they are, too.
+    after = {key: value for key, value in wanted["spec"].items() if key != "storage"}
+    before = {key: present.spec.get(key) for key in after}
     metadata = {"uid": present.uid, "labels": wanted["metadata"]["labels"], "annotations": wanted["metadata"]["annotations"]}
     return {"metadata": metadata, "spec": {**difference(before, after), "desiredStatus": "Running"}}
 

@@ -51,7 +51,7 @@ class Settings(HasTraits):
 
 
 def spec(of: Any) -> dict:
-    """The fields that are set."""
+    """All fields that the traits decide; None: unset."""
     found = {
         "image": of.image,
         "port": of.port,
@@ -62,7 +62,7 @@ def spec(of: Any) -> dict:
         "podAnnotations": of.extra_annotations,
         "storage": storage(of),
     }
-    return _set(found)
+    return {name: value or None for name, value in found.items()}
 
 
 def resources(of: Any) -> dict:

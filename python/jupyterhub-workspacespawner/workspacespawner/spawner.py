@@ -146,7 +146,7 @@ class WorkspaceSpawner(Options, Spawner):
             try:
                 if found is None:
                     asked = ""
-                    self._adopt(await self.cluster.create(wanted))
+                    self._adopt(await self.cluster.create(objects.create(wanted)))
                     return asked
                 if found.deleting:
                     await self._gone(found)
