@@ -72,7 +72,7 @@ class WorkspaceSpawner(Options, Spawner):
         self.orm_spawner.state = self.get_state()
         self.db.commit()
 
-    def _taken(self) -> set:
+    def _other_names(self) -> set:
         """Names of the workspaces of this user's other servers."""
         return {(other.state or {}).get("workspace") for other in self.user.orm_spawners.values() if other is not self.orm_spawner}
 
@@ -81,7 +81,7 @@ class WorkspaceSpawner(Options, Spawner):
         named = self.cluster.get(self.workspace_name)
         if named and self.cluster.is_ours(named) and self.of.is_its(named):
             return named
-        return self.cluster.of_server(self.of, self._taken())
+        return self.cluster.of_server(self.of, self._other_names())
 
     @property
     def workspace(self) -> Workspace | None:
@@ -131,35 +131,35 @@ class WorkspaceSpawner(Options, Spawner):
             self.log.warning("start of %s waits for the list of workspaces", self._log_name)
         labels = self.expand({**self.common_labels, **self.extra_labels})
         found = self._find()
-        self._remember(found.name if found else self.workspace_name or self.of.new_name(self._taken()))
+        self._remember(found.name if found else self.workspace_name or self.of.new_name(self._other_names()))
         wanted = objects.workspace(self.workspace_name, self.of, template, self.expand(settings.spec(self)), labels)
-        return await self._ready(await self._made(wanted))
+        return await self._wait_ready(await self._bring_up(wanted))
 
-    async def _made(self, wanted: dict) -> str:
+    async def _bring_up(self, wanted: dict) -> str:
         """Brings the workspace to run as wanted, from whatever is there. Returns the runID of a run that is not the new one."""
         name, template = wanted["metadata"]["name"], wanted["spec"]["templateRef"]
         # The run before the one that was asked for. After a request without an answer, what runs may be that one.
         asked = unanswered = None
         while True:
             if found := self.cluster.get(name):
-                self._judge_owner(found)
+                self._check_owner(found)
             try:
                 if found is None:
                     asked = ""
                     self._adopt(await self.cluster.create(objects.create(wanted)))
                     return asked
                 if found.deleting:
-                    await self._gone(found)
+                    await self._wait_gone(found)
                 elif found.wanted and unanswered is not None and found.template == template:
                     self._adopt(found)
                     return unanswered
                 elif not found.stopped:
                     # If it runs, JupyterHub has no server of it: nobody knows what runs there, with which token.
-                    await self._stopped(found)
+                    await self._stop_and_wait(found)
                 elif found.template != template:
                     # Another template takes another object; the same owner's disk of that name is taken over.
                     await self._delete(found, keep_disk=True)
-                    await self._gone(found)
+                    await self._wait_gone(found)
                 else:
                     asked = found.run_id
                     self._adopt(await self.cluster.patch(found.name, objects.start(found, wanted)))
@@ -172,12 +172,12 @@ class WorkspaceSpawner(Options, Spawner):
                 if error.status not in (404, 409) or error.status == 404 and found is None:
                     raise
                 if present := await self.cluster.fetch(name):
-                    self._judge_owner(present)
+                    self._check_owner(present)
             else:
                 continue
             await asyncio.sleep(AGAIN)
 
-    def _judge_owner(self, found: Workspace) -> None:
+    def _check_owner(self, found: Workspace) -> None:
         if not self.cluster.is_ours(found):
             wrong = f"must belong to {self.cluster.identity}, it belongs to {found.owner or 'nobody'}: its owner or an administrator must delete it"
         elif not self.of.is_its(found):
@@ -187,13 +187,13 @@ class WorkspaceSpawner(Options, Spawner):
             return
         raise Refused(409, "NameConflict", f"NameConflict: workspace {found.name}, which was this server's, {wrong}")
 
-    async def _ready(self, before: str) -> tuple:
+    async def _wait_ready(self, before: str) -> tuple:
         while True:
             # The watch may be behind the answer to our write.
             found = self.workspace or await self.cluster.fetch(self.workspace_name)
             if found is None or found.uid != self.workspace_uid:
                 raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
-            self._judge_owner(found)
+            self._check_owner(found)
             if address := assess.ready(found, before):
                 self.run_id, self._failed_since = found.run_id, None
                 return address
@@ -217,7 +217,7 @@ class WorkspaceSpawner(Options, Spawner):
         grace = max(self.failure_grace, self.start_timeout) if found.reason in assess.PASSING else self.failure_grace
         return self._failed_since + grace - time.monotonic()
 
-    async def _gone(self, found: Workspace) -> None:
+    async def _wait_gone(self, found: Workspace) -> None:
         """Waits until no object is left of it."""
         while now := self.cluster.of_uid(found.name, found.uid):
             await self.cluster.change(now, QUIET)
@@ -250,18 +250,18 @@ class WorkspaceSpawner(Options, Spawner):
         return 0
 
     async def stop(self, now=False):
-        found = await self._known()
+        found = await self._find_or_raise()
         if found is None:
             return
         try:
-            found = await asyncio.wait_for(self._stopped(found), STOP)
+            found = await asyncio.wait_for(self._stop_and_wait(found), STOP)
         except asyncio.TimeoutError:
             last = self.cluster.get(found.name) or found
             raise TimeoutError(f"workspace {found.name} has not stopped within {STOP} s: {assess.words(last)}") from None
         if self.remove and found:
             await self._delete(found, keep_disk=True)
 
-    async def _stopped(self, found: Workspace) -> Workspace | None:
+    async def _stop_and_wait(self, found: Workspace) -> Workspace | None:
         """Stops it, and waits until no pod is left of it."""
         while (now := self.cluster.of_uid(found.name, found.uid)) and not now.stopped:
             try:
@@ -279,7 +279,7 @@ class WorkspaceSpawner(Options, Spawner):
             await asyncio.sleep(AGAIN)
         return now
 
-    async def _known(self) -> Workspace | None:
+    async def _find_or_raise(self) -> Workspace | None:
         """The workspace of this server. Raises if none are known: what is not seen then is not gone."""
         if not await self.cluster.listed(FIRST_LIST):
             why = self.cluster.refused or "the Kubernetes API server does not answer"
@@ -287,7 +287,7 @@ class WorkspaceSpawner(Options, Spawner):
         return self.workspace or self._find()
 
     async def delete_forever(self):
-        if found := await self._known():
+        if found := await self._find_or_raise():
             await self._delete(found, keep_disk=not self.delete_pvc)
 
     async def _delete(self, found: Workspace, keep_disk: bool) -> None:
@@ -297,7 +297,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def rename(self, old_name, new_name):
         """The state, which names workspace and disk, goes with the server. An earlier version kept none of a stopped one."""
-        if not self.workspace_name and (found := await self._known()):
+        if not self.workspace_name and (found := await self._find_or_raise()):
             self._remember(found.name)
 
     async def get_url(self):
