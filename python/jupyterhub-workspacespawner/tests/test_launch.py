@@ -139,11 +139,11 @@ class Launch(Case):
 
     async def test_what_is_kept_of_pods_is_bounded(self):
         for number in range(launch.MOST_PODS + 5):
-            launch._judge_pod("workspace", f"pod{number}")
+            launch._check_pod("workspace", f"pod{number}")
         self.assertEqual(len(launch.pods["workspace"]), launch.MOST_PODS)
         with unittest.mock.patch.object(launch, "MOST_WORKSPACES", 3):
             for number in range(5):
-                launch._judge_pod(f"workspace{number}", "pod")
+                launch._check_pod(f"workspace{number}", "pod")
         self.assertEqual(list(launch.pods), ["workspace2", "workspace3", "workspace4"])
 
     async def test_no_spawner_answers_to_a_token_that_another_one_took(self):

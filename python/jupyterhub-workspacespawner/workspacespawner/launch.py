@@ -60,7 +60,7 @@ def _check(what: str, value) -> None:
         raise ValueError(f"{what} must have no NUL and no lone surrogate (half of a character): no process can have it")
 
 
-def _judge_pod(uid: str, pod: str) -> None:
+def _check_pod(uid: str, pod: str) -> None:
     """A workspace has one pod at a time, so a pod that asked before the present one is gone."""
     known = pods.setdefault(uid, [])
     if pod in known[:-1]:
@@ -90,7 +90,7 @@ class LaunchHandler(web.RequestHandler):
     async def post(self, uid):
         spawner = await self._spawner(uid)
         try:
-            _judge_pod(uid, self.pod)
+            _check_pod(uid, self.pod)
             found = await spawner.launched()
         except (Nobody, ValueError) as error:
             get_logger().warning("%s: its pod gets no environment: %s", spawner._log_name, error)
