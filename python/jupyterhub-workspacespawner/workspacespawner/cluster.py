@@ -95,13 +95,13 @@ async def _within(seconds: float, work) -> bool:
 
 
 class Cluster:
-    """The workspaces of one hub in one namespace: one list, one watch. `heard` is called with the UID of each that changes."""
+    """The workspaces of one hub in one namespace: one list, one watch. `on_change` is called with the UID of each that changes."""
 
-    def __init__(self, api: Api, namespace: str, hub: str, heard: Callable[[str], None]):
+    def __init__(self, api: Api, namespace: str, hub: str, on_change: Callable[[str], None]):
         self.api, self.namespace, self._label = api, namespace, names.label(hub)
         self._path = f"/apis/{objects.VERSION}/namespaces/{namespace}/workspaces"
         self._selected = {"labelSelector": f"{objects.HUB}={self._label}"}
-        self.heard, self.identity = heard, ""
+        self.on_change, self.identity = on_change, ""
         self._all: dict[str, Workspace] = {}
         # What is in no list yet: this version of the collection is known.
         self._version = 0
@@ -201,7 +201,7 @@ class Cluster:
             change.set()
         for uid in {item.uid for item in (before, after) if item}:
             # Later, so that what goes wrong there is logged and ends nothing here.
-            asyncio.get_running_loop().call_soon(self.heard, uid)
+            asyncio.get_running_loop().call_soon(self.on_change, uid)
 
     async def _follow(self) -> None:
         while True:

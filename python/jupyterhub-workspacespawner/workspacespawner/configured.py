@@ -167,4 +167,4 @@ def _is_known(uid: str) -> bool:
 
 def _dispatch(uid: str) -> None:
     if spawner := launch.servers.get(uid):
-        spawner.heard()
+        spawner.on_change()

@@ -91,7 +91,7 @@ class LaunchHandler(web.RequestHandler):
         spawner = await self._spawner(uid)
         try:
             _check_pod(uid, self.pod)
-            found = await spawner.launched()
+            found = await spawner.answer_pod()
         except (Nobody, ValueError) as error:
             get_logger().warning("%s: its pod gets no environment: %s", spawner._log_name, error)
             return self._say(409, str(error))
@@ -109,7 +109,7 @@ class LaunchHandler(web.RequestHandler):
             return self._say(400, "code must be a whole number from 0 to 255")
         if self.pod in pods.get(uid, [])[:-1]:
             return self._say(409, GONE)
-        await spawner.command_ended(code)
+        await spawner.on_command_end(code)
         self._say(200, "")
 
     async def _spawner(self, uid):

@@ -318,7 +318,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     # --- what is heard
 
-    def heard(self) -> None:
+    def on_change(self) -> None:
         """This server's workspace has changed."""
         if self._starting or self.pending or not self.server:
             return
@@ -369,7 +369,7 @@ class WorkspaceSpawner(Options, Spawner):
         audience = f"{self.launch_url.rstrip('/')}/workspaces/{uid}/launch"
         return await self.shared.keys.verify(token, audience, self.namespace, self.launch_service_account)
 
-    async def launched(self) -> bytes:
+    async def answer_pod(self) -> bytes:
         """What a pod of this server's workspace gets."""
         if self.workspace and not self.cluster.is_ours(self.workspace):
             raise launch.Nobody("the workspace is not the hub's")
@@ -377,11 +377,11 @@ class WorkspaceSpawner(Options, Spawner):
             raise launch.Nobody("nobody wants this server now")
         if not self.api_token:
             # The hub was restarted meanwhile, and its database has hashes of tokens alone.
-            await self.command_ended(0)
+            await self.on_command_end(0)
             raise launch.Nobody("the hub was restarted and no longer has this server's token: start the server again")
         return launch.answer(self)
 
-    async def command_ended(self, code: int) -> None:
+    async def on_command_end(self, code: int) -> None:
         """The pod's command ended by itself. With code 0 that was meant, and the server is stopped."""
         self._exit_code = code
         if code == 0 and not self._starting:
