@@ -82,10 +82,19 @@
 {{- else if and $tested (not (include "jk8s.inOneNamespace" .)) (eq $tested .Release.Namespace) }}
   - tests.namespace: {{ quote $tested }} must not be the namespace of the release, which has no workspaces: choose another, or leave it empty
 {{- end -}}
-{{- /* 8. A default that exists. */ -}}
+{{- /* 8. Templates that exist. */ -}}
 {{- $made := include "jk8s.templates" . | fromYamlArray -}}
 {{- if and $made .Values.defaultTemplate (not (has .Values.defaultTemplate $made)) }}
   - defaultTemplate: {{ quote .Values.defaultTemplate }} not found in templates: write one of {{ join ", " $made }}, or "" for none
+{{- end -}}
+{{- if $made -}}
+  {{- range $index, $one := .Values.userNamespaces -}}
+    {{- range $number, $name := $one.templates -}}
+      {{- if not (has $name $made) }}
+  - userNamespaces[{{ $index }}].templates[{{ $number }}]: {{ quote $name }} not found in templates: write one of {{ join ", " $made }}, or add it to templates
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
 {{- end -}}
 {{- if and .Values.applications (not .Values.templates.jupyterlab) }}
   - applications: templates.jupyterlab must not be null, because {{ join ", " .Values.applications }} has its values: keep it, or leave applications empty

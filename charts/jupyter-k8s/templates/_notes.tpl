@@ -296,15 +296,3 @@
 {{- end -}}
 {{- toJson $open -}}
 {{- end }}
-
-{{/* Templates that teams may use and that this release does not make, with the team; as JSON. */}}
-{{- define "jk8s.foreignTemplates" -}}
-{{- $made := include "jk8s.templates" . | fromYamlArray -}}
-{{- $names := list -}}
-{{- range $one := .Values.userNamespaces -}}
-  {{- range $one.templates -}}
-    {{- if not (has . $made) }}{{ $names = append $names (printf "%s (%s)" . $one.name) }}{{ end -}}
-  {{- end -}}
-{{- end -}}
-{{- toJson $names -}}
-{{- end }}
