@@ -407,7 +407,9 @@ fn warn_of_portal_users(args: &Args, client: &Client, sign_in: &SignIn) -> impl 
     let (client, providers) = (client.clone(), sign_in.providers.clone());
     let clients = sign_in.clients.iter();
     let clients: Vec<_> = clients.map(|client| client.settings.client_id.clone()).collect();
-    let (acts, by_tokens) = (!args.portal_acts_in.is_empty(), args.portal_id_tokens);
+    // In one namespace this account may not review tokens.
+    let by_tokens = args.portal_id_tokens && args.watch_namespace.is_none();
+    let acts = !args.portal_acts_in.is_empty();
     async move {
         if acts {
             portal_users::warn(&client, &providers, &clients, by_tokens).await;

@@ -64,14 +64,8 @@ pub(crate) async fn check_tokens(
         .await;
     let status = answer
         .map_err(|error| {
-            let remedy = match &error {
-                kube::Error::Api(status) if status.code == 403 => {
-                    ": let this account create tokenreviews, which the chart's rights in one namespace leave out, or sign in once to see"
-                }
-                _ => "",
-            };
             let message = kit::api_error::message(&error);
-            format!("the API server does not say whether it takes tokens of {issuer} ({message}){remedy}")
+            format!("the API server does not say whether it takes tokens of {issuer} ({message})")
         })?
         .status
         .unwrap_or_default();
@@ -234,11 +228,7 @@ mod tests {
                 json!({"authenticated": true}),
                 "accepts an invented token",
             ),
-            (
-                StatusCode::FORBIDDEN,
-                json!("Failure"),
-                "let this account create tokenreviews",
-            ),
+            (StatusCode::FORBIDDEN, json!("Failure"), "does not say whether"),
         ] {
             let wrong = asked(code, status).await.unwrap_err();
             assert!(wrong.contains(part), "{part}: {wrong}");
