@@ -1,3 +1,8 @@
+{{/* A quantity as it was written: numbers of values files are floating. */}}
+{{- define "jk8s.written" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ int64 . }}{{ end -}}
+{{- end }}
+
 {{/* A quantity of Kubernetes as a number in text, such as 0.5 for "500m"; exact up to 15 digits. */}}
 {{- define "jk8s.amount" -}}
 {{- $text := toString . -}}

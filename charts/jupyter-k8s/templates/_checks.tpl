@@ -1,5 +1,6 @@
 {{/* What is missing, names that clash, and what a cluster excludes: each check with field, value, rule and remedy, one line per problem
-     ("\n  - field: ..."). `values/checks.yaml` calls them. `_combinations.tpl` has what values need of each other. */}}
+     ("\n  - field: ..."). `values/checks.yaml` calls them. `_combinations.tpl` has what values need of each other, `value-rules.yaml` what
+     each must be. */}}
 
 {{/* 1. Settings without a default. */}}
 {{- define "jk8s.missing" -}}
@@ -137,7 +138,7 @@
   - {{ $other.at }}.name: {{ quote $other.name }} must be the name of one provider: choose another
 {{- end -}}
 {{- if eq $one.issuer $other.issuer }}
-  - {{ $other.issuerAt }}: {{ quote $other.issuer }} must not be the issuer of {{ $one.at }}, too: one issuer is one provider
+  - {{ $other.issuerAt }}: {{ quote $other.issuer }} must not be the issuer of {{ $one.at }}, too: one issuer is one provider, so remove it from oidc.others
 {{- else -}}
   {{- if or (hasPrefix $one.users $other.users) (hasPrefix $other.users $one.users) }}
   - {{ $other.at }}.usernamePrefix: {{ quote $other.users }}, and {{ quote $one.users }} of {{ $one.at }}, could give two users one name: neither may be empty or the beginning of the other; give each provider its own prefix, such as {{ $prefix }}

@@ -1,6 +1,6 @@
 {{/* Values that need or exclude each other -> one line per problem ("\n  - field: rule, and what to set"). `values/checks.yaml` calls them
-     first, because what is missing depends on them. A rule that compares values is here and not in values.schema.json, of which Helm says
-     only that `then` did not match. */}}
+     before it looks for what is missing, which depends on them. A rule that compares values is here and not in values.schema.json, of which
+     Helm says only that `then` did not match. */}}
 {{- define "jk8s.combinations" -}}
 {{- include "jk8s.combinations.parts" . -}}
 {{- include "jk8s.combinations.scope" . -}}
@@ -32,6 +32,10 @@
   {{- if not $values.userNamespaces }}
   - userNamespaces: must not be empty with portal.scope: UserNamespaces, which lets the portal act there alone: name the namespaces, or set portal.scope=Cluster
   {{- end -}}
+{{- end -}}
+{{- $network := $values.networkPolicy -}}
+{{- if and $values.monitoring.podMonitor.enabled $network.enabled (not $network.metricsNamespaces) }}
+  - networkPolicy.metricsNamespaces: must not be empty with monitoring.podMonitor.enabled=true, because no pod of another namespace may read metrics: name the namespace of Prometheus, such as monitoring, or set monitoring.podMonitor.enabled=false
 {{- end -}}
 {{- if and (eq $values.routing.mode "Subdomain") (ne $values.routing.pathModeSharing "Refuse") }}
   - routing.pathModeSharing: {{ $values.routing.pathModeSharing }} needs routing.mode: Path, because with a host for each workspace there is no risk to accept: set routing.pathModeSharing=Refuse, or routing.mode=Path
@@ -68,6 +72,10 @@
   {{- if ne $values.objects "All" }}
   - objects: {{ $values.objects }} needs scope: Namespace, because only an installation in one namespace is split: set objects=All, or scope=Namespace
   {{- end -}}
+  {{- $memory := $values.webhook.resources.limits.memory -}}
+  {{- if lt (float64 (include "jk8s.amount" $memory)) (float64 (include "jk8s.amount" "1664Mi")) }}
+  - webhook.resources.limits.memory: {{ include "jk8s.written" $memory }} must be at least 1664Mi, because the largest requests need it together: raise it, or leave it out
+  {{- end -}}
 {{- else -}}
   {{- $empty := dict "userNamespaces" $values.userNamespaces "administrators.users" $values.administrators.users "administrators.groups" $values.administrators.groups "webhook.apiServerNetworks" $values.webhook.apiServerNetworks -}}
   {{- range $field, $value := $empty -}}
@@ -99,12 +107,12 @@
     {{- $on = append $on (printf "proxy.%s.enabled" $front) -}}
     {{- if not $proxy.enabled }}
   - proxy.enabled: must be true with proxy.{{ $front }}.enabled=true, because it leads the hosts to the proxy: set proxy.enabled=true, or proxy.{{ $front }}.enabled=false
-    {{- end -}}
-    {{- if and (has $front (list "httpRoute" "tlsRoute")) (not (get $proxy $front).parentRefs) }}
+    {{- else if and (has $front (list "httpRoute" "tlsRoute")) (not (get $proxy $front).parentRefs) }}
   - proxy.{{ $front }}.parentRefs: must not be empty with proxy.{{ $front }}.enabled=true, because a route belongs to a Gateway: write its name (and namespace), or set proxy.{{ $front }}.enabled=false
     {{- end -}}
   {{- end -}}
 {{- end -}}
+{{- if $proxy.enabled -}}
 {{- if gt (len $on) 1 }}
   - {{ join ", " $on }}: only one may be true, because one front leads all hosts to the proxy: set the others to false
 {{- end -}}
@@ -122,6 +130,7 @@
 {{- else if $proxy.front.from }}
   - proxy.front.from: needs proxy.ingress.enabled=true or proxy.httpRoute.enabled=true, without which there is no port without TLS: set one of them, or leave proxy.front.from empty
 {{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* What has one source: certificates, authorities, the address of an HTTP proxy. */}}
@@ -133,10 +142,10 @@
 {{- if $tls.secretName }}{{ $sources = append $sources "proxy.tls.secretName" }}{{ end -}}
 {{- if $tls.selfSigned }}{{ $sources = append $sources "proxy.tls.selfSigned" }}{{ end -}}
 {{- if $issuer.name }}{{ $sources = append $sources "proxy.tls.certManager.issuerRef.name" }}{{ end -}}
-{{- if gt (len $sources) 1 }}
+{{- if and $values.proxy.enabled (gt (len $sources) 1) }}
   - {{ join ", " $sources }}: only one may be set, because the certificate of the proxy has one source: clear the others
 {{- end -}}
-{{- if $issuer.name -}}
+{{- if and $values.proxy.enabled $issuer.name -}}
   {{- $group := $issuer.group | default "cert-manager.io" -}}
   {{- if and (eq $group "cert-manager.io") (not (has ($issuer.kind | default "Issuer") (list "Issuer" "ClusterIssuer"))) }}
   - proxy.tls.certManager.issuerRef.kind: {{ quote $issuer.kind }} must be Issuer or ClusterIssuer in the group cert-manager.io: set one of them, or the group of {{ $issuer.kind }}

@@ -169,7 +169,7 @@ fn combination(off: &[&str]) -> Value {
         "proxy": {"tls": {"secretName": "tls"}},
         "oidc": {"issuerUrl": issuer},
         "identity": {"host": "id.example.net", "accounts": [{"username": "alice", "groups": ["staff"]}]},
-        "networkPolicy": {"apiServer": {"networks": ["10.0.0.1"]}},
+        "networkPolicy": {"apiServer": {"networks": ["10.0.0.1"]}, "metricsNamespaces": ["monitoring"]},
         "monitoring": {
             "podMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}, "grafanaDashboard": {"enabled": true},
         },
