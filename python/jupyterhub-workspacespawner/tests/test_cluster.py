@@ -31,7 +31,7 @@ class Watch(Case):
         return [item for item in self.api.requests if item[0] == "GET" and item[1].endswith("/workspaces") and "watch" not in item[3]]
 
     async def test_one_list_and_one_watch_tell_of_every_change(self):
-        self.assertTrue(await self.cluster.listed(30))
+        self.assertTrue(await self.cluster.wait_listed(30))
         found = await self.cluster.create(self.body("a"))
         self.assertEqual(self.cluster.get("a").uid, found.uid)
         self.api.edit("a", image="x")
@@ -42,7 +42,7 @@ class Watch(Case):
         await self.so(lambda: self.heard == [found.uid] * 3)
 
     async def test_only_workspaces_of_this_hub_and_this_account_count(self):
-        await self.cluster.listed(30)
+        await self.cluster.wait_listed(30)
         await self.cluster.create(self.body("ours"))
         await self.cluster.create(self.body("another-hubs", {"hub.jupyter.org/name": "other"}))
         self.api.users["mallory-token"] = "mallory"
@@ -52,7 +52,7 @@ class Watch(Case):
         self.assertEqual([item.name for item in self.cluster.all()], ["ours"])
 
     async def test_a_watch_that_breaks_goes_on_from_the_last_version(self):
-        await self.cluster.listed(30)
+        await self.cluster.wait_listed(30)
         await self.so(lambda: self.api.watchers)
         self.api.bookmark()
         version = self.api.version
@@ -67,13 +67,13 @@ class Watch(Case):
 
     async def test_a_silent_watch_is_connected_anew(self):
         module.SILENT = 0.05
-        await self.cluster.listed(30)
+        await self.cluster.wait_listed(30)
         watches = lambda: [item for item in self.api.requests if "watch" in item[3]]
         await self.so(lambda: len(watches()) > 2)
         self.assertEqual(len(self.lists()), 1)
 
     async def test_a_version_that_is_forgotten_is_listed_anew(self):
-        await self.cluster.listed(30)
+        await self.cluster.wait_listed(30)
         for name in ("kept", "gone", "replaced"):
             await self.cluster.create(self.body(name))
         await self.so(lambda: len(self.heard) == 3 and self.api.watchers)
@@ -92,7 +92,7 @@ class Watch(Case):
         self.assertEqual(self.cluster.get("kept").name, "kept")
 
     async def test_an_error_event_with_410_is_listed_anew(self):
-        await self.cluster.listed(30)
+        await self.cluster.wait_listed(30)
         await self.so(lambda: self.api.watchers)
         event = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "gone"}, "version": 0}
         for queue in self.api.watchers:
@@ -103,7 +103,7 @@ class Watch(Case):
         await self.so(lambda: self.cluster.get("a").spec.get("image") == "x")
 
     async def test_an_object_that_nobody_foresaw_ends_no_watch(self):
-        await self.cluster.listed(30)
+        await self.cluster.wait_listed(30)
         await self.so(lambda: self.api.watchers)
         event = {"type": "ERROR", "object": {"code": "none", "status": []}, "version": 0}
         for bad in (event, {**event, "type": "ADDED", "object": {"status": {"conditions": [1]}, "metadata": {"labels": {"hub.jupyter.org/name": "jupyterhub"}}}}):
@@ -120,21 +120,21 @@ class Watch(Case):
 
     async def test_an_api_server_that_is_away_is_waited_for(self):
         self.api.away = True
-        self.assertFalse(await self.cluster.listed(0.05))
+        self.assertFalse(await self.cluster.wait_listed(0.05))
         self.api.away = False
-        self.assertTrue(await self.cluster.listed(30))
+        self.assertTrue(await self.cluster.wait_listed(30))
 
     async def test_an_answer_that_is_late_does_not_bring_back_what_was_deleted(self):
-        await self.cluster.listed(30)
+        await self.cluster.wait_listed(30)
         found = await self.cluster.create(self.body("a"))
         raw = {**self.api.objects["a"], "metadata": dict(self.api.objects["a"]["metadata"])}
         self.api.vanish("a")
         await self.so(lambda: self.cluster.get("a") is None)
-        self.assertEqual(self.cluster._answered(raw).uid, found.uid)
+        self.assertEqual(self.cluster._take_answer(raw).uid, found.uid)
         self.assertIsNone(self.cluster.get("a"))
 
     async def test_refusals_say_why_and_only_those_that_pass_are_asked_again(self):
-        await self.cluster.listed(30)
+        await self.cluster.wait_listed(30)
         self.api.refuse = lambda method, path, body: (403, "Forbidden", "denied the request: too large") if method == "POST" else None
         with self.assertRaisesRegex(module.Refused, "too large"):
             await self.cluster.create(self.body("a"))
@@ -150,7 +150,7 @@ class Watch(Case):
             module.configuration(self.api.url, "", None)
 
     async def test_a_change_is_waited_for_and_what_is_not_heard_of_is_read(self):
-        await self.cluster.listed(30)
+        await self.cluster.wait_listed(30)
         found = await self.cluster.create(self.body("a"))
         reads = lambda: sum(item[:2] == ("GET", f"{self.cluster._path}/a") for item in self.api.requests)
         await self.cluster.change(found, 0.01)

@@ -614,7 +614,7 @@ class Failure(Case):
         self.assertEqual(caught.exception.status_code, 403)
         self.api.refuse, self.api.operator.auto = None, True
         cluster = self.of(self.user()).cluster
-        await self.so(lambda: not cluster.refused)
+        await self.so(lambda: not cluster.refusal)
         await self.spawn()
 
     async def test_a_server_that_fails_later_ends_after_its_grace(self):

@@ -64,7 +64,7 @@ class Api:
                 method, url, headers=headers, query_params=query, body=body, _preload_content=False, _request_timeout=timeout
             ) as answer:
                 if not answer.ok:
-                    judge(answer.status, json.loads(await answer.read() or b"{}"))
+                    check_answer(answer.status, json.loads(await answer.read() or b"{}"))
                 yield answer
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise Unreachable(f"the Kubernetes API server does not answer: {type(error).__name__}") from error
@@ -77,7 +77,7 @@ class Api:
             return json.loads(await answer.read() or b"{}")
 
 
-def judge(status: int, answer: dict) -> None:
+def check_answer(status: int, answer: dict) -> None:
     """Raises what an answer that is not good says. 429 and 5xx may be different next time."""
     message, reason = str(answer.get("message") or f"status {status}")[:_LONGEST], str(answer.get("reason") or "")
     if status == 429 or status >= 500:
@@ -106,15 +106,15 @@ class Cluster:
         # What is in no list yet: this version of the collection is known.
         self._version = 0
         # Why the workspaces are not listed, if the API server says so.
-        self.refused: Refused | None = None
+        self.refusal: Refused | None = None
         # By name, for as long as somebody waits.
         self._changes: weakref.WeakValueDictionary[str, asyncio.Event] = weakref.WeakValueDictionary()
         self._listed = asyncio.Event()
         self._task = asyncio.ensure_future(self._follow())
 
-    async def listed(self, seconds: float) -> bool:
+    async def wait_listed(self, seconds: float) -> bool:
         """Whether the workspaces are known, now or within this time. A refusal is not waited out."""
-        return self._listed.is_set() or not self.refused and await _within(seconds, self._listed.wait())
+        return self._listed.is_set() or not self.refusal and await _within(seconds, self._listed.wait())
 
     def all(self) -> list[Workspace]:
         return [found for found in self._all.values() if self.is_ours(found)]
@@ -122,7 +122,7 @@ class Cluster:
     def get(self, name: str) -> Workspace | None:
         return self._all.get(name)
 
-    def of_uid(self, name: str, uid: str) -> Workspace | None:
+    def find_by_uid(self, name: str, uid: str) -> Workspace | None:
         found = self._all.get(name)
         return found if found and found.uid == uid else None
 
@@ -130,7 +130,7 @@ class Cluster:
         """Whether this hub made it. The webhook attests the owner; labels are what anybody may write."""
         return workspace.owner == self.identity and workspace.labels.get(objects.HUB) == self._label
 
-    def of_server(self, server: objects.Server, taken: set) -> Workspace | None:
+    def find_by_server(self, server: objects.Server, taken: set) -> Workspace | None:
         """The workspace that was made for a server, but none of those names."""
         return next((found for found in self.all() if found.name not in taken and server.was_its(found)), None)
 
@@ -142,10 +142,10 @@ class Cluster:
                 await self.fetch(seen.name)
 
     async def create(self, body: dict) -> Workspace:
-        return self._answered(await self.api.call("POST", self._path, body=body))
+        return self._take_answer(await self.api.call("POST", self._path, body=body))
 
     async def patch(self, name: str, body: dict) -> Workspace:
-        return self._answered(await self.api.call("PATCH", f"{self._path}/{name}", body=body))
+        return self._take_answer(await self.api.call("PATCH", f"{self._path}/{name}", body=body))
 
     async def ask_to_stop(self, workspace: Workspace) -> bool:
         """Whether the API server took the change; else the error is logged."""
@@ -161,7 +161,7 @@ class Cluster:
         while True:
             before = self._all.get(name)
             try:
-                return self._answered(await self.api.call("GET", f"{self._path}/{name}"))
+                return self._take_answer(await self.api.call("GET", f"{self._path}/{name}"))
             except Unreachable as error:
                 get_logger().warning("cannot read workspace %s: %s", name, error)
                 await asyncio.sleep(RETRY)
@@ -182,7 +182,7 @@ class Cluster:
             if error.status not in (404, 409):
                 raise
 
-    def _answered(self, raw: dict) -> Workspace:
+    def _take_answer(self, raw: dict) -> Workspace:
         found = Workspace(raw)
         # The watch has passed what is older than its last version, and may have heard of the deletion since.
         if found.version > self._version and found.labels.get(objects.HUB) == self._label:
@@ -208,13 +208,13 @@ class Cluster:
             try:
                 if not self._version:
                     await self._list()
-                self.refused = None
+                self.refusal = None
                 await self._watch()
             except Refused as error:
                 if error.status == 410:
                     self._version = 0
                 else:
-                    self.refused = error
+                    self.refusal = error
                     get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error)
             except Unreachable as error:
                 get_logger().warning("the watch of workspaces in namespace %s ended: %s", self.namespace, error)
@@ -253,7 +253,7 @@ class Cluster:
     def _event(self, event: dict) -> None:
         kind, raw = event.get("type"), event.get("object") or {}
         if kind == "ERROR":
-            judge(int(raw.get("code") or 500), raw)
+            check_answer(int(raw.get("code") or 500), raw)
             return
         found = Workspace(raw)
         self._version = max(self._version, found.version)

@@ -81,12 +81,12 @@ class WorkspaceSpawner(Options, Spawner):
         named = self.cluster.get(self.workspace_name)
         if named and self.cluster.is_ours(named) and self.of.is_its(named):
             return named
-        return self.cluster.of_server(self.of, self._other_names())
+        return self.cluster.find_by_server(self.of, self._other_names())
 
     @property
     def workspace(self) -> Workspace | None:
         """The workspace of this server's state."""
-        return self.cluster.of_uid(self.workspace_name, self.workspace_uid) if self.workspace_uid else None
+        return self.cluster.find_by_uid(self.workspace_name, self.workspace_uid) if self.workspace_uid else None
 
     # --- start
 
@@ -117,7 +117,7 @@ class WorkspaceSpawner(Options, Spawner):
             return await asyncio.wait_for(self._run(template), self._until - time.monotonic())
         except asyncio.TimeoutError as error:
             reason, why = "StartTimeout", "the operator has not seen to it yet: is it running?"
-            if not await self.cluster.listed(0):
+            if not await self.cluster.wait_listed(0):
                 why = "the Kubernetes API server does not answer"
             elif (found := self.cluster.get(self.workspace_name)) and found.current:
                 reason, why = found.reason or reason, assess.words(found)
@@ -125,9 +125,9 @@ class WorkspaceSpawner(Options, Spawner):
             raise failure(424, reason, f"workspace {name} was not ready in time (start_timeout, {self.start_timeout} s): {why}") from error
 
     async def _run(self, template: str) -> tuple:
-        while not await self.cluster.listed(QUIET):
-            if self.cluster.refused:
-                raise self.cluster.refused
+        while not await self.cluster.wait_listed(QUIET):
+            if self.cluster.refusal:
+                raise self.cluster.refusal
             self.log.warning("start of %s waits for the list of workspaces", self._log_name)
         labels = self.expand({**self.common_labels, **self.extra_labels})
         found = self._find()
@@ -219,7 +219,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def _wait_gone(self, found: Workspace) -> None:
         """Waits until no object is left of it."""
-        while now := self.cluster.of_uid(found.name, found.uid):
+        while now := self.cluster.find_by_uid(found.name, found.uid):
             await self.cluster.change(now, QUIET)
 
     # --- poll and stop
@@ -227,7 +227,7 @@ class WorkspaceSpawner(Options, Spawner):
     async def poll(self):
         if self._starting:
             return None
-        if not await self.cluster.listed(FIRST_LIST):
+        if not await self.cluster.wait_listed(FIRST_LIST):
             return None
         if not self.workspace_uid:
             return await self._poll_without_state()
@@ -263,7 +263,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def _stop_and_wait(self, found: Workspace) -> Workspace | None:
         """Stops it, and waits until no pod is left of it."""
-        while (now := self.cluster.of_uid(found.name, found.uid)) and not now.stopped:
+        while (now := self.cluster.find_by_uid(found.name, found.uid)) and not now.stopped:
             try:
                 if now.wanted:
                     await self.cluster.patch(now.name, objects.stop(now))
@@ -281,8 +281,8 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def _find_or_raise(self) -> Workspace | None:
         """The workspace of this server. Raises if none are known: what is not seen then is not gone."""
-        if not await self.cluster.listed(FIRST_LIST):
-            why = self.cluster.refused or "the Kubernetes API server does not answer"
+        if not await self.cluster.wait_listed(FIRST_LIST):
+            why = self.cluster.refusal or "the Kubernetes API server does not answer"
             raise TimeoutError(f"{why}, so the workspaces are not known: try again")
         return self.workspace or self._find()
 
@@ -316,7 +316,7 @@ class WorkspaceSpawner(Options, Spawner):
                     yield {"progress": percent, "message": text}
             await asyncio.sleep(AGAIN)
 
-    # --- what is heard
+    # --- changes of its workspace
 
     def on_change(self) -> None:
         """This server's workspace has changed."""
