@@ -47,8 +47,8 @@ class Choices(unittest.TestCase):
 
     def test_fields_of_the_form_are_kubespawners(self):
         form = {"profile": ["small"], "profile-option-small--image": ["full"], "profile-option-gpu--image": ["x"], "_xsrf": ["y"]}
-        self.assertEqual(profiles.of_form(form), {"profile": "small", "image": "full"})
-        self.assertEqual(profiles.of_form({}), {})
+        self.assertEqual(profiles.parse_form(form), {"profile": "small", "image": "full"})
+        self.assertEqual(profiles.parse_form({}), {})
 
     def test_overrides_come_in_order_profile_then_options_then_defaults(self):
         found = self.choose(profile="small", image="full")
@@ -62,7 +62,7 @@ class Choices(unittest.TestCase):
         for bad in ("quay.io/lab:evil", "x quay.io/lab", "quay.io/lab\n", "quay.io/{x}", "QUAY.IO/lab"):
             with self.assertRaisesRegex(profiles.Bad, "'image'.*must|'image'.*does not fit"):
                 self.choose(**{"profile": "small", "image--unlisted-choice": bad})
-        self.assertEqual(profiles._formatted({"a": ["{value}"]}, "{b}"), {"a": ["{b}"]})
+        self.assertEqual(profiles._format({"a": ["{value}"]}, "{b}"), {"a": ["{b}"]})
 
     def test_what_is_not_offered_is_refused_by_option_value_and_rule(self):
         for options, words in (
@@ -93,8 +93,8 @@ class Choices(unittest.TestCase):
             profiles.check({"a": nested})
 
     def test_dicts_merge_and_none_removes(self):
-        self.assertEqual(profiles.merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": None, "e": 4}}), {"a": {"c": 2, "e": 4}, "d": 3})
-        self.assertEqual(profiles.merged([1], [2]), [2])
+        self.assertEqual(profiles.merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": None, "e": 4}}), {"a": {"c": 2, "e": 4}, "d": 3})
+        self.assertEqual(profiles.merge([1], [2]), [2])
 
     def test_a_profile_is_for_whom_it_names(self):
         entry = LIST[1]

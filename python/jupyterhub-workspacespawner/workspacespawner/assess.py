@@ -19,26 +19,26 @@ def url(address: tuple) -> str:
     return f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"
 
 
-def ready(workspace: Workspace, but_not: str) -> tuple | None:
+def find_address(workspace: Workspace, but_not: str) -> tuple | None:
     """The address of a run other than the earlier one (`but_not`, a runID), once its pod is ready."""
     if not workspace.wanted or not workspace.current or workspace.phase != "Running":
         return None
     return workspace.address if workspace.run_id and workspace.run_id != but_not else None
 
 
-def refused(workspace: Workspace) -> bool:
+def is_invalid(workspace: Workspace) -> bool:
     """Whether its spec breaks a rule: waiting does not help."""
     return workspace.current and workspace.phase == "Invalid"
 
 
-def failing(workspace: Workspace) -> bool:
+def is_failing(workspace: Workspace) -> bool:
     """Whether its pod cannot run as things are."""
     return workspace.wanted and workspace.current and workspace.phase == "Failed"
 
 
 def words(workspace: Workspace) -> str:
     """What the status says, on one line."""
-    return _joined(workspace.reason, workspace.message) or f"its status says no reason (phase {workspace.phase or 'unknown'})"
+    return _join(workspace.reason, workspace.message) or f"its status says no reason (phase {workspace.phase or 'unknown'})"
 
 
 def steps(workspace: Workspace) -> list[tuple[int, str]]:
@@ -58,10 +58,10 @@ def steps(workspace: Workspace) -> list[tuple[int, str]]:
         condition = workspace.conditions.get(name, {})
         reason = condition.get("reason", "")
         if reason not in _NOTHING:
-            found.append((percent, _joined(reason, condition.get("message", ""))))
+            found.append((percent, _join(reason, condition.get("message", ""))))
     return list(dict.fromkeys(found))
 
 
-def _joined(reason: str, message: str) -> str:
+def _join(reason: str, message: str) -> str:
     text = " ".join(": ".join(part for part in (reason, message) if part).split())
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"

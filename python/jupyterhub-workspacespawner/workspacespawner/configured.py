@@ -154,7 +154,7 @@ def failure(status: int, reason: str, message: str) -> web.HTTPError:
     return error
 
 
-def not_counted(handler) -> None:
+def uncount(handler) -> None:
     """JupyterHub 5 counts each start that fails, and ends itself after some in a row; JupyterHub 6 only errors of the hub, which this is none."""
     if not SpawnException and handler:
         handler.settings["failure_count"] = handler.settings.get("failure_count", 0) - 1

@@ -22,14 +22,14 @@ class Options(Configured):
 
     @default("options_from_form")
     def _default_options_from_form(self):
-        return profiles.of_form if self.profile_list else dict
+        return profiles.parse_form if self.profile_list else dict
 
     @default("apply_user_options")
     def _default_apply_user_options(self):
         # JupyterHub 6 warns of options that nobody applies; `start` does.
         return lambda spawner, options: None
 
-    async def _offered(self) -> list[dict]:
+    async def _list_offered(self) -> list[dict]:
         """The profiles that this person may have; a function makes them for this person."""
         listed = self.profile_list
         found = profiles.entries(await maybe_future(listed(self) if callable(listed) else listed) or [])
@@ -55,7 +55,7 @@ class Options(Configured):
             raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {cure}") from error
 
     async def _render_form(self, spawner):
-        offered = await self._offered()
+        offered = await self._list_offered()
         if not offered:
             raise web.HTTPError(403, profiles.NOTHING)
         try:
@@ -80,7 +80,7 @@ class Options(Configured):
                 raise profiles.Bad(f"template must be one that you may use, {self.template} is not: ask an administrator", 403)
             return self.template
         options = profiles.check(self.user_options)
-        chosen = profiles.find(options, await self._offered())
+        chosen = profiles.find(options, await self._list_offered())
         for change in profiles.choose(options, chosen):
             self._override(change)
         if not self.template:
@@ -103,7 +103,7 @@ class Options(Configured):
                 continue
             self._before = {name: getattr(self, name), **self._before}
             try:
-                setattr(self, name, profiles.merged(getattr(self, name), value(self) if callable(value) else value))
+                setattr(self, name, profiles.merge(getattr(self, name), value(self) if callable(value) else value))
             except (TraitError, TypeError, ValueError) as error:
                 # It may be what a person typed, which must not count as a failure of the hub.
                 raise profiles.Bad(f"profile or option does not fit the setting {name}: {error}") from error

@@ -70,7 +70,7 @@ def is_for(entry: dict, user: str, groups: set[str]) -> bool:
     return user in (entry.get("users") or ()) or bool(groups & set(entry.get("groups") or ()))
 
 
-def of_form(form: dict) -> dict:
+def parse_form(form: dict) -> dict:
     """What a form sent -> user options, by KubeSpawner's names of fields."""
     profile = next(iter(form.get("profile") or ()), None)
     if not profile:
@@ -87,11 +87,11 @@ def check(options: Any) -> dict:
         raise Bad(f"user_options must have at most {MOST_OPTIONS} options, it has {len(options)}")
     for name, value in options.items():
         if str(name).startswith("__jupyterhub"):
-            raise Bad(f"option {_quoted(name)} is JupyterHub's own: leave it out")
+            raise Bad(f"option {_quote(name)} is JupyterHub's own: leave it out")
         if value is not None and not isinstance(value, str):
-            raise Bad(f"option {_quoted(name)} must be text, it is {type(value).__name__}")
+            raise Bad(f"option {_quote(name)} must be text, it is {type(value).__name__}")
         if value and len(value.encode(errors="replace")) > LONGEST_VALUE:
-            raise Bad(f"option {_quoted(name)} must have at most {LONGEST_VALUE} bytes")
+            raise Bad(f"option {_quote(name)} must have at most {LONGEST_VALUE} bytes")
     return options
 
 
@@ -108,34 +108,34 @@ def find(options: dict, offered: list[dict]) -> dict:
 
 def missing(slug: str) -> Bad:
     """The same for a profile that does not exist and for one that only others are offered."""
-    return Bad(f"profile must be one that is offered, there is no {_quoted(slug)}: open the form to see which there are", 403)
+    return Bad(f"profile must be one that is offered, there is no {_quote(slug)}: open the form to see which there are", 403)
 
 
 def choose(options: dict, profile: dict) -> list[dict]:
     """What a profile and its options override, in the order in which they count."""
     template = {"template": profile["template"]} if profile.get("template") else {}
-    chosen = [_of_option(name, option, options) for name, option in (profile.get("profile_options") or {}).items()]
+    chosen = [_choose_option(name, option, options) for name, option in (profile.get("profile_options") or {}).items()]
     return [{**template, **_override(profile)}, *chosen]
 
 
-def _of_option(name: str, option: dict, options: dict) -> dict:
+def _choose_option(name: str, option: dict, options: dict) -> dict:
     choices, unlisted = option.get("choices") or {}, option["unlisted_choice"]
     other, choice, listed = options.get(name + UNLISTED), options.get(name), ", ".join(choices) or "none"
     if other:
         if not unlisted["enabled"]:
-            raise Bad(f"option {_quoted(name)} must be one of {listed}: others are not allowed")
+            raise Bad(f"option {_quote(name)} must be one of {listed}: others are not allowed")
         rule = unlisted.get("validation_regex")
         if rule and not re.fullmatch(rule, other):
             said = unlisted.get("validation_message") or f"match {rule!r} as a whole"
-            raise Bad(f"option {_quoted(name)}, {_quoted(other)}, does not fit: {said}")
-        return _formatted(_override(unlisted), other)
+            raise Bad(f"option {_quote(name)}, {_quote(other)}, does not fit: {said}")
+        return _format(_override(unlisted), other)
     if choice:
         if choice not in choices:
-            raise Bad(f"option {_quoted(name)} must be one of {listed}, it is {_quoted(choice)}")
+            raise Bad(f"option {_quote(name)} must be one of {listed}, it is {_quote(choice)}")
         return _override(choices[choice])
     default = next((item for item in choices.values() if item.get("default")), None)
     if default is None:
-        raise Bad(f"option {_quoted(name)} must be given: it has no default")
+        raise Bad(f"option {_quote(name)} must be given: it has no default")
     return _override(default)
 
 
@@ -143,16 +143,16 @@ def _override(of: dict) -> dict:
     return {**(of.get("kubespawner_override") or {}), **(of.get("spawner_override") or {})}
 
 
-def _formatted(value: Any, text: str) -> Any:
+def _format(value: Any, text: str) -> Any:
     """`{value}` is what was typed; nothing else in braces means anything, there or in what was typed."""
     if isinstance(value, str):
         return value.replace("{value}", text)
     if isinstance(value, dict):
-        return {_formatted(key, text): _formatted(item, text) for key, item in value.items()}
-    return [_formatted(item, text) for item in value] if isinstance(value, list) else value
+        return {_format(key, text): _format(item, text) for key, item in value.items()}
+    return [_format(item, text) for item in value] if isinstance(value, list) else value
 
 
-def merged(present: Any, change: Any) -> Any:
+def merge(present: Any, change: Any) -> Any:
     """A dict gets the other one's values, None removes; anything else is replaced."""
     found, change = copy.deepcopy(present), copy.deepcopy(change)
     if not isinstance(found, dict) or not isinstance(change, dict):
@@ -161,6 +161,6 @@ def merged(present: Any, change: Any) -> Any:
     return found
 
 
-def _quoted(value: Any) -> str:
+def _quote(value: Any) -> str:
     text = str(value)
     return repr(text if len(text) <= 100 else text[:100] + "…")

@@ -9,7 +9,7 @@ from tornado.ioloop import IOLoop
 
 from . import assess, launch, objects, profiles, settings
 from .cluster import Refused, Unreachable
-from .configured import failure, not_counted
+from .configured import failure, uncount
 from .objects import Workspace
 from .options import Options
 
@@ -94,7 +94,7 @@ class WorkspaceSpawner(Options, Spawner):
         try:
             return await self._start_or_say_why()
         except web.HTTPError:
-            not_counted(self.handler)
+            uncount(self.handler)
             raise
 
     async def _start_or_say_why(self) -> str:
@@ -194,14 +194,14 @@ class WorkspaceSpawner(Options, Spawner):
             if found is None or found.uid != self.workspace_uid:
                 raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
             self._check_owner(found)
-            if address := assess.ready(found, before):
+            if address := assess.find_address(found, before):
                 self.run_id, self._failed_since = found.run_id, None
                 return address
             if self._exit_code == 0:
                 raise failure(424, "CommandEnded", f"the command of workspace {found.name} ended with code 0 before it was ready")
             if not found.wanted:
                 raise failure(409, "Stopped", f"workspace {found.name} was stopped while it started")
-            if assess.refused(found):
+            if assess.is_invalid(found):
                 raise failure(424, found.reason or "Invalid", assess.words(found))
             if (left := self._grace(found)) is not None and left <= 0:
                 raise failure(424, found.reason or "Failed", assess.words(found))
@@ -209,7 +209,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     def _grace(self, found: Workspace) -> float | None:
         """Seconds for which it may still be failed; None: it is not."""
-        if not assess.failing(found):
+        if not assess.is_failing(found):
             self._failed_since = None
             return None
         self._failed_since = self._failed_since or time.monotonic()
@@ -341,7 +341,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     def _is_elsewhere(self, found: Workspace | None) -> bool:
         """Whether this server, which JupyterHub neither starts nor stops, runs in another pod than it knows of."""
-        if self.pending or not self.server or not found or not assess.ready(found, ""):
+        if self.pending or not self.server or not found or not assess.find_address(found, ""):
             return False
         return (self.server.ip, self.server.port, self.run_id) != (*found.address, found.run_id)
 

@@ -41,10 +41,10 @@ class Verifier:
         """The UID of the pod whose token it is, if this account of this namespace has it for this audience alone."""
         if len(token) > LONGEST:
             raise InvalidToken("it is too long")
-        with _judged():
+        with _refuse_on_error():
             key_id = jwt.get_unverified_header(token)["kid"]
-        key = self._keys.get(key_id) or await self._fetched(key_id)
-        with _judged():
+        key = self._keys.get(key_id) or await self._fetch_key(key_id)
+        with _refuse_on_error():
             claims = jwt.decode(
                 token, key, [key.algorithm_name], audience=audience, issuer=self._issuer, leeway=LEEWAY, options={"require": REQUIRED}
             )
@@ -58,7 +58,7 @@ class Verifier:
             raise InvalidToken("it is not bound to a pod")
         return pod
 
-    async def _fetched(self, key_id: str) -> jwt.PyJWK:
+    async def _fetch_key(self, key_id: str) -> jwt.PyJWK:
         """Asks for the keys. Raises `Unknown` if it may not yet, or gets no answer: the key may be a new one."""
         async with self._lock:
             # Another request may have fetched it while this one waited.
@@ -84,7 +84,7 @@ class Verifier:
 
 
 @contextlib.contextmanager
-def _judged():
+def _refuse_on_error():
     """PyJWT has errors of its own for most bad tokens, not for each. Whatever it raises: nobody is vouched for."""
     try:
         yield
