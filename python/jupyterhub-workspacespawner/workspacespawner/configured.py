@@ -126,7 +126,7 @@ class Configured(settings.Settings):
         return self.shared.cluster
 
     @property
-    def of(self) -> objects.Server:
+    def hub_server(self) -> objects.Server:
         path = self.server.base_url if self.server else url_path_join(self.user.base_url, self.name, "/")
         title = getattr(self, "display_name", None)  # Since JupyterHub 6.
         since = self.user.orm_user.created

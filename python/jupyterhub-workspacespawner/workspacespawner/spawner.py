@@ -79,9 +79,9 @@ class WorkspaceSpawner(Options, Spawner):
     def _find(self) -> Workspace | None:
         """The workspace of this server. Without a state that names it, its number and marks tell."""
         named = self.cluster.get(self.workspace_name)
-        if named and self.cluster.is_ours(named) and self.of.is_its(named):
+        if named and self.cluster.is_ours(named) and self.hub_server.is_its(named):
             return named
-        return self.cluster.find_by_server(self.of, self._other_names())
+        return self.cluster.find_by_server(self.hub_server, self._other_names())
 
     @property
     def workspace(self) -> Workspace | None:
@@ -131,8 +131,8 @@ class WorkspaceSpawner(Options, Spawner):
             self.log.warning("start of %s waits for the list of workspaces", self._log_name)
         labels = self.expand({**self.common_labels, **self.extra_labels})
         found = self._find()
-        self._remember(found.name if found else self.workspace_name or self.of.new_name(self._other_names()))
-        wanted = objects.workspace(self.workspace_name, self.of, template, self.expand(settings.spec(self)), labels)
+        self._remember(found.name if found else self.workspace_name or self.hub_server.new_name(self._other_names()))
+        wanted = objects.workspace(self.workspace_name, self.hub_server, template, self.expand(settings.spec(self)), labels)
         return await self._wait_ready(await self._bring_up(wanted))
 
     async def _bring_up(self, wanted: dict) -> str:
@@ -180,7 +180,7 @@ class WorkspaceSpawner(Options, Spawner):
     def _check_owner(self, found: Workspace) -> None:
         if not self.cluster.is_ours(found):
             wrong = f"must belong to {self.cluster.identity}, it belongs to {found.owner or 'nobody'}: its owner or an administrator must delete it"
-        elif not self.of.is_its(found):
+        elif not self.hub_server.is_its(found):
             wrong = f"must be of user number {self.user.id}, it is of number {found.user_id or 'none'}: an administrator who knows better must "
             wrong += f"annotate it with {objects.GIVEN_TO}={self.user.id}"
         else:
