@@ -5,6 +5,8 @@
 //!
 //! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
+//! - `request`: requests with strict validation of fields; patches that start and stop.
+//! - `fields`: fields of the specs, by what a change of each does.
 //! - `gateway_session`: `GatewaySession`, one login session.
 //! - `share`: `WorkspaceShare`, access of other users.
 //! - `execution_profile`: `WorkspaceExecutionProfile`, the identity of a pod.
@@ -12,7 +14,6 @@
 //! - `template`: `WorkspaceTemplate`, defaults and bounds.
 //! - `workspace`: `Workspace`, one user's compute, disk and URL.
 //! - `condition`: condition types and reasons.
-//! - `request`: requests with strict validation of fields.
 //! - `schema`: schema fragments.
 //! - `names`: API group, labels, annotations, finalizers and field managers.
 //! - `lenient`: statuses of other versions.
@@ -36,6 +37,7 @@
 
 pub mod condition;
 pub mod execution_profile;
+pub mod fields;
 mod gateway_session;
 mod lenient;
 pub mod manager;

@@ -1,6 +1,9 @@
-//! Request -> the same request, which the API server checks strictly (pure).
+//! What a client wants -> a request or patch that the API server applies to nothing else (pure).
 
-use kube::core::request::Error;
+use kube::{ResourceExt as _, core::request::Error};
+use serde_json::{Value, json};
+
+use crate::{Workspace, names, workspace::DesiredStatus};
 
 /// Asks the API server to refuse unknown and repeated fields of a new object. `PostParams` of kube cannot say so.
 ///
@@ -13,6 +16,30 @@ pub fn strict(request: http::Request<Vec<u8>>) -> Result<http::Request<Vec<u8>>,
         .parse()
         .map_err(|error: http::uri::InvalidUri| Error::BuildRequest(error.into()))?;
     Ok(http::Request::from_parts(head, body))
+}
+
+/// JSON patch that starts or stops a workspace, and records who or what did, if there is room for an annotation. It fails if the workspace
+/// has changed since it was read. `add` also sets a `desiredStatus` that the stored spec leaves out.
+pub fn set_desired_status(workspace: &Workspace, status: DesiredStatus, record: (&str, &str)) -> Value {
+    let (key, value) = record;
+    let mut steps = vec![
+        json!({"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()}),
+        json!({"op": "add", "path": "/spec/desiredStatus", "value": status}),
+    ];
+    if names::takes_records(&workspace.metadata) {
+        let at = "/metadata/annotations";
+        steps.push(if workspace.metadata.annotations.is_some() {
+            json!({"op": "add", "path": format!("{at}/{}", pointer_token(key)), "value": value})
+        } else {
+            json!({"op": "add", "path": at, "value": {key: value}})
+        });
+    }
+    steps.into()
+}
+
+/// A key as part of a JSON pointer.
+pub fn pointer_token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

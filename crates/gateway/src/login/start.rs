@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use api::Workspace;
+use api::request::set_desired_status;
 use api::workspace::{DesiredStatus, Phase};
+use api::{Workspace, names};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
+use kube::Api;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt as _};
 use rules::access::Right;
-use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::index::{Domain, Target};
@@ -188,11 +188,12 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
             return Ok(false);
         }
         let params = PatchParams {
-            field_manager: Some(api::names::GATEWAY.to_owned()),
+            field_manager: Some(names::GATEWAY.to_owned()),
             ..PatchParams::default()
         };
-        let patch = patch(&workspace, &allow.session().identity.user_name);
-        let patch = patch.map_err(|error| failure(target, &error))?;
+        let record = (names::STARTED_BY, &*allow.session().identity.user_name);
+        let patch = set_desired_status(&workspace, DesiredStatus::Running, record);
+        let patch = serde_json::from_value(patch).map_err(|error| failure(target, &error))?;
         match workspaces
             .patch(&target.name, &params, &Patch::<Workspace>::Json(patch))
             .await
@@ -208,24 +209,4 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
         }
     }
     Err(failure(target, &"it keeps changing"))
-}
-
-/// Tests everything that the change depends on. So the API server refuses the patch instead of applying it to another state.
-fn patch(workspace: &Workspace, user: &str) -> Result<json_patch::Patch, serde_json::Error> {
-    let pointer = api::names::STARTED_BY.replace('~', "~0").replace('/', "~1");
-    let annotate = match &workspace.metadata.annotations {
-        Some(_) => json!({"op": "add", "path": format!("/metadata/annotations/{pointer}"), "value": user}),
-        None => {
-            json!({"op": "add", "path": "/metadata/annotations", "value": {api::names::STARTED_BY: user}})
-        }
-    };
-    let mut operations = vec![
-        json!({"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()}),
-        json!({"op": "test", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped}),
-        json!({"op": "replace", "path": "/spec/desiredStatus", "value": DesiredStatus::Running}),
-    ];
-    if api::names::takes_records(&workspace.metadata) {
-        operations.push(annotate);
-    }
-    serde_json::from_value(Value::Array(operations))
 }

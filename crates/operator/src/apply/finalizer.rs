@@ -5,6 +5,7 @@
 use api::{
     Workspace,
     names::{CLEANUP_FINALIZER, CREATED_BY, OPERATOR},
+    request::pointer_token,
 };
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     context::Context,
-    support::send::{patch_as, pointer_token, without_validation},
+    support::send::{patch_as, without_validation},
 };
 
 /// Go's JSON encoder escapes these characters. The API server's JSON patch compares a string as it is encoded, so its test of an unescaped

@@ -18,11 +18,6 @@ pub(crate) async fn send<T: DeserializeOwned>(
     client.request(request).await
 }
 
-/// A key as part of a JSON pointer.
-pub(crate) fn pointer_token(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
 /// Parameters of a patch of this field manager.
 pub(crate) fn patch_as(manager: &str) -> PatchParams {
     PatchParams {

@@ -4,20 +4,20 @@ use std::{fmt, str::FromStr};
 
 use api::{
     Workspace,
-    names::{OPERATOR, STOPPED_BECAUSE, takes_records},
+    names::{OPERATOR, STOPPED_BECAUSE},
+    request::set_desired_status,
     workspace::{DesiredStatus, StopRule, StoppedBecause},
 };
 use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt as _, api::Patch, core::PartialObjectMeta};
-use serde_json::{Value, json};
 
 use crate::{
     activity::{Subject, subject::is_last_of_its_disk},
     cache::{observe, observed::Observed, stores},
     context::Context,
-    support::send::{patch_as, pointer_token},
+    support::send::patch_as,
 };
 
 /// Which rule stopped which run, and when. The annotation has the form `Idle 2026-01-31T12:00:00Z <run>`.
@@ -157,27 +157,15 @@ fn is_still(workspace: &Workspace, subject: &Subject) -> bool {
         && workspace.spec.desired_status == DesiredStatus::Running
 }
 
-/// Stops, and records why. Tests that the workspace has not changed since. A write that changes nothing is not stored, and cannot be seen.
-/// The spec may leave out `desiredStatus`, so `add` sets it in either case.
+/// Stops, and records why.
 fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_json::Error> {
-    let pointer = pointer_token(STOPPED_BECAUSE);
-    let because = because.to_string();
-    let annotate = match &workspace.metadata.annotations {
-        Some(_) => json!({"op": "add", "path": format!("/metadata/annotations/{pointer}"), "value": because}),
-        None => json!({"op": "add", "path": "/metadata/annotations", "value": {STOPPED_BECAUSE: because}}),
-    };
-    let mut operations = vec![
-        json!({"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()}),
-        json!({"op": "add", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped}),
-    ];
-    if takes_records(&workspace.metadata) {
-        operations.push(annotate);
-    }
-    serde_json::from_value(Value::Array(operations))
+    let record = (STOPPED_BECAUSE, &*because.to_string());
+    serde_json::from_value(set_desired_status(workspace, DesiredStatus::Stopped, record))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use testkit::objects;
 
     use super::*;

@@ -6,15 +6,13 @@
 
 use api::{
     WorkspaceSpec, WorkspaceTemplate, names,
+    request::pointer_token,
     workspace::{ResolvedStorage, Retain},
 };
 use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde_json::{Value, json};
 
-use crate::{
-    cache::observed::{Identity, controller_uid},
-    support::send::pointer_token,
-};
+use crate::cache::observed::{Identity, controller_uid};
 
 /// The finalizer of an object whose dependents are kept. The API server adds it.
 const ORPHAN: &str = "orphan";
