@@ -134,7 +134,7 @@ pub(super) fn ssh(header: &[u8], clock: Clock) -> Result<Signal, String> {
 /// The time in a header of the door.
 pub(super) fn of_header(header: &[u8], clock: Clock) -> Result<Timestamp, String> {
     let text =
-        str::from_utf8(header).map_err(|_| "the time in a header of the answer is no text".to_owned())?;
+        str::from_utf8(header).map_err(|_| "the time in a header of the answer must be text".to_owned())?;
     Ok(clock.ours(rfc3339(text)?))
 }
 
