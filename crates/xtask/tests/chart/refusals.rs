@@ -29,7 +29,7 @@ fn of_each<T: Send>(cases: &[Value], ask: fn(&Value) -> T) -> Vec<T> {
     })
 }
 
-/// What helm says of the values of a case, or why they are no case of a refusal with its text and its cure.
+/// What helm says of the values of a case, or why they are no case of a refusal with its text and its remedy.
 fn refusal(case: &Value) -> Result<String, String> {
     let (values, expected) = (&case["values"], case["says"].as_str().unwrap());
     let Err(said) = with(values, &[]) else {
@@ -39,18 +39,18 @@ fn refusal(case: &Value) -> Result<String, String> {
         return Err(format!("{values}: no {expected:?} in {said}"));
     }
     let is_sentence = HEADINGS.iter().any(|heading| said.contains(heading));
-    if is_sentence != case["cure"].is_object() {
+    if is_sentence != case["remedy"].is_object() {
         return Err(format!(
-            "{values}: a cure belongs to a sentence, and to nothing else: {said}"
+            "{values}: a remedy belongs to a sentence, and to nothing else: {said}"
         ));
     }
     if !is_sentence {
         return Ok(said);
     }
-    let mut cured = values.clone();
-    json_patch::merge(&mut cured, &case["cure"]);
-    match with(&cured, &[]) {
-        Err(still) => Err(format!("{cured} is what the sentence advises: {still}")),
+    let mut mended = values.clone();
+    json_patch::merge(&mut mended, &case["remedy"]);
+    match with(&mended, &[]) {
+        Err(still) => Err(format!("{mended} is what the sentence advises: {still}")),
         Ok(_) => Ok(said),
     }
 }
