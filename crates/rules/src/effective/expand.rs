@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use api::fields::template::{DISKS, PARTS};
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate, WorkspaceTemplateSpec};
 use serde::Serialize;
 use serde_json::Value;
@@ -13,24 +14,6 @@ use super::defaults::effective;
 use super::variables::{Budget, Scope, expand_value_within, expand_within, is_built_in, names_in};
 use crate::settings::Settings;
 use crate::violation::Violation;
-
-/// Fields that are expanded first, because the others may name the claims.
-const DISKS: [&str; 2] = ["defaultVolumes", "primaryStorage"];
-/// Fields that are expanded second.
-const PARTS: [&str; 11] = [
-    "environmentVariables",
-    "baseLabels",
-    "baseAnnotations",
-    "defaultContainerConfig",
-    "defaultNodeSelector",
-    "defaultAffinity",
-    "defaultTolerations",
-    "defaultLifecycle",
-    "defaultReadinessProbe",
-    "defaultPodSecurityContext",
-    "defaultContainerSecurityContext",
-];
-const INIT_CONTAINERS: &str = "defaultInitContainers";
 
 /// Whether `part` may contain variables. In JSON syntax itself, a quote or the object's end follows a brace.
 pub(crate) fn has_variables(part: &impl Serialize) -> bool {
@@ -43,7 +26,7 @@ pub(crate) fn has_variables(part: &impl Serialize) -> bool {
 pub(crate) fn names(spec: &WorkspaceTemplateSpec) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let json = serde_json::to_value(spec).unwrap_or_default();
-    for field in DISKS.iter().chain(&PARTS).chain(&[INIT_CONTAINERS]) {
+    for field in DISKS.iter().chain(PARTS) {
         collect(&json[*field], &mut found);
     }
     found
@@ -94,7 +77,7 @@ pub(crate) fn disks(
     spec: &WorkspaceTemplateSpec,
     scope: &Scope,
 ) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
-    expand(spec, &DISKS, scope, &mut Budget::new())
+    expand(spec, DISKS, scope, &mut Budget::new())
 }
 
 /// Replaces all other variables of `spec`, whose disks are already expanded.
@@ -108,9 +91,7 @@ pub(crate) fn rest(
     // No image is expanded again, because the workspace's own variables count for the rest.
     let containers = done.default_init_containers.iter_mut();
     let init_images: Vec<_> = containers.map(|container| container.image.take()).collect();
-    let mut fields = PARTS.to_vec();
-    fields.push(INIT_CONTAINERS);
-    match expand(&done, &fields, scope, &mut budget) {
+    match expand(&done, PARTS, scope, &mut budget) {
         Ok(mut expanded) if faults.is_empty() => {
             for (container, image) in expanded.default_init_containers.iter_mut().zip(init_images) {
                 container.image = image;
@@ -190,7 +171,7 @@ fn images(spec: &mut WorkspaceTemplateSpec, scope: &Scope, budget: &mut Budget) 
     }
     for (index, container) in spec.default_init_containers.iter_mut().enumerate() {
         if let Some(image) = &mut container.image {
-            put(format!("spec.{INIT_CONTAINERS}[{index}].image"), image);
+            put(format!("spec.defaultInitContainers[{index}].image"), image);
         }
     }
     faults

@@ -1,5 +1,6 @@
 //! Template, manager and profile of a workspace -> those that the user may not `use` (IO).
 
+use api::fields::workspace::NOT_ABOUT_PODS;
 use api::names::{self, GROUP, RESTARTED_AT, USE_VERB};
 use api::{Workspace, WorkspaceTemplate};
 use futures::future::try_join_all;
@@ -7,17 +8,6 @@ use rules::Violation;
 
 use crate::lookups::{LookupError, Lookups, Right};
 use crate::review::{Changes, Kind, Request};
-
-/// Fields of the spec that do not affect what runs.
-const NOT_ABOUT_PODS: [&str; 7] = [
-    "displayName",
-    "desiredStatus",
-    "ownershipType",
-    "accessType",
-    "appType",
-    "idleShutdown",
-    "limits",
-];
 
 /// The objects that the user may not use.
 #[derive(Debug, Default)]

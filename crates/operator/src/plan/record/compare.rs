@@ -1,36 +1,15 @@
 //! Two records -> the fields that differ (pure).
 
+use api::fields;
 use serde_json::{Map, Value};
 
 use super::{DIGEST, digest};
 
 /// Objects of a record that are compared field by field, with the fields that this build knows. Other fields that another build
 /// recorded are ignored. Every other object, and every list, counts as one field. `*` is any field.
-pub(super) const FIELDS: [(&str, &[&str]); 11] = [
+const FIELDS: [(&str, &[&str]); 11] = [
     ("", &["spec", "template", "executionProfile", "manager"]),
-    (
-        "spec",
-        &[
-            "affinity",
-            "containerConfig",
-            "containerSecurityContext",
-            "env",
-            "executionProfileRef",
-            "image",
-            "initContainers",
-            "lifecycle",
-            "nodeSelector",
-            "podAnnotations",
-            "podSecurityContext",
-            "port",
-            "readinessProbe",
-            "resources",
-            "shmSize",
-            "storage",
-            "tolerations",
-            "volumes",
-        ],
-    ),
+    ("spec", fields::workspace::IN_POD),
     ("spec.containerConfig", &["args", "command"]),
     ("spec.resources", &["limits", "requests"]),
     ("spec.resources.limits", &["*"]),
@@ -39,19 +18,7 @@ pub(super) const FIELDS: [(&str, &[&str]); 11] = [
     ("template", &["baseLabels", "userNamespace"]),
     ("manager", &["basePath"]),
     ("executionProfile", &["spec"]),
-    (
-        "executionProfile.spec",
-        &[
-            "automountToken",
-            "env",
-            "imagePullSecrets",
-            "priorityClassName",
-            "projectedTokens",
-            "runtimeClassName",
-            "secretMounts",
-            "serviceAccount",
-        ],
-    ),
+    ("executionProfile.spec", fields::execution_profile::IN_POD),
 ];
 
 /// Paths of the fields in which two records differ, sorted.
