@@ -7,24 +7,24 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::lookup_host;
 
 use super::certificate;
-use super::site::Site;
+use super::installation::Installation;
 use crate::tokens::random::random;
 
 /// Checks that the sign-in host and hosts of workspaces lead to servers with a right certificate. `target` names the Service.
 pub(super) async fn check(
-    site: &Site,
+    installation: &Installation,
     target: &str,
     is_right: impl Fn(&CertificateDer<'_>, &str) -> bool,
 ) -> Result<String, String> {
-    let mut hosts = vec![site.domain().auth_host(), site.workspace_host()];
-    hosts.extend(site.portal_host());
+    let mut hosts = vec![installation.domain().auth_host(), installation.workspace_host()];
+    hosts.extend(installation.portal_host());
     // A label that no workspace has.
     let random = random::<4>().map_err(|error| error.to_string())?;
     let label = format!("check-{:08x}", u32::from_be_bytes(random));
     let (mut servers, mut problems) = (BTreeSet::new(), Vec::new());
     for shown in &hosts {
         let host = shown.replacen('*', &label, 1);
-        let followed = match lookup_host((host.as_str(), site.port)).await {
+        let followed = match lookup_host((host.as_str(), installation.port)).await {
             Ok(addresses) => follow(addresses, &host, &is_right).await,
             Err(error) => Err(format!("does not resolve in pods ({error})")),
         };

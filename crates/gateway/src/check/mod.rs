@@ -1,14 +1,14 @@
 //! Settings and a running installation -> a line for each check, and whether one failed (IO).
 //!
 //! The command that `helm test` runs. A file for each check, in this order: `certificate`, `dns`, `provider`, `admission`, `workspace`; after
-//! the providers comes `oidc::portal_users`. `site` has the hosts, `report` makes the lines.
+//! the providers comes `oidc::portal_users`. `installation` has the hosts, `report` makes the lines.
 
 mod admission;
 mod certificate;
 mod dns;
+mod installation;
 mod provider;
 mod report;
-mod site;
 mod workspace;
 
 use std::path::PathBuf;
@@ -21,8 +21,8 @@ use kube::{Api, Client};
 use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
+use self::installation::Installation;
 use self::report::Report;
-use self::site::Site;
 use self::workspace::Trial;
 use crate::oidc::args::Oidc;
 use crate::oidc::{Registered, clients, portal_users};
@@ -60,7 +60,7 @@ pub struct Args {
 
     /// Hosts of the installation; needed with proxy or gateway.
     #[command(flatten)]
-    site: Option<Site>,
+    installation: Option<Installation>,
 
     /// Identity providers, with the settings of the gateway; needed with it.
     #[command(flatten)]
@@ -109,8 +109,10 @@ enum Component {
 
 impl Args {
     /// The hosts, if the release has this part.
-    fn site_of(&self, part: Component) -> Option<&Site> {
-        self.site.as_ref().filter(|_| !self.without.contains(&part))
+    fn installation_of(&self, part: Component) -> Option<&Installation> {
+        self.installation
+            .as_ref()
+            .filter(|_| !self.without.contains(&part))
     }
 }
 
@@ -130,7 +132,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Checks what browsers reach.
 async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
-    let Some(site) = args.site_of(Component::Proxy) else {
+    let Some(installation) = args.installation_of(Component::Proxy) else {
         report.skip("certificate", "the proxy: proxy.enabled is false")?;
         return report.skip("DNS", "the proxy: proxy.enabled is false");
     };
@@ -140,13 +142,13 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
         let authority = authority
             .transpose()
             .map_err(|error| format!("the authority of the proxy's certificate cannot be read: {error}"))?;
-        let address = (format!("{service}.{namespace}.svc"), site.port);
-        let served = certificate::fetch(address, &site.domain().auth_host()).await;
+        let address = (format!("{service}.{namespace}.svc"), installation.port);
+        let served = certificate::fetch(address, &installation.domain().auth_host()).await;
         let served = served.map_err(|error| {
             format!(
                 "Service {service} does not answer on port {} ({error}): look at its pods, kubectl get pods -n {namespace} -l \
                  app.kubernetes.io/component=proxy",
-                site.port
+                installation.port
             )
         })?;
         Ok((authority, served))
@@ -159,19 +161,19 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
         }
     };
     let (authority, now) = (authority.as_deref(), Timestamp::now());
-    let checked = certificate::check(&served, &site.hosts(), authority, now);
+    let checked = certificate::check(&served, &installation.hosts(), authority, now);
     report.add("certificate", checked)?;
     // With a certificate that browsers do not trust, a load balancer in front has another one.
     let is_right = |found: &CertificateDer<'_>, host: &str| {
         let is_valid = || certificate::check(found, &[host.to_owned()], None, now).is_ok();
         *found == served || authority.is_some() && is_valid()
     };
-    let checked = dns::check(site, &format!("Service {service}"), is_right).await;
+    let checked = dns::check(installation, &format!("Service {service}"), is_right).await;
     report.add("DNS", checked)
 }
 
 async fn providers(args: &Args, client: &Client, report: &mut Report) -> std::io::Result<()> {
-    let (Some(site), Some(oidc)) = (args.site_of(Component::Gateway), &args.oidc) else {
+    let (Some(installation), Some(oidc)) = (args.installation_of(Component::Gateway), &args.oidc) else {
         return report.skip("provider", "the gateway: gateway.enabled is false");
     };
     let (list, clients) = match clients::from_args(oidc) {
@@ -180,25 +182,25 @@ async fn providers(args: &Args, client: &Client, report: &mut Report) -> std::io
     };
     let ids: Vec<_> = clients.iter().map(|one| one.settings.client_id.clone()).collect();
     for (registered, client) in list.iter().zip(clients) {
-        let redirect_uri = site.domain().auth_origin() + &registered.callback;
+        let redirect_uri = installation.domain().auth_origin() + &registered.callback;
         let checked = provider::check(&registered.name, &redirect_uri, client).await;
         report.add("provider", checked)?;
     }
-    users(site, client, (&list, &ids), report).await
+    users(installation, client, (&list, &ids), report).await
 }
 
 /// Checks what Kubernetes makes of users as whom the portal acts. `ids`: the client at each provider.
 async fn users(
-    site: &Site,
+    installation: &Installation,
     client: &Client,
     (list, ids): (&[Registered], &[String]),
     report: &mut Report,
 ) -> std::io::Result<()> {
-    if site.portal_acts_in.is_empty() {
+    if installation.portal_acts_in.is_empty() {
         return report.skip("users", "a portal that acts as its users");
     }
     report.advise("users", portal_users::check_groups(list.iter()))?;
-    for (registered, id) in list.iter().zip(ids).filter(|_| site.portal_id_tokens) {
+    for (registered, id) in list.iter().zip(ids).filter(|_| installation.portal_id_tokens) {
         let checked = portal_users::check_tokens(client, registered, id).await;
         report.advise("users", checked)?;
     }
@@ -293,9 +295,14 @@ mod tests {
             let args = Args::try_parse_from(line).unwrap();
             let mut report = Report::default();
             let ids = ["gateway".to_owned()];
-            users(args.site.as_ref().unwrap(), &client, (&list, &ids), &mut report)
-                .await
-                .unwrap();
+            users(
+                args.installation.as_ref().unwrap(),
+                &client,
+                (&list, &ids),
+                &mut report,
+            )
+            .await
+            .unwrap();
             assert_eq!(report.lines.len(), expected.len(), "{:?}", report.lines);
             for (line, beginning) in report.lines.iter().zip(expected) {
                 assert!(line.starts_with(beginning), "{line}");

@@ -6,7 +6,7 @@ use crate::index::Domain;
 
 /// Hosts of the installation.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Site {
+pub(super) struct Installation {
     /// Domain of workspaces and of the sign-in host.
     #[arg(long)]
     pub(super) base_domain: String,
@@ -40,7 +40,7 @@ fn mode(text: &str) -> Result<RoutingMode, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
-impl Site {
+impl Installation {
     /// The domain, as requests are routed by it.
     pub(super) fn domain(&self) -> Domain {
         Domain::new(&self.base_domain, self.port)
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_hosts_of_each_routing_mode_are_those_of_the_certificate() {
-        let mut site = Site {
+        let mut installation = Installation {
             base_domain: "ws.example".into(),
             routing_mode: mode("Subdomain").unwrap(),
             port: 8443,
@@ -90,10 +90,10 @@ mod tests {
             portal_id_tokens: false,
             identity_host: Some("id.example".into()),
         };
-        assert_eq!(site.hosts(), ["*.ws.example", "ws.example", "id.example"]);
-        site.routing_mode = mode("Path").unwrap();
+        assert_eq!(installation.hosts(), ["*.ws.example", "ws.example", "id.example"]);
+        installation.routing_mode = mode("Path").unwrap();
         let hosts = ["ws.example", "auth.ws.example", "portal.ws.example", "id.example"];
-        assert_eq!(site.hosts(), hosts);
+        assert_eq!(installation.hosts(), hosts);
         mode("path").unwrap_err();
     }
 }
