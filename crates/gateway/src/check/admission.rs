@@ -32,12 +32,12 @@ pub(super) async fn check(
             "the API server accepts a Workspace that breaks a rule (env), so it does not ask the webhook: restore the \
              ValidatingWebhookConfiguration {release}-webhook by helm upgrade"
         )),
-        Err(error) => judge(&kit::api_error::for_users(&error), port, release),
+        Err(error) => meaning(&kit::api_error::for_users(&error), port, release),
     }
 }
 
 /// What the API server's refusal means.
-fn judge(refusal: &str, port: u16, release: &str) -> Result<String, String> {
+fn meaning(refusal: &str, port: u16, release: &str) -> Result<String, String> {
     let is_ours = refusal.contains(WEBHOOK);
     let has = |part: &str| refusal.contains(part);
     if is_ours && has("denied the request") {
@@ -74,7 +74,7 @@ mod tests {
     fn the_webhook_s_refusal_is_right_and_every_other_answer_has_its_own_remedy() {
         let denied =
             r#"admission webhook "workspaces.workspaces.jupyter.org" denied the request: spec.env[0].name: "#;
-        judge(denied, 10250, "demo").unwrap();
+        meaning(denied, 10250, "demo").unwrap();
         let calling =
             r#"Internal error occurred: failed calling webhook "workspaces.workspaces.jupyter.org": "#;
         for (refusal, remedy) in [
@@ -103,7 +103,7 @@ mod tests {
                 "another answer than the webhook's refusal",
             ),
         ] {
-            let text = judge(&refusal, 10250, "demo").unwrap_err();
+            let text = meaning(&refusal, 10250, "demo").unwrap_err();
             assert!(text.contains(remedy) && text.contains(&refusal), "{text}");
         }
     }

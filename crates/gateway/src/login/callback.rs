@@ -180,7 +180,7 @@ async fn complete(
         ..attempt.enter.clone()
     };
     let enter = enter.seal(&app.keys, now).map_err(Failure::from)?;
-    if let Err(outside) = registered.admission.judge(&login.claims, &identity.groups) {
+    if let Err(outside) = registered.admission.check(&login.claims, &identity.groups) {
         return Err(Problem::NotAdmitted {
             user: known_as(&login.claims, &identity.user_name).to_owned(),
             provider: registered.title.clone(),

@@ -67,7 +67,7 @@ impl Admission {
     ///
     /// # Errors
     /// The user is not admitted.
-    pub fn judge(&self, claims: &Map<String, Value>, groups: &[String]) -> Result<(), Outside> {
+    pub fn check(&self, claims: &Map<String, Value>, groups: &[String]) -> Result<(), Outside> {
         if !self.domains.is_empty() {
             let email = verified_email(claims).ok_or(Outside::NoVerifiedEmail)?;
             let domain = domain_of(email).ok_or(Outside::NoVerifiedEmail)?;
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn without_lists_everybody_is_admitted() {
-        assert_eq!(from_lists(&[], &[]).judge(&Map::new(), &[]), Ok(()));
+        assert_eq!(from_lists(&[], &[]).check(&Map::new(), &[]), Ok(()));
         assert_eq!(from_lists(&[""], &[""]), Admission::default());
     }
 
@@ -167,7 +167,7 @@ mod tests {
             "x@BÜCHER.example",
             "x@xn--bcher-kva.example",
         ] {
-            assert_eq!(admission.judge(&email(address), &[]), Ok(()), "{address}");
+            assert_eq!(admission.check(&email(address), &[]), Ok(()), "{address}");
         }
         for address in [
             "alice@sub.example.org",
@@ -178,7 +178,7 @@ mod tests {
             "alice@bucher.example",
             "alice@org",
         ] {
-            let refused = admission.judge(&email(address), &[]);
+            let refused = admission.check(&email(address), &[]);
             assert!(refused.is_err(), "{address}");
         }
     }
@@ -204,7 +204,7 @@ mod tests {
             "alice@10.0.0.1",
         ] {
             assert_eq!(
-                admission.judge(&email(address), &[]),
+                admission.check(&email(address), &[]),
                 Err(Outside::NoVerifiedEmail),
                 "{address:?}"
             );
@@ -229,14 +229,14 @@ mod tests {
             "b\u{fc}\u{ad}cher.example",
             "b\u{fc}c\u{ff48}er.example",
         ] {
-            let refused = admission.judge(&email(&format!("a@{domain}")), &[]);
+            let refused = admission.check(&email(&format!("a@{domain}")), &[]);
             assert!(refused.is_err(), "{}", domain.escape_unicode());
         }
         for (setting, domain) in [
             ("bank.example", "ban\u{212a}.example"),
             ("ski.example", "\u{17f}ki.example"),
         ] {
-            let refused = from_lists(&[setting], &[]).judge(&email(&format!("a@{domain}")), &[]);
+            let refused = from_lists(&[setting], &[]).check(&email(&format!("a@{domain}")), &[]);
             assert!(refused.is_err(), "{domain}");
         }
     }
@@ -247,7 +247,7 @@ mod tests {
         for verified in [json!(null), json!(false), json!("true"), json!(1)] {
             let claims = json!({"email": "a@example.org", "email_verified": verified});
             assert_eq!(
-                admission.judge(claims.as_object().unwrap(), &[]),
+                admission.check(claims.as_object().unwrap(), &[]),
                 Err(Outside::NoVerifiedEmail),
                 "{claims}"
             );
@@ -257,7 +257,7 @@ mod tests {
             json!({"email": 1, "email_verified": true}),
         ] {
             assert!(
-                admission.judge(claims.as_object().unwrap(), &[]).is_err(),
+                admission.check(claims.as_object().unwrap(), &[]).is_err(),
                 "{claims}"
             );
         }
@@ -267,21 +267,21 @@ mod tests {
     fn one_of_the_groups_is_enough_by_its_whole_name_and_both_lists_must_be_satisfied() {
         let group = |name: &str| vec!["oidc:others".to_owned(), name.to_owned()];
         let admission = from_lists(&[], &["oidc:staff", "oidc:a,b"]);
-        assert_eq!(admission.judge(&Map::new(), &group("oidc:staff")), Ok(()));
-        assert_eq!(admission.judge(&Map::new(), &group("oidc:a,b")), Ok(()));
+        assert_eq!(admission.check(&Map::new(), &group("oidc:staff")), Ok(()));
+        assert_eq!(admission.check(&Map::new(), &group("oidc:a,b")), Ok(()));
         for other in ["oidc:Staff", "staff", "oidc:staff2", "oidc:a", "b"] {
             assert_eq!(
-                admission.judge(&Map::new(), &group(other)),
+                admission.check(&Map::new(), &group(other)),
                 Err(Outside::Groups),
                 "{other}"
             );
         }
         let both = from_lists(&["example.org"], &["oidc:staff"]);
         let alice = email("a@example.org");
-        assert_eq!(both.judge(&alice, &group("oidc:staff")), Ok(()));
-        assert_eq!(both.judge(&alice, &[]), Err(Outside::Groups));
+        assert_eq!(both.check(&alice, &group("oidc:staff")), Ok(()));
+        assert_eq!(both.check(&alice, &[]), Err(Outside::Groups));
         assert_eq!(
-            both.judge(&email("a@evil.example"), &group("oidc:staff")),
+            both.check(&email("a@evil.example"), &group("oidc:staff")),
             Err(Outside::EmailDomain)
         );
     }
@@ -307,7 +307,7 @@ mod tests {
         #[test]
         fn no_other_domain_is_admitted(address in "\\PC{0,12}@\\PC{0,24}") {
             let admission = from_lists(&["example.org"], &[]);
-            if admission.judge(&email(&address), &[]).is_ok() {
+            if admission.check(&email(&address), &[]).is_ok() {
                 let (_, host) = address.rsplit_once('@').unwrap();
                 prop_assert_eq!(Host::parse(host).unwrap().to_string(), "example.org");
             }

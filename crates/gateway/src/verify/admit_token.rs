@@ -40,8 +40,8 @@ pub(super) async fn admit_token(
             Failure::RateLimited(wait)
         })
     };
-    let judged = bearer.judge(token, &audience, pay).await;
-    let accepted = judged.map_err(|error| {
+    let verified = bearer.verify(token, &audience, pay).await;
+    let accepted = verified.map_err(|error| {
         record(app, &error);
         error.answer(domain, bearer.audiences())
     })?;

@@ -53,10 +53,10 @@ use crate::verify::request::source_rule::single;
 
 /// Answers `GET /verify`. `headers`: the headers of the proxy's auth request.
 pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {
-    judge(app, headers).await.unwrap_or_else(Failure::answer)
+    try_verify(app, headers).await.unwrap_or_else(Failure::answer)
 }
 
-async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure> {
+async fn try_verify(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure> {
     let request = Forwarded::from_headers(headers)?;
     let source = Source::from_headers(headers)?;
     let domain = app.domain()?;

@@ -23,13 +23,13 @@ pub(super) enum Attestation {
 ///
 /// # Errors
 /// The session ends for this reason: it belongs to another user now, or the user is no longer admitted.
-pub(super) fn judge(
+pub(super) fn attestation(
     content: &Content,
     renewed: &Renewed,
     provider: &Registered,
 ) -> Result<Attestation, &'static str> {
     let admits = |email: &Map<String, Value>, groups: &[String]| {
-        let admitted = provider.admission.judge(email, groups);
+        let admitted = provider.admission.check(email, groups);
         admitted.map_err(Outside::reason)
     };
     let claims = match &renewed.claims {

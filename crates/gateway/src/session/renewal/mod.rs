@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::answer::{Attestation, judge};
+use self::answer::{Attestation, attestation};
 use self::pauses::{Pauses, jitter};
 use super::change::{Changed, Edit};
 use super::content::{Content, IdToken, Lifetimes};
@@ -318,17 +318,17 @@ impl Sessions {
         match answer {
             Ok(renewed) => {
                 self.renewal.pauses.record_answer(issuer);
-                let reason = match judge(&content, &renewed, registered) {
+                let reason = match attestation(&content, &renewed, registered) {
                     Ok(word) => return self.store(id, content.question, &renewed, word).await,
                     Err(reason) => reason,
                 };
                 let end = |_: &mut Content, _| Edit::End(reason);
-                self.settle(id, content.question, end).await
+                self.apply_answer(id, content.question, end).await
             }
             Err(error) if error.is_end_of_session() => {
                 self.renewal.pauses.record_answer(issuer);
                 let end = |_: &mut Content, _| Edit::End("provider_refused");
-                self.settle(id, content.question, end).await
+                self.apply_answer(id, content.question, end).await
             }
             Err(error) => {
                 if error.concerns_all() {
@@ -345,19 +345,19 @@ impl Sessions {
                     content.due = again(content, now, later, self.limits);
                     Edit::Write(())
                 };
-                self.settle(id, content.question, release).await
+                self.apply_answer(id, content.question, release).await
             }
         }
     }
 
     /// Applies the answer to `question`, unless another replica asked meanwhile.
-    async fn settle(
+    async fn apply_answer(
         &self,
         id: RandomId,
         question: Option<RandomId>,
         mut step: impl FnMut(&mut Content, i64) -> Edit<()>,
     ) -> Result<Outcome, Unavailable> {
-        let settled = self
+        let changed = self
             .change(id, |content, now| {
                 if content.question != question {
                     return Edit::Leave(());
@@ -367,7 +367,7 @@ impl Sessions {
                 step(content, now)
             })
             .await?;
-        Ok(settled.map_or(Outcome::Gone, |changed| self.outcome(changed.known)))
+        Ok(changed.map_or(Outcome::Gone, |changed| self.outcome(changed.known)))
     }
 
     /// Stores the provider's answer. Retries for a while, because a refresh token may be valid for one use only.
@@ -403,11 +403,11 @@ impl Sessions {
         let began = Instant::now();
         let mut pause = STORE_AGAIN.0;
         loop {
-            match self.settle(id, question, store).await {
+            match self.apply_answer(id, question, store).await {
                 Err(error) if began.elapsed() < STORE_FOR => {
                     tracing::warn!(session = ?id, %error, "a renewal could not be stored; it is tried again");
                 }
-                settled => return settled,
+                stored => return stored,
             }
             sleep(pause).await;
             pause = (pause * 2).min(STORE_AGAIN.1);

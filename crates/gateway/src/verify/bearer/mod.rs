@@ -111,7 +111,7 @@ impl Bearer {
     ///
     /// # Errors
     /// The token is refused, or it cannot be checked.
-    pub(super) async fn judge(
+    pub(super) async fn verify(
         &self,
         token: &str,
         site: &str,
@@ -200,7 +200,7 @@ impl Bearer {
             .mapping
             .identify(&claims)
             .map_err(TokenRefusal::Identity)?;
-        if let Err(outside) = registered.admission.judge(&claims, &identity.groups) {
+        if let Err(outside) = registered.admission.check(&claims, &identity.groups) {
             return Err(TokenRefusal::NotAdmitted {
                 user: identity.user_name,
                 issuer: registered.issuer.clone(),

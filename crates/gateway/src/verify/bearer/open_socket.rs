@@ -75,8 +75,8 @@ impl SocketToken {
         let open_socket = self.clone();
         tokio::spawn(async move {
             let inner = &open_socket.0;
-            let judged = inner.bearer.judge(inner.token.expose(), &inner.site, || Ok(()));
-            match judged.await {
+            let verified = inner.bearer.verify(inner.token.expose(), &inner.site, || Ok(()));
+            match verified.await {
                 Ok(accepted) => {
                     let mut status = inner.lock();
                     status.session = Some(accepted.session);

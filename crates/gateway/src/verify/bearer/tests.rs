@@ -48,9 +48,9 @@ impl Rig {
         }
     }
 
-    async fn judge(&self, token: &str) -> Result<String, TokenError> {
-        let judged = self.bearer.judge(token, SITE, || Ok(())).await;
-        judged.map(|accepted| accepted.session.identity.user_name.clone())
+    async fn verify(&self, token: &str) -> Result<String, TokenError> {
+        let verified = self.bearer.verify(token, SITE, || Ok(())).await;
+        verified.map(|accepted| accepted.session.identity.user_name.clone())
     }
 
     /// Number of reviews since the last call.
@@ -85,7 +85,7 @@ const SERVICE_ACCOUNT: &str = "system:serviceaccount:ci:robot";
 #[tokio::test]
 async fn the_api_server_is_asked_once_a_minute_and_for_this_site_alone() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
-    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
+    assert_eq!(rig.verify(&token).await.unwrap(), SERVICE_ACCOUNT);
     let calls = rig.server.take_calls();
     assert_eq!(calls.len(), 1);
     assert_eq!(
@@ -94,16 +94,16 @@ async fn the_api_server_is_asked_once_a_minute_and_for_this_site_alone() {
     );
     for _ in 0..59 {
         rig.clock.advance(1);
-        assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
+        assert_eq!(rig.verify(&token).await.unwrap(), SERVICE_ACCOUNT);
     }
     assert_eq!(rig.asked(), 0);
     rig.clock.advance(1);
-    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
+    assert_eq!(rig.verify(&token).await.unwrap(), SERVICE_ACCOUNT);
     assert_eq!(rig.asked(), 1);
     // The same bytes at a site of another name need their own review.
     let elsewhere = rig
         .bearer
-        .judge(&token, "https://auth.other.example", || Ok(()))
+        .verify(&token, "https://auth.other.example", || Ok(()))
         .await;
     assert_eq!(
         elsewhere.unwrap_err(),
@@ -116,9 +116,12 @@ async fn the_api_server_is_asked_once_a_minute_and_for_this_site_alone() {
 async fn a_token_counts_no_second_longer_than_it_says() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 20));
     rig.clock.advance(19);
-    assert!(rig.judge(&token).await.is_ok());
+    assert!(rig.verify(&token).await.is_ok());
     rig.clock.advance(1);
-    assert_eq!(rig.judge(&token).await.unwrap_err(), TokenRefusal::Expired.into());
+    assert_eq!(
+        rig.verify(&token).await.unwrap_err(),
+        TokenRefusal::Expired.into()
+    );
 }
 
 #[tokio::test]
@@ -126,19 +129,25 @@ async fn a_refused_token_is_refused_for_five_seconds_and_then_asked_about_again(
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     rig.server.authenticate(|spec| known(spec, false));
     for _ in 0..5 {
-        assert_eq!(rig.judge(&token).await.unwrap_err(), TokenRefusal::Unknown.into());
+        assert_eq!(
+            rig.verify(&token).await.unwrap_err(),
+            TokenRefusal::Unknown.into()
+        );
         rig.clock.advance(1);
     }
     assert_eq!(rig.asked(), 1);
     rig.server.authenticate(|spec| known(spec, true));
-    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
+    assert_eq!(rig.verify(&token).await.unwrap(), SERVICE_ACCOUNT);
     assert_eq!(rig.asked(), 1);
     // The reverse: a revoked token stops working within a minute.
     rig.server.authenticate(|spec| known(spec, false));
     rig.clock.advance(59);
-    assert!(rig.judge(&token).await.is_ok());
+    assert!(rig.verify(&token).await.is_ok());
     rig.clock.advance(1);
-    assert_eq!(rig.judge(&token).await.unwrap_err(), TokenRefusal::Unknown.into());
+    assert_eq!(
+        rig.verify(&token).await.unwrap_err(),
+        TokenRefusal::Unknown.into()
+    );
 }
 
 #[tokio::test]
@@ -146,14 +155,14 @@ async fn a_failing_api_server_gives_neither_access_nor_a_refusal() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 2));
     for _ in 0..2 {
-        assert_eq!(rig.judge(&token).await.unwrap_err(), Failure::Unavailable.into());
+        assert_eq!(rig.verify(&token).await.unwrap_err(), Failure::Unavailable.into());
     }
     assert_eq!(rig.asked(), 2);
-    assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
+    assert_eq!(rig.verify(&token).await.unwrap(), SERVICE_ACCOUNT);
     // An answer that is a minute old is not used while the API server fails.
     rig.clock.advance(60);
     rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 1));
-    assert_eq!(rig.judge(&token).await.unwrap_err(), Failure::Unavailable.into());
+    assert_eq!(rig.verify(&token).await.unwrap_err(), Failure::Unavailable.into());
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,19 +171,19 @@ async fn an_api_server_that_says_nothing_is_waited_for_five_seconds() {
     rig.server
         .disrupt(Method::POST, "tokenreviews", Disruption::NoAnswer);
     let started = tokio::time::Instant::now();
-    assert_eq!(rig.judge(&token).await.unwrap_err(), Failure::Unavailable.into());
+    assert_eq!(rig.verify(&token).await.unwrap_err(), Failure::Unavailable.into());
     assert_eq!(started.elapsed().as_secs(), 5);
 }
 
 #[tokio::test]
 async fn concurrent_requests_share_one_review() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
-    let all = futures::future::join_all((0..50).map(|_| rig.judge(&token))).await;
+    let all = futures::future::join_all((0..50).map(|_| rig.verify(&token))).await;
     assert!(all.iter().all(|one| one.as_deref() == Ok(SERVICE_ACCOUNT)));
     assert_eq!(rig.asked(), 1);
     rig.server.authenticate(|spec| known(spec, false));
     let other = token_of("other", NOW + 3600);
-    let all = futures::future::join_all((0..50).map(|_| rig.judge(&other))).await;
+    let all = futures::future::join_all((0..50).map(|_| rig.verify(&other))).await;
     assert!(all.iter().all(Result::is_err));
     assert_eq!(rig.asked(), 1);
 }
@@ -191,8 +200,8 @@ async fn invalid_tokens_are_refused_without_a_review() {
         format!("e30.{}.c2ln", BASE64URL.encode(other.to_string())),
     ] {
         let pay = || -> Result<(), Failure> { panic!("paid") };
-        let judged = rig.bearer.judge(&token, SITE, pay).await;
-        assert!(matches!(judged, Err(TokenError::Refused(_))), "{token}");
+        let verified = rig.bearer.verify(&token, SITE, pay).await;
+        assert!(matches!(verified, Err(TokenError::Refused(_))), "{token}");
     }
     assert_eq!(rig.asked(), 0);
 }
@@ -201,8 +210,8 @@ async fn invalid_tokens_are_refused_without_a_review() {
 async fn a_token_that_counted_is_asked_about_again_though_forged_ones_used_up_the_allowance() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 7200));
     let broke = || Err(Failure::RateLimited(Duration::from_secs(7)));
-    let asked_again = async || rig.bearer.judge(&token, SITE, broke).await.is_ok();
-    rig.judge(&token).await.unwrap();
+    let asked_again = async || rig.bearer.verify(&token, SITE, broke).await.is_ok();
+    rig.verify(&token).await.unwrap();
     for _ in 0..30 {
         rig.clock.advance(60);
         assert!(asked_again().await);
@@ -212,21 +221,21 @@ async fn a_token_that_counted_is_asked_about_again_though_forged_ones_used_up_th
     assert!(asked_again().await);
     rig.clock.advance(15 * 60);
     assert!(!asked_again().await, "forgotten");
-    rig.judge(&token).await.unwrap();
+    rig.verify(&token).await.unwrap();
     // A known token admits no one by itself, and a refusal ends that state.
     rig.clock.advance(60);
     rig.server.authenticate(|spec| known(spec, false));
-    let again = rig.bearer.judge(&token, SITE, broke).await;
+    let again = rig.bearer.verify(&token, SITE, broke).await;
     assert_eq!(again.unwrap_err(), TokenRefusal::Unknown.into());
     rig.clock.advance(5);
-    let again = rig.bearer.judge(&token, SITE, broke).await;
+    let again = rig.bearer.verify(&token, SITE, broke).await;
     assert_eq!(
         again.unwrap_err(),
         Failure::RateLimited(Duration::from_secs(7)).into()
     );
     // This is no refusal, and is not cached.
     rig.server.authenticate(|spec| known(spec, true));
-    assert!(rig.judge(&token).await.is_ok());
+    assert!(rig.verify(&token).await.is_ok());
 }
 
 #[tokio::test]
@@ -234,13 +243,20 @@ async fn before_its_discovery_a_provider_refuses_no_token() {
     let rig = Rig::new();
     let claims = json!({"iss": "https://identity.example", "aud": "scripts", "exp": NOW + 60, "sub": "1"});
     let token = format!("e30.{}.c2ln", BASE64URL.encode(claims.to_string()));
-    assert_eq!(rig.judge(&token).await.unwrap_err(), Failure::Unavailable.into());
+    assert_eq!(rig.verify(&token).await.unwrap_err(), Failure::Unavailable.into());
 }
 
 #[tokio::test]
 async fn each_token_has_its_own_session_id() {
     let rig = Rig::new();
-    let of = async |token: &str| rig.bearer.judge(token, SITE, || Ok(())).await.unwrap().session.id;
+    let of = async |token: &str| {
+        rig.bearer
+            .verify(token, SITE, || Ok(()))
+            .await
+            .unwrap()
+            .session
+            .id
+    };
     let (one, two) = (token_of("robot", NOW + 3600), token_of("robot", NOW + 3601));
     let before = of(&one).await;
     rig.clock.advance(60);
@@ -251,7 +267,7 @@ async fn each_token_has_its_own_session_id() {
 #[tokio::test]
 async fn a_socket_s_token_is_asked_about_again_and_ends_with_its_account() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
-    let accepted = rig.bearer.judge(&token, SITE, || Ok(())).await.unwrap();
+    let accepted = rig.bearer.verify(&token, SITE, || Ok(())).await.unwrap();
     let open_socket = rig.open_socket(&token, accepted);
     let grace = Duration::from_mins(2);
     let settle = async || {
@@ -283,7 +299,7 @@ async fn a_socket_s_token_is_asked_about_again_and_ends_with_its_account() {
 #[tokio::test(start_paused = true)]
 async fn a_socket_stays_for_the_grace_without_reviews_and_ends_with_its_token() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 250));
-    let accepted = rig.bearer.judge(&token, SITE, || Ok(())).await.unwrap();
+    let accepted = rig.bearer.verify(&token, SITE, || Ok(())).await.unwrap();
     let open_socket = rig.open_socket(&token, accepted.clone());
     rig.server.partition(true);
     let grace = Duration::from_mins(2);
