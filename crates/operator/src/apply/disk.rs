@@ -55,7 +55,7 @@ pub(super) async fn disk(
     let Some(live) = &observed.claim else {
         return make(context, observed, valid, planned).await;
     };
-    settle(context, observed, valid, &planned, live).await
+    make_existing(context, observed, valid, &planned, live).await
 }
 
 /// Makes a disk. If a claim of its name turns out to exist, that claim is checked.
@@ -85,19 +85,19 @@ async fn make(
     match writes::make::<Claim>(context, identity, &claim, write).await? {
         Made::New(outcome) => Ok(outcome),
         Made::Exists(found, error) => {
-            let settled = settle(context, observed, valid, &planned, &found).await?;
+            let outcome = make_existing(context, observed, valid, &planned, &found).await?;
             // Without the label no cache showed it, so no pods on it have been looked up yet. The next reconcile does that.
             let was_cached = found.labels().get(api::names::WORKSPACE_LABEL) == Some(&identity.name);
-            match settled {
+            match outcome {
                 Outcome::Is(_) if !was_cached => Err(error),
-                settled => Ok(settled),
+                outcome => Ok(outcome),
             }
         }
     }
 }
 
 /// Makes an existing claim as planned, if the workspace owns it or may take it over.
-async fn settle(
+async fn make_existing(
     context: &Context,
     observed: &Observed,
     valid: &ValidWorkspace,

@@ -47,7 +47,7 @@ pub(super) async fn lasting(
         Err(planned) if runs => {
             let policy = network_policy(context, &applied.observed, planned.map(|policy| *policy)).await?;
             applied.blocker = applied.blocker.take().or_else(|| policy.blocker());
-            policy.settle(&mut applied.observed.policy);
+            policy.put_into(&mut applied.observed.policy);
         }
         Err(_) => {}
     }
@@ -79,10 +79,10 @@ async fn children(
     let first = |wanted: fn(&Blocker) -> bool| blockers.iter().flatten().find(|it| wanted(it)).cloned();
     let found = first(Blocker::blocks).or_else(|| first(|_| true));
     applied.blocker = applied.blocker.take().or(found);
-    claim.settle(&mut applied.observed.claim);
-    policy.settle(&mut applied.observed.policy);
-    service.settle(&mut applied.observed.service);
-    account.settle(&mut applied.observed.account);
+    claim.put_into(&mut applied.observed.claim);
+    policy.put_into(&mut applied.observed.policy);
+    service.put_into(&mut applied.observed.service);
+    account.put_into(&mut applied.observed.account);
     Ok(())
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn start(
             Step::Keep | Step::Write => (Outcome::Is(Some(found)), true),
         },
     };
-    settle(context, outcome, applied);
+    put_outcome(context, outcome, applied);
     if is_found {
         restore(context, applied).await?;
     }
@@ -74,7 +74,7 @@ pub(super) async fn restore(context: &Context, applied: &mut Applied) -> Result<
     let write = write(context, &identity, (names::OPERATOR, &name), &planned);
     let pods = (&objects(context, &identity), Pod::KIND);
     let outcome = with_backoff(context, &identity, pods, &planned, &live, write).await?;
-    settle(context, outcome, applied);
+    put_outcome(context, outcome, applied);
     Ok(())
 }
 
@@ -128,10 +128,10 @@ fn refusal_of_deletion(error: &kube::Error) -> Option<Refusal> {
     }
 }
 
-fn settle(context: &Context, outcome: Outcome<Pod>, applied: &mut Applied) {
+fn put_outcome(context: &Context, outcome: Outcome<Pod>, applied: &mut Applied) {
     applied.blocker = applied.blocker.take().or_else(|| outcome.blocker());
     let mut pod = None;
-    outcome.settle(&mut pod);
+    outcome.put_into(&mut pod);
     if let Some(pod) = pod {
         let key = applied.observed.identity.key();
         context.pending_writes.expect_pod(&key, &pod);

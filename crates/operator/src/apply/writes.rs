@@ -47,7 +47,7 @@ impl<K> Outcome<K> {
         }
     }
 
-    pub(super) fn settle(self, place: &mut Option<Arc<K>>) {
+    pub(super) fn put_into(self, place: &mut Option<Arc<K>>) {
         match self {
             Self::Is(object) => *place = object,
             Self::But(object, _) => *place = Some(object),

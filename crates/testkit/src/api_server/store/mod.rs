@@ -232,7 +232,7 @@ impl Store {
         if let Some(ports) = ports {
             next["spec"]["ports"] = ports;
         }
-        self.settle(path, next);
+        self.write(path, next);
         if let Some(stored) = self.objects.get_mut(path) {
             stored.applied.insert(manager.to_owned(), intent);
         }
@@ -259,7 +259,7 @@ impl Store {
             check_preconditions(&stored.object, change)?;
             json_patch::merge(&mut next, change);
         }
-        self.settle(path, next.clone());
+        self.write(path, next.clone());
         // The answer for an object that loses its last finalizer is its last state.
         Ok(self.get(path).unwrap_or(next))
     }
@@ -284,13 +284,13 @@ impl Store {
         if options["gracePeriodSeconds"] == 0 && is_held_by_kubelet(path, &next) {
             self.remove(path);
         } else {
-            self.settle(path, next);
+            self.write(path, next);
         }
         // The answer for a removed object is its last state.
         Ok(self.get(path).unwrap_or(before))
     }
 
-    fn settle(&mut self, path: &str, mut next: Value) {
+    fn write(&mut self, path: &str, mut next: Value) {
         let Some(before) = self.get(path) else {
             return;
         };
