@@ -41,7 +41,7 @@ fn a_consistent_template_passes() {
 #[test]
 fn an_init_container_mounts_shared_memory_without_a_size_too_and_no_volume_that_the_pod_lacks() {
     let mounts = |name| {
-        lines(json!({"defaultInitContainers": [
+        lines(json!({"defaultImage": "uv", "defaultInitContainers": [
             {"name": "a", "image": "i", "volumeMounts": [{"name": name, "mountPath": "/dev/shm"}]},
         ]}))
     };
