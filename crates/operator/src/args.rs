@@ -37,11 +37,6 @@ pub struct Args {
     #[arg(long, env = "CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
 
-    /// Milliseconds without changes before a workspace is reconciled. Each change restarts the wait. A higher value saves work and delays
-    /// each step that users see by the same time.
-    #[arg(long, env = "DEBOUNCE_MILLISECONDS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(0..=5000))]
-    pub debounce_milliseconds: u16,
-
     /// Objects per page when a watch starts and lists all objects of a kind. A lower value takes less memory at that moment. A higher
     /// value takes fewer requests.
     #[arg(long, env = "WATCH_PAGE_SIZE", default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=10_000))]
@@ -60,7 +55,6 @@ mod tests {
     fn limits_that_stop_all_work_are_refused() {
         let with = |flag: &str| Args::try_parse_from(["operator", "--namespace=a", "--pod-name=b", flag]);
         assert!(with("--concurrency=0").is_err());
-        assert!(with("--debounce-milliseconds=60000").is_err());
         assert!(with("--watch-page-size=0").is_err());
         assert!(!with("--workspace-metrics=false").unwrap().workspace_metrics);
         assert_eq!(with("--concurrency=64").unwrap().concurrency, 64);

@@ -61,13 +61,11 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
         settings_file,
         admin_address,
         concurrency,
-        debounce_milliseconds,
         watch_page_size,
         workspace_metrics,
     } = args;
-    let pace = controller::Config::default()
-        .concurrency(concurrency)
-        .debounce(Duration::from_millis(debounce_milliseconds.into()));
+    // Without a debounce, which would delay each step: a change starts a reconcile at once, and all changes during one start one more.
+    let pace = controller::Config::default().concurrency(concurrency);
     let settings = process::file("settings-file", &settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
     let at_a_time = usize::from(concurrency).max(MIN_CONCURRENCY);
