@@ -43,11 +43,7 @@ async fn a_failed_start_is_explained_with_cause_and_remedy_in_at_most_eight_call
     server.put(&pod());
     let ran = run(&client, "explain demo").await;
     assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
-    let remedy = reason::ALL
-        .iter()
-        .find(|it| it.name == reason::IMAGE_PULL_FAILED)
-        .unwrap()
-        .remedy;
+    let remedy = reason::find(reason::IMAGE_PULL_FAILED).unwrap().remedy;
     let expected = format!(
         "The image none:1 cannot be pulled. [ImagePullFailed]\n  \
            because Workspace demo, status.conditions[Degraded]: True, reason ImagePullFailed (2026-01-01T00:00:00Z)\n  \

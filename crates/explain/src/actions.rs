@@ -1,7 +1,7 @@
 //! Changes that portal and plugin make -> commands; reason and message -> changes (pure).
 
 use api::Workspace;
-use api::condition::reason;
+use api::condition::reason::{Fix, Reason};
 use serde::Serialize;
 
 /// A change that portal and plugin can make.
@@ -117,42 +117,24 @@ pub(super) fn edit(field: &str) -> Change {
 }
 
 /// The changes of the workspace that a reason's remedy names.
-pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Vec<Change> {
-    match name {
-        reason::RULES_VIOLATED | reason::ADMISSION_DENIED => fields_in(message),
-        reason::TEMPLATE_NOT_FOUND => vec![Change::Copy, Change::Delete],
-        reason::STORAGE_CLASS_NOT_FOUND => vec![edit("spec.storage.storageClassName")],
-        reason::TEMPLATE_TERMINATING
-        | reason::NAME_CONFLICT
-        | reason::RETAINED_VOLUME_OF_ANOTHER_OWNER
-        | reason::VOLUME_OF_ANOTHER_WORKSPACE => vec![Change::Copy],
-        reason::MANAGER_NOT_FOUND
-        | reason::MANAGER_AMBIGUOUS
-        | reason::MANAGER_TERMINATING
-        | reason::NOT_SERVED => vec![edit("spec.managerRef")],
-        reason::EXECUTION_PROFILE_NOT_FOUND | reason::EXECUTION_PROFILE_TERMINATING => {
-            vec![edit("spec.executionProfileRef")]
-        }
-        reason::SECRET_NOT_FOUND | reason::CONFIG_MAP_NOT_FOUND => references_in(workspace, message),
-        reason::IMAGE_PULL_FAILED => vec![edit("spec.image")],
-        reason::CONTAINER_START_FAILED => vec![edit("spec.containerConfig"), edit("spec.image")],
-        reason::CONTAINER_EXITED => vec![Change::Logs { previous: true }],
-        reason::CRASH_LOOPING => vec![Change::Logs { previous: true }, Change::Restart],
-        reason::OOM_KILLED => vec![edit("spec.resources.limits.memory")],
-        reason::POST_START_HOOK_FAILED => vec![edit("spec.lifecycle.postStart")],
-        reason::READINESS_FAILED => vec![edit("spec.port"), Change::Logs { previous: false }],
-        reason::START_TIMEOUT => vec![Change::Stop, edit("spec.limits.startTimeoutMinutes")],
-        reason::UNSCHEDULABLE | reason::QUOTA_EXCEEDED => {
-            let mut actions = amounts_in(message);
-            actions.push(Change::StopOther);
-            actions
-        }
-        reason::VOLUME_RESIZE_FAILED => vec![edit("spec.storage.size"), Change::Copy],
-        reason::IDLE_STOPPED => vec![Change::Start, edit("spec.idleShutdown.idleTimeoutInMinutes")],
-        reason::IDLE_CHECK_FAILED => vec![edit("spec.idleShutdown.detection")],
-        reason::SCHEDULING_GATED | reason::IDLE_STOP_REFUSED => vec![Change::Stop],
-        _ => Vec::new(),
-    }
+pub(super) fn of_reason(workspace: &Workspace, reason: &Reason, message: &str) -> Vec<Change> {
+    let fixes = reason.fixes.iter();
+    fixes
+        .flat_map(|fix| match fix {
+            Fix::Start => vec![Change::Start],
+            Fix::Stop => vec![Change::Stop],
+            Fix::Restart => vec![Change::Restart],
+            Fix::Delete => vec![Change::Delete],
+            Fix::Copy => vec![Change::Copy],
+            Fix::StopOther => vec![Change::StopOther],
+            Fix::Logs => vec![Change::Logs { previous: false }],
+            Fix::PreviousLogs => vec![Change::Logs { previous: true }],
+            Fix::Field(field) => vec![edit(field)],
+            Fix::FieldsOfMessage => fields_in(message),
+            Fix::ReferencesOfMessage => references_in(workspace, message),
+            Fix::AmountsOfMessage => amounts_in(message),
+        })
+        .collect()
 }
 
 /// Fields of a workspace that a message names, in its order.
@@ -222,6 +204,7 @@ fn amounts_in(message: &str) -> Vec<Change> {
 
 #[cfg(test)]
 mod tests {
+    use api::condition::reason;
     use serde_json::{Value, json};
 
     use super::super::{Cure, Step};
@@ -370,7 +353,7 @@ mod tests {
         }
         assert_eq!(definition.matches(" is immutable, ").count(), fixed.len());
         for known in reason::ALL {
-            let steps = of_reason(&workspace(json!({})), known.name, message);
+            let steps = of_reason(&workspace(json!({})), known, message);
             let refused = steps
                 .iter()
                 .find(|step| fixed.iter().any(|field| **step == edit(field)));

@@ -1,12 +1,11 @@
 //! A reason or a state -> the remedy, who can apply it, and the changes (pure).
 
 use api::Workspace;
-use api::condition::reason;
+use api::condition::reason::{self, Reason};
 use kube::ResourceExt as _;
 use serde::Serialize;
 
 use super::actions::{self, Change, edit};
-use super::find_reason;
 
 /// A remedy, and who can apply it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -130,21 +129,21 @@ impl Cure {
 
     /// The documented remedy of a reason, if there is one.
     pub(super) fn for_reason(name: &str) -> Option<Self> {
-        let remedy = find_reason(name)?.remedy;
-        let who = if ADMINISTRATORS.contains(&name) {
-            Who::Administrator
-        } else {
-            Who::Owner
+        let Reason { remedy, who, .. } = reason::find(name)?;
+        let who = match who {
+            reason::Who::Owner => Who::Owner,
+            reason::Who::Administrator => Who::Administrator,
         };
         (!remedy.is_empty()).then(|| Self {
             who,
-            ..Self::of_owner(remedy)
+            ..Self::of_owner(*remedy)
         })
     }
 
     /// The same, with the changes of the workspace that do it.
     pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Option<Self> {
-        Some(Self::for_reason(name)?.by(workspace, actions::of_reason(workspace, name, message)))
+        let actions = actions::of_reason(workspace, reason::find(name)?, message);
+        Some(Self::for_reason(name)?.by(workspace, actions))
     }
 
     fn by(mut self, workspace: &Workspace, actions: impl IntoIterator<Item = Change>) -> Self {
@@ -155,38 +154,5 @@ impl Cure {
         });
         self.steps = steps.collect();
         self
-    }
-}
-
-/// Reasons that only an administrator can fix: users have no permission for their remedies.
-pub(super) const ADMINISTRATORS: [&str; 16] = [
-    reason::MANAGER_NOT_FOUND,
-    reason::MANAGER_AMBIGUOUS,
-    reason::SERVICE_ACCOUNT_NOT_FOUND,
-    reason::PRIORITY_CLASS_NOT_FOUND,
-    reason::RUNTIME_CLASS_NOT_FOUND,
-    reason::USER_NAMESPACE_UNAVAILABLE,
-    reason::EXECUTION_PROFILE_NOT_FOUND,
-    reason::NODE_LOST,
-    reason::VOLUME_REPLACED,
-    reason::CHILD_CONTESTED,
-    reason::NAME_CONFLICT,
-    reason::POD_SECURITY_VIOLATION,
-    reason::ROUTE_FAILED,
-    reason::ROUTE_KIND_UNAVAILABLE,
-    reason::NOT_SERVED,
-    reason::PREDECESSOR_TERMINATING,
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn administrators_are_asked_only_for_reasons_with_a_remedy() {
-        for name in ADMINISTRATORS {
-            let cure = Cure::for_reason(name);
-            assert!(cure.is_some_and(|cure| cure.who == Who::Administrator), "{name}");
-        }
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt as _;
 
-use super::{Cure, Evidence, Finding, ago, causes, find_reason, of_workspace, written};
+use super::{Cure, Evidence, Finding, ago, causes, of_workspace, written};
 
 /// A deletion usually ends before that.
 const LONG: SignedDuration = SignedDuration::from_secs(60);
@@ -99,7 +99,7 @@ fn of_pod(evidence: &Evidence<'_>, pod: &Pod) -> Vec<Cure> {
             written(end)
         ))]
     } else if evidence.now.duration_since(end) >= LONG {
-        let remedy = find_reason(reason::NODE_LOST).map_or("", |known| known.remedy);
+        let remedy = reason::find(reason::NODE_LOST).map_or("", |known| known.remedy);
         let node = node.map_or_else(|| "its node".to_owned(), |node| format!("node {node}"));
         vec![Cure::of_administrator(format!(
             "See whether {node} answers: it has not confirmed that pod {name} ended. If it does not answer: {remedy}"

@@ -36,7 +36,6 @@ mod stop;
 pub mod template;
 
 use api::Workspace;
-use api::condition::reason::{self, Reason};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -179,11 +178,6 @@ fn why<T>(read: &Read<T>) -> Option<String> {
         Read::Known(_) => None,
         Read::Unread(why) => Some(why.clone()),
     }
-}
-
-/// The documented meaning of a reason.
-fn find_reason(name: &str) -> Option<&'static Reason> {
-    reason::ALL.iter().find(|reason| reason.name == name)
 }
 
 /// A field of the workspace.

@@ -1,6 +1,6 @@
 //! Status, pod and Events of a starting workspace -> its steps (pure).
 
-use api::condition::reason;
+use api::condition::reason::{self, State, Step};
 use api::names::{APPLICATION_CONTAINER, RUN_ID_LABEL};
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceStatus};
@@ -57,35 +57,44 @@ pub fn phase(workspace: &Workspace) -> Phase {
     }
 }
 
-/// The reason that keeps a workspace from running, if there is one.
-pub fn blocker(phase: Phase, reason: &str) -> Option<&str> {
-    let goes_well = [
-        "",
-        reason::STARTING,
-        reason::STOPPING,
-        reason::PREDECESSOR_TERMINATING,
-        reason::READY,
-    ];
-    match phase {
-        Phase::Failed | Phase::Invalid | Phase::Starting => (!goes_well.contains(&reason)).then_some(reason),
-        _ => None,
-    }
+/// The reason that keeps a workspace from running, if there is one. A reason of a later version is one.
+pub fn blocker(phase: Phase, name: &str) -> Option<&str> {
+    let waits = matches!(phase, Phase::Failed | Phase::Invalid | Phase::Starting);
+    let blocks = match reason::find(name).map(|reason| reason.state) {
+        Some(State::Fine | State::Waits) => false,
+        Some(State::Wrong | State::Blocks(_)) => true,
+        None => !name.is_empty(),
+    };
+    (waits && blocks).then_some(name)
 }
 
 /// The steps of the start by the status alone. `started`: whether a container of this run has started.
 pub fn by_status(phase: Phase, reason: &str, started: bool) -> Progress {
-    let blocker = blocker(phase, reason);
-    let stuck = blocker.and_then(blocked_step);
-    let done = match stuck {
-        Some(_) if blocker.is_some_and(is_before_node) => 0,
-        Some(at) => at,
-        None if started => PREPARED,
-        None => 0,
+    let blocked = blocker(phase, reason).and_then(blocked_step);
+    let (done, stuck) = match blocked {
+        // A pod gets a node only when its disk is free.
+        Some(Step::Node) => (0, Some(0)),
+        Some(Step::Disk) => (0, Some(1)),
+        Some(Step::Attach) => (1, Some(1)),
+        Some(Step::Image) => (2, Some(2)),
+        Some(Step::Container | Step::Process) => (3, Some(3)),
+        Some(Step::Application) => (4, Some(4)),
+        Some(Step::Connection) => (5, Some(5)),
+        None if started => (PREPARED, None),
+        None => (0, None),
     };
     Progress {
         done,
         stuck,
         since: None,
+    }
+}
+
+/// The step that a reason blocks.
+fn blocked_step(name: &str) -> Option<Step> {
+    match reason::find(name)?.state {
+        State::Blocks(step) => Some(step),
+        State::Fine | State::Waits | State::Wrong => None,
     }
 }
 
@@ -181,51 +190,6 @@ pub fn by_pod(workspace: &Workspace, pod: Option<&Pod>, events: &[Event]) -> Pro
 fn first_time(event: &Event) -> Option<Timestamp> {
     let precise = event.event_time.as_ref().map(|time| time.0);
     event.first_timestamp.as_ref().map(|time| time.0).or(precise)
-}
-
-/// Whether a reason that blocks the disk's step occurs before the pod has a node.
-fn is_before_node(name: &str) -> bool {
-    [
-        reason::STORAGE_CLASS_NOT_FOUND,
-        reason::VOLUME_UNBOUND,
-        reason::VOLUME_IN_USE,
-        reason::VOLUME_OF_ANOTHER_WORKSPACE,
-        reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
-    ]
-    .contains(&name)
-}
-
-/// The step that a reason blocks.
-fn blocked_step(name: &str) -> Option<usize> {
-    Some(match name {
-        reason::UNSCHEDULABLE
-        | reason::SCHEDULING_GATED
-        | reason::QUOTA_EXCEEDED
-        | reason::POD_SECURITY_VIOLATION
-        | reason::ADMISSION_DENIED
-        | reason::SERVICE_ACCOUNT_NOT_FOUND
-        | reason::NAME_CONFLICT
-        | reason::NODE_LOST
-        | reason::EVICTED => 0,
-        reason::STORAGE_CLASS_NOT_FOUND
-        | reason::VOLUME_UNBOUND
-        | reason::VOLUME_ATTACH_FAILED
-        | reason::VOLUME_IN_USE
-        | reason::VOLUME_OF_ANOTHER_WORKSPACE
-        | reason::RETAINED_VOLUME_OF_ANOTHER_OWNER => 1,
-        reason::IMAGE_PULL_FAILED => 2,
-        reason::SECRET_NOT_FOUND
-        | reason::CONFIG_MAP_NOT_FOUND
-        | reason::CONTAINER_START_FAILED
-        | reason::USER_NAMESPACE_UNAVAILABLE
-        | reason::CONTAINER_EXITED
-        | reason::CRASH_LOOPING
-        | reason::OOM_KILLED
-        | reason::POST_START_HOOK_FAILED => 3,
-        reason::READINESS_FAILED => 4,
-        reason::ROUTE_FAILED => 5,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

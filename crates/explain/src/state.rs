@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-use super::{Cure, Evidence, Finding, ago, causes, find_reason, leaving, of_workspace};
+use super::{Cure, Evidence, Finding, ago, causes, leaving, of_workspace};
 
 /// The operator usually notices a change within a second. Only a longer delay is reported.
 const APPLYING: SignedDuration = SignedDuration::from_secs(5);
@@ -106,7 +106,7 @@ fn of_condition(evidence: &Evidence<'_>, condition: &Condition) -> Finding {
 
 /// The message of a condition, or the meaning of its reason.
 fn text_of(message: &str, reason: &str) -> String {
-    let meaning = find_reason(reason).map(|known| known.meaning);
+    let meaning = reason::find(reason).map(|known| known.meaning);
     match (message, meaning) {
         ("", Some(meaning)) => meaning.to_owned(),
         (message, _) => message.to_owned(),

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{Cause, Cure, Explanation, Finding, Read, ago, all_unread, find_reason, why, written};
+use super::{Cause, Cure, Explanation, Finding, Read, ago, all_unread, why, written};
 
 /// Users of a template that are named at most.
 const NAMED: usize = 10;
@@ -190,7 +190,7 @@ fn right(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
 fn validity(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
     let template = evidence.template;
     let condition = find(conditions(template), VALID).filter(|it| it.status == "False")?;
-    let meaning = find_reason(&condition.reason).map(|known| known.meaning.to_owned());
+    let meaning = reason::find(&condition.reason).map(|known| known.meaning.to_owned());
     Some(Finding {
         what: match condition.message.as_str() {
             "" => meaning.unwrap_or_else(|| "It is not valid.".to_owned()),

@@ -5,11 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
-use api::{
-    Workspace,
-    condition::reason::{self, Reason},
-    workspace::Phase,
-};
+use api::{Workspace, condition::reason, workspace::Phase};
 use reqwest::Url;
 use scraper::{ElementRef, Html, Selector};
 use serde_json::Value;
@@ -188,8 +184,7 @@ fn blocked(workspace: &Workspace, reason: &str, base_domain: &str) -> Option<(St
 
 /// Whether one of the findings has the reason, the message and the remedy.
 fn is_explained(found: &[Finding], (reason, message): &Statement) -> bool {
-    let documented: Option<&Reason> = reason::ALL.iter().find(|known| known.name == reason);
-    let Some(remedy) = documented.map(|known| plain(known.remedy)) else {
+    let Some(remedy) = reason::find(reason).map(|known| plain(known.remedy)) else {
         return false;
     };
     found.iter().any(|finding| {

@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use rules::access::shares::{self, Inactive};
 use rules::access::{Allowed, Policy, Requester};
 
-use super::super::{Cause, find_reason, of_workspace, written};
+use super::super::{Cause, of_workspace, written};
 use super::{AccessEvidence, Rule};
 
 /// In place of a reason: the operator has not checked the share.
@@ -164,7 +164,7 @@ pub(super) fn counts(share: &WorkspaceShare, evidence: &AccessEvidence<'_>) -> R
         return ignored(NOT_CHECKED, "the operator has not checked it yet".to_owned());
     };
     if active.status != "True" {
-        let known = find_reason(&active.reason).map_or("", |known| known.name);
+        let known = reason::find(&active.reason).map_or("", |known| known.name);
         return ignored(known, format!("{}: {}", active.reason, active.message));
     }
     match evidence.manager.known() {

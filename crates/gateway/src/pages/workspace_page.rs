@@ -123,19 +123,18 @@ fn lead(target: &Target, audience: Audience) -> String {
 
 /// What follows when the blocker is removed. Only owner and administrators see the reason.
 fn when_solved(target: &Target, audience: Audience) -> &'static str {
-    let needs_restart = [
-        reason::CONTAINER_EXITED,
-        reason::CRASH_LOOPING,
-        reason::OOM_KILLED,
-        reason::POST_START_HOOK_FAILED,
-    ];
     match blocker(target) {
-        Some(word) if audience == Audience::OwnerOrAdmin && needs_restart.contains(&word) => {
+        Some(word) if audience == Audience::OwnerOrAdmin && needs_restart(word) => {
             "After a change, stop and start the workspace."
         }
         _ if target.phase == Phase::Failed => "Reload this page when the problem is solved.",
         _ => "This page opens the workspace when the problem is solved.",
     }
+}
+
+/// Whether a change removes the blocker with the next start alone.
+fn needs_restart(name: &str) -> bool {
+    reason::find(name).is_some_and(|reason| reason.state == reason::State::Blocks(reason::Step::Process))
 }
 
 fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
@@ -223,8 +222,7 @@ fn blocker_part(target: &Target, audience: Audience) -> Part {
             "The owner sees the reason and what to do on this page.".to_owned(),
         ),
         (Some(word), Audience::OwnerOrAdmin) => {
-            let known = reason::ALL.iter().find(|reason| reason.name == word);
-            let remedy = known.map_or("", |reason| reason.remedy);
+            let remedy = reason::find(word).map_or("", |reason| reason.remedy);
             (format!("{word}:"), target.message.clone(), remedy.to_owned())
         }
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::Workspace;
-use api::condition::reason;
+use api::condition::reason::{self, State};
 use api::workspace::Phase;
 use explain::Who;
 use explain::progress::{self, STEPS, phase};
@@ -34,22 +34,12 @@ pub(super) fn about(events: Vec<Event>, name: &str) -> Vec<Event> {
     events.into_iter().filter(is_about).collect()
 }
 
-/// Reasons of workspaces with which nothing is wrong.
-const GOES_WELL: [&str; 6] = [
-    reason::READY,
-    reason::STARTING,
-    reason::STOPPING,
-    reason::STOPPED,
-    reason::IDLE_STOPPED,
-    reason::DELETING,
-];
-
 /// Why the workspace is not as wanted, in the words of `kubectl workspace explain`. Empty where nothing is wrong: state, stop and
 /// pending changes have parts of their own. `is_usual`: what is under way has not taken long, so only problems are shown.
 pub(super) fn explanation(explained: &explain::Explanation, is_usual: bool, can: &Cures<'_>) -> Explanation {
     let is_problem = |finding: &explain::Finding| {
-        let reason = finding.reason.as_deref();
-        reason.is_some_and(|name| !GOES_WELL.contains(&name))
+        let name = finding.reason.as_deref();
+        name.is_some_and(|name| reason::find(name).is_none_or(|reason| reason.state != State::Fine))
     };
     let is_first = |at: usize| at == 0 && !explained.as_wanted && !is_usual;
     let findings = explained.findings.iter().enumerate();
@@ -215,9 +205,6 @@ fn sentence(reason: &str) -> &'static str {
         "ProvisioningFailed" => "The disk cannot be made.",
         "WaitForFirstConsumer" => "The disk is made when its pod has a node.",
         "Evicted" => "The node needed its resources for others.",
-        other => {
-            let known = reason::ALL.iter().find(|reason| reason.name == other);
-            known.map_or("", |reason| reason.meaning)
-        }
+        other => reason::find(other).map_or("", |reason| reason.meaning),
     }
 }
