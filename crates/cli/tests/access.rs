@@ -178,7 +178,7 @@ async fn each_refused_access_has_its_text() {
         let says_what_to_do = ["can: ", "Not read", "error: "]
             .iter()
             .any(|words| ran.out.contains(words) || error.contains(words));
-        assert!(says_what_to_do, "{}: no cure in\n{}", case.name, ran.out);
+        assert!(says_what_to_do, "{}: no remedy in\n{}", case.name, ran.out);
         actual.extend(["=== ", &case.name, "\n", &ran.out, &error, "\n"]);
     }
     let file = golden("access.txt");

@@ -102,7 +102,7 @@ fn not_for_users(text: &str, rights: &BTreeSet<String>) -> Vec<String> {
     found.map(|(_, command)| command).collect()
 }
 
-fn explained(reason: &str, reads_logs: bool) -> Vec<explain::Cure> {
+fn explained(reason: &str, reads_logs: bool) -> Vec<explain::Remedy> {
     let message = "spec.image: wrong. \"x\" is missing. Insufficient memory";
     let workspace = serde_json::from_value(json!({
         "metadata": {"name": "demo", "namespace": "team", "generation": 1},
@@ -125,7 +125,7 @@ fn explained(reason: &str, reads_logs: bool) -> Vec<explain::Cure> {
     explanation
         .findings
         .into_iter()
-        .flat_map(|finding| finding.cures)
+        .flat_map(|finding| finding.remedies)
         .collect()
 }
 
@@ -138,18 +138,18 @@ fn every_remedy_for_users_is_one_that_the_role_of_users_allows() {
     );
     let mut steps = 0;
     for known in reason::ALL {
-        for cure in explained(known.name, false) {
-            if cure.who == Who::Administrator {
+        for remedy in explained(known.name, false) {
+            if remedy.who == Who::Administrator {
                 continue;
             }
             assert_eq!(
-                not_for_users(&cure.what, &rights),
+                not_for_users(&remedy.what, &rights),
                 [""; 0],
                 "{}: {}",
                 known.name,
-                cure.what
+                remedy.what
             );
-            for step in cure.steps {
+            for step in remedy.steps {
                 steps += 1;
                 let need = needs(&step.command).unwrap();
                 assert!(
@@ -167,8 +167,8 @@ fn every_remedy_for_users_is_one_that_the_role_of_users_allows() {
 #[test]
 fn a_reader_of_logs_gets_their_command() {
     let has_logs = |reads_logs: bool| {
-        let cures = explained(reason::CRASH_LOOPING, reads_logs);
-        let mut steps = cures.into_iter().flat_map(|cure| cure.steps);
+        let remedies = explained(reason::CRASH_LOOPING, reads_logs);
+        let mut steps = remedies.into_iter().flat_map(|remedy| remedy.steps);
         steps.any(|step| matches!(step.action, Change::Logs { .. }))
     };
     assert!(has_logs(true));

@@ -207,7 +207,7 @@ mod tests {
     use api::condition::reason;
     use serde_json::{Value, json};
 
-    use super::super::{Cure, Step};
+    use super::super::{Remedy, Step};
     use super::*;
 
     fn workspace(spec: Value) -> Workspace {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn steps(spec: Value, name: &str, message: &str) -> Vec<Step> {
-        Cure::of_reason(&workspace(spec), name, message).unwrap().steps
+        Remedy::of_reason(&workspace(spec), name, message).unwrap().steps
     }
 
     fn fields(spec: Value, name: &str, message: &str) -> Vec<String> {
@@ -294,12 +294,12 @@ mod tests {
         let message = "spec.image: wrong. \"x\" is missing. Insufficient memory";
         let mut with_steps = 0;
         for known in reason::ALL {
-            let Some(cure) = Cure::of_reason(&workspace(secret.clone()), known.name, message) else {
+            let Some(remedy) = Remedy::of_reason(&workspace(secret.clone()), known.name, message) else {
                 continue;
             };
-            with_steps += usize::from(!cure.steps.is_empty());
-            let remedy = cure.what.to_lowercase();
-            for Step { action, command } in cure.steps {
+            with_steps += usize::from(!remedy.steps.is_empty());
+            let text = remedy.what.to_lowercase();
+            for Step { action, command } in remedy.steps {
                 assert_eq!(command, action.command("demo", "team"));
                 let words: &[&str] = match &action {
                     Change::Start => &["start"],
@@ -323,7 +323,7 @@ mod tests {
                             "reduce",
                         ];
                         assert!(
-                            named.iter().any(|word| remedy.contains(word)),
+                            named.iter().any(|word| text.contains(word)),
                             "{}: {field}",
                             known.name
                         );
@@ -332,8 +332,8 @@ mod tests {
                     Change::Create { .. } | Change::Share { .. } | Change::Prolong { .. } => &[],
                 };
                 assert!(
-                    words.iter().any(|word| remedy.contains(word)),
-                    "{}: {action:?}: {remedy}",
+                    words.iter().any(|word| text.contains(word)),
+                    "{}: {action:?}: {text}",
                     known.name
                 );
             }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt as _;
 
-use super::{Cure, Evidence, Finding, ago, causes, of_workspace, written};
+use super::{Evidence, Finding, Remedy, ago, causes, of_workspace, written};
 
 /// A deletion usually ends before that.
 const LONG: SignedDuration = SignedDuration::from_secs(60);
@@ -42,16 +42,16 @@ pub(super) fn deletion(evidence: &Evidence<'_>) -> Option<Finding> {
         },
         reason: Some(reason::DELETING.to_owned()),
         because,
-        cures: if lasts { of_deletion(evidence) } else { Vec::new() },
+        remedies: if lasts { of_deletion(evidence) } else { Vec::new() },
     })
 }
 
 /// Remedies for a slow deletion.
-fn of_deletion(evidence: &Evidence<'_>) -> Vec<Cure> {
+fn of_deletion(evidence: &Evidence<'_>) -> Vec<Remedy> {
     let finalizers = evidence.workspace.finalizers();
-    let mut cures = foreign("the workspace", finalizers, CLEANUP_FINALIZER);
+    let mut remedies = foreign("the workspace", finalizers, CLEANUP_FINALIZER);
     if !finalizers.iter().any(|finalizer| finalizer == CLEANUP_FINALIZER) {
-        return cures;
+        return remedies;
     }
     let of_pods = pods(evidence);
     let of_claim = if of_pods.is_empty() {
@@ -59,31 +59,31 @@ fn of_deletion(evidence: &Evidence<'_>) -> Vec<Cure> {
     } else {
         Vec::new()
     };
-    cures.extend(of_pods.into_iter().chain(of_claim));
-    if !cures.is_empty() {
-        return cures;
+    remedies.extend(of_pods.into_iter().chain(of_claim));
+    if !remedies.is_empty() {
+        return remedies;
     }
     let mut all = evidence.pods.known().into_iter().flatten();
     let is_all_read = evidence.pods.known().is_some() && evidence.claim.known().is_some();
     let is_nothing_left = is_all_read && causes::names_left(evidence).is_empty();
     let is_untouched = all.any(|pod| pod.metadata.deletion_timestamp.is_none());
-    cures.push(if is_nothing_left || is_untouched {
-        Cure::operator()
+    remedies.push(if is_nothing_left || is_untouched {
+        Remedy::operator()
     } else {
-        Cure::of_owner(format!(
+        Remedy::of_owner(format!(
             "Wait: the operator removes {CLEANUP_FINALIZER} when nothing of the workspace is left."
         ))
     });
-    cures
+    remedies
 }
 
 /// Remedies for pods that are being deleted.
-pub(super) fn pods(evidence: &Evidence<'_>) -> Vec<Cure> {
+pub(super) fn pods(evidence: &Evidence<'_>) -> Vec<Remedy> {
     let pods = evidence.pods.known().into_iter().flatten();
     pods.flat_map(|pod| of_pod(evidence, pod)).collect()
 }
 
-fn of_pod(evidence: &Evidence<'_>, pod: &Pod) -> Vec<Cure> {
+fn of_pod(evidence: &Evidence<'_>, pod: &Pod) -> Vec<Remedy> {
     // The time at which the pod's grace period ends.
     let Some(end) = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0) else {
         return Vec::new();
@@ -94,14 +94,14 @@ fn of_pod(evidence: &Evidence<'_>, pod: &Pod) -> Vec<Cure> {
     if !foreign.is_empty() {
         foreign
     } else if evidence.now < end {
-        vec![Cure::of_owner(format!(
+        vec![Remedy::of_owner(format!(
             "Wait: pod {name} has until {} to end.",
             written(end)
         ))]
     } else if evidence.now.duration_since(end) >= LONG {
         let remedy = reason::find(reason::NODE_LOST).map_or("", |known| known.remedy);
         let node = node.map_or_else(|| "its node".to_owned(), |node| format!("node {node}"));
-        vec![Cure::of_administrator(format!(
+        vec![Remedy::of_administrator(format!(
             "See whether {node} answers: it has not confirmed that pod {name} ended. If it does not answer: {remedy}"
         ))]
     } else {
@@ -110,27 +110,27 @@ fn of_pod(evidence: &Evidence<'_>, pod: &Pod) -> Vec<Cure> {
 }
 
 /// Remedies for a disk that is being deleted.
-fn claim(evidence: &Evidence<'_>) -> Vec<Cure> {
+fn claim(evidence: &Evidence<'_>) -> Vec<Remedy> {
     let claim = evidence.claim.known().and_then(Option::as_ref);
     let Some(claim) = claim.filter(|claim| claim.metadata.deletion_timestamp.is_some()) else {
         return Vec::new();
     };
     let name = claim.name_any();
-    let mut cures = foreign(
+    let mut remedies = foreign(
         &format!("PersistentVolumeClaim {name}"),
         claim.finalizers(),
         CLAIM_PROTECTION,
     );
     if claim.finalizers().iter().any(|it| it == CLAIM_PROTECTION) {
-        cures.push(Cure::of_owner(format!(
+        remedies.push(Remedy::of_owner(format!(
             "Stop what still mounts the disk: `kubectl describe pvc {name}` names the pod (Used By)."
         )));
     }
-    cures
+    remedies
 }
 
-/// One cure for the finalizers of others.
-fn foreign(of: &str, finalizers: &[String], own: &str) -> Vec<Cure> {
+/// One remedy for the finalizers of others.
+fn foreign(of: &str, finalizers: &[String], own: &str) -> Vec<Remedy> {
     let foreign: Vec<_> = finalizers
         .iter()
         .filter(|finalizer| *finalizer != own)
@@ -139,7 +139,7 @@ fn foreign(of: &str, finalizers: &[String], own: &str) -> Vec<Cure> {
     if foreign.is_empty() {
         return Vec::new();
     }
-    vec![Cure::of_administrator(format!(
+    vec![Remedy::of_administrator(format!(
         "{} on {of} belongs to another product: see why its controller does not remove it.",
         foreign.join(", ")
     ))]

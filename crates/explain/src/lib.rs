@@ -11,7 +11,7 @@
 //! - `causes`: pod, claim, quotas, Events -> causes.
 //! - `progress`: how far the start is.
 //! - `consequence`: what an action also deletes or ends.
-//! - `cures`: the remedy, and who can apply it.
+//! - `remedies`: the remedy, and who can apply it.
 //! - `actions`: the changes of a remedy, and their commands.
 //!
 //! Meanings and remedies are those of [`api::condition::reason`]: there is no second wording.
@@ -28,9 +28,9 @@ pub mod access;
 mod actions;
 mod causes;
 pub mod consequence;
-mod cures;
 mod leaving;
 pub mod progress;
+mod remedies;
 mod state;
 mod stop;
 pub mod template;
@@ -42,7 +42,7 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 pub use actions::Change;
-pub use cures::{Cure, Step, Who};
+pub use remedies::{Remedy, Step, Who};
 
 /// The result of a read: an object, or why it is missing.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +106,7 @@ pub struct Finding {
     /// The evidence.
     pub because: Vec<Cause>,
     /// The remedy.
-    pub cures: Vec<Cure>,
+    pub remedies: Vec<Remedy>,
 }
 
 /// A field that shows something.
@@ -144,8 +144,9 @@ pub fn workspace(evidence: &Evidence<'_>) -> Explanation {
     let (as_wanted, mut findings) = state::findings(evidence);
     findings.extend(stop::findings(evidence));
     if !evidence.reads_logs {
-        for cure in findings.iter_mut().flat_map(|finding| &mut finding.cures) {
-            cure.steps
+        for remedy in findings.iter_mut().flat_map(|finding| &mut finding.remedies) {
+            remedy
+                .steps
                 .retain(|step| !matches!(step.action, Change::Logs { .. }));
         }
     }

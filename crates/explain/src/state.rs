@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-use super::{Cure, Evidence, Finding, ago, causes, leaving, of_workspace};
+use super::{Evidence, Finding, Remedy, ago, causes, leaving, of_workspace};
 
 /// The operator usually notices a change within a second. Only a longer delay is reported.
 const APPLYING: SignedDuration = SignedDuration::from_secs(5);
@@ -85,13 +85,13 @@ fn of_condition(evidence: &Evidence<'_>, condition: &Condition) -> Finding {
     if workspace.spec.desired_status == DesiredStatus::Stopped {
         because.extend(causes::leaving(evidence));
     }
-    let mut cures: Vec<_> = Cure::of_reason(workspace, &condition.reason, &condition.message)
+    let mut remedies: Vec<_> = Remedy::of_reason(workspace, &condition.reason, &condition.message)
         .into_iter()
         .collect();
     if because.iter().any(|cause| cause.value.contains(NAMESPACE_ENDS))
         || condition.message.contains(NAMESPACE_ENDS)
     {
-        cures.push(Cure::of_administrator(format!(
+        remedies.push(Remedy::of_administrator(format!(
             "Namespace {} is being deleted, so nothing can be created in it: create the workspace in another one.",
             workspace.namespace().unwrap_or_default()
         )));
@@ -100,7 +100,7 @@ fn of_condition(evidence: &Evidence<'_>, condition: &Condition) -> Finding {
         what: text_of(&condition.message, &condition.reason),
         reason: Some(condition.reason.clone()),
         because,
-        cures,
+        remedies,
     }
 }
 
@@ -130,7 +130,7 @@ fn replaced_disk(workspace: &Workspace, reached: &str) -> Option<Finding> {
         what: text_of(&condition.message, reason::VOLUME_REPLACED),
         reason: Some(reason::VOLUME_REPLACED.to_owned()),
         because: because.collect(),
-        cures: Cure::for_reason(reason::VOLUME_REPLACED).into_iter().collect(),
+        remedies: Remedy::for_reason(reason::VOLUME_REPLACED).into_iter().collect(),
     })
 }
 
@@ -158,18 +158,18 @@ fn under_way(evidence: &Evidence<'_>, runs: bool) -> Finding {
     let reason = progressing.map(|it| it.reason.clone());
     let documented = reason
         .as_deref()
-        .and_then(|reason| Cure::of_reason(workspace, reason, message.unwrap_or_default()));
-    let mut cures: Vec<_> = documented.into_iter().collect();
+        .and_then(|reason| Remedy::of_reason(workspace, reason, message.unwrap_or_default()));
+    let mut remedies: Vec<_> = documented.into_iter().collect();
     if !runs || reason.as_deref() == Some(reason::PREDECESSOR_TERMINATING) {
         because.extend(causes::leaving(evidence));
-        cures.extend(leaving::pods(evidence));
+        remedies.extend(leaving::pods(evidence));
     }
     Finding {
         what: match message {
             Some(message) => format!("It has been {verb}{time}: {message}"),
             None => format!("It has been {verb}{time}."),
         },
-        cures,
+        remedies,
         reason,
         because,
     }
@@ -223,6 +223,6 @@ fn observation_finding(workspace: &Workspace) -> Option<Finding> {
                 None,
             ),
         ],
-        cures: vec![Cure::operator()],
+        remedies: vec![Remedy::operator()],
     })
 }

@@ -7,7 +7,7 @@ use api::workspace::{DesiredStatus, Phase, StopRule, WorkspaceStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{Cause, Cure, Evidence, Finding, ago, causes, of_workspace};
+use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
 
 /// Why it was stopped, when a rule stops it, and changes that wait for a restart.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -31,7 +31,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
                 .iter()
                 .map(|path| of_workspace(workspace, "status.pendingUpdate", path, None))
                 .collect(),
-            cures: vec![Cure::restart(workspace)],
+            remedies: vec![Remedy::restart(workspace)],
             ..Finding::default()
         });
     }
@@ -59,7 +59,7 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
             ),
             reason: Some(reason::IDLE_STOPPED.to_owned()),
             because: std::iter::once(cause).chain(timeout).collect(),
-            cures: Cure::of_reason(workspace, reason::IDLE_STOPPED, "")
+            remedies: Remedy::of_reason(workspace, reason::IDLE_STOPPED, "")
                 .into_iter()
                 .collect(),
         };
@@ -75,7 +75,7 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
         what: "A user stopped it, or it was created as stopped; no rule did.".to_owned(),
         reason: Some(reason::STOPPED.to_owned()),
         because,
-        cures: vec![Cure::start(workspace)],
+        remedies: vec![Remedy::start(workspace)],
     }
 }
 
@@ -91,7 +91,7 @@ fn out_of_memory(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Find
             ended,
             Some(last.time.0),
         )],
-        cures: Cure::of_reason(workspace, reason::OOM_KILLED, "")
+        remedies: Remedy::of_reason(workspace, reason::OOM_KILLED, "")
             .into_iter()
             .collect(),
     })
@@ -120,7 +120,7 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
         return vec![Finding {
             what: "No rule stops it when it is idle.".to_owned(),
             because: vec![of_workspace(workspace, field, "not set", None)],
-            cures: vec![Cure::edit(
+            remedies: vec![Remedy::edit(
                 workspace,
                 "To have it stopped when idle, set spec.idleShutdown within the template's bounds.",
                 "spec.idleShutdown.idleTimeoutInMinutes",
@@ -138,7 +138,7 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
                 what: "It is not stopped as idle while its use cannot be found out.".to_owned(),
                 reason: Some(reason::IDLE_CHECK_FAILED.to_owned()),
                 because: vec![of_workspace(workspace, &format!("{field}.error"), error, None)],
-                cures: Cure::of_reason(workspace, reason::IDLE_CHECK_FAILED, error)
+                remedies: Remedy::of_reason(workspace, reason::IDLE_CHECK_FAILED, error)
                     .into_iter()
                     .collect(),
             }),

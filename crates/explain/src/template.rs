@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{Cause, Cure, Explanation, Finding, Read, ago, all_unread, why, written};
+use super::{Cause, Explanation, Finding, Read, Remedy, ago, all_unread, why, written};
 
 /// Users of a template that are named at most.
 const NAMED: usize = 10;
@@ -148,17 +148,17 @@ fn deletion(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
             .iter()
             .map(|finalizer| of_template(template, "metadata.finalizers", finalizer, None)),
     );
-    let mut cures: Vec<_> = foreign
+    let mut remedies: Vec<_> = foreign
         .iter()
         .map(|finalizer| {
-            Cure::of_administrator(format!(
+            Remedy::of_administrator(format!(
                 "{finalizer} belongs to another product: see why its controller does not remove it."
             ))
         })
         .collect();
     let is_held = foreign.len() < template.finalizers().len();
     if is_held {
-        cures.extend(Cure::for_reason(reason::TEMPLATE_IN_USE).map(Cure::for_administrator));
+        remedies.extend(Remedy::for_reason(reason::TEMPLATE_IN_USE).map(Remedy::for_administrator));
     }
     Some(Finding {
         what: format!(
@@ -167,7 +167,7 @@ fn deletion(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
         ),
         reason: is_held.then(|| reason::TEMPLATE_IN_USE.to_owned()),
         because,
-        cures,
+        remedies,
     })
 }
 
@@ -179,7 +179,7 @@ fn right(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
         what: format!("You may not use it in namespace {}.", evidence.namespace),
         reason: None,
         because: vec![of_right(evidence, "not allowed")],
-        cures: vec![Cure::of_administrator(format!(
+        remedies: vec![Remedy::of_administrator(format!(
             "Grant the verb {USE_VERB} on workspacetemplates {:?} in namespace {} (docs/rights.md).",
             evidence.template.name_any(),
             evidence.namespace
@@ -198,8 +198,8 @@ fn validity(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
         },
         reason: Some(condition.reason.clone()),
         because: vec![of_condition(template, condition)],
-        cures: Cure::for_reason(&condition.reason)
-            .map(Cure::for_administrator)
+        remedies: Remedy::for_reason(&condition.reason)
+            .map(Remedy::for_administrator)
             .into_iter()
             .collect(),
     })
@@ -222,7 +222,7 @@ fn profile(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
             name,
             None,
         )],
-        cures: Cure::for_reason(reason::EXECUTION_PROFILE_NOT_FOUND)
+        remedies: Remedy::for_reason(reason::EXECUTION_PROFILE_NOT_FOUND)
             .into_iter()
             .collect(),
     })
@@ -248,8 +248,8 @@ fn deprecation(template: &WorkspaceTemplate, namespace: &str) -> Option<Finding>
             None => "It is deprecated.".to_owned(),
         },
         because,
-        cures: next
-            .map(|next| Cure::create(namespace, next))
+        remedies: next
+            .map(|next| Remedy::create(namespace, next))
             .into_iter()
             .collect(),
         ..Finding::default()
@@ -315,7 +315,7 @@ mod tests {
         );
         assert!(explanation.as_wanted);
         assert_eq!(whats(&explanation)[1], "It is deprecated: old image");
-        assert!(explanation.findings[1].cures[0].what.contains("production-2"));
+        assert!(explanation.findings[1].remedies[0].what.contains("production-2"));
     }
 
     #[test]
@@ -336,8 +336,8 @@ mod tests {
             explanation
                 .findings
                 .iter()
-                .flat_map(|it| &it.cures)
-                .all(|cure| cure.who == Who::Administrator)
+                .flat_map(|it| &it.remedies)
+                .all(|remedy| remedy.who == Who::Administrator)
         );
         let unread = explain_template(
             &template,

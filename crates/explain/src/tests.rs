@@ -91,7 +91,7 @@ fn memory_that_ran_out_is_told_of_a_running_workspace_with_the_field_that_raises
         "A process was ended at 2026-01-01T11:58:00Z, because memory ran out: the limit is 2Gi."
     );
     assert_eq!(values(&found[0]), ["Process"]);
-    let steps = &found[0].cures[0].steps;
+    let steps = &found[0].remedies[0].steps;
     assert!(steps[0].command.contains("--memory"), "{steps:?}");
     assert!(findings(Value::Null).is_empty());
 }
@@ -110,7 +110,7 @@ fn a_new_disk_in_place_of_a_deleted_one_is_reported_while_it_runs_and_while_it_i
         let finding = explanation.findings.iter().find(is_its).unwrap();
         assert_eq!(finding.what, message, "{desired}");
         assert_eq!(values(finding), ["true", "pvc-1"], "{desired}");
-        assert_eq!(finding.cures[0].who, Who::Administrator);
+        assert_eq!(finding.remedies[0].who, Who::Administrator);
     }
 }
 
@@ -135,7 +135,7 @@ fn a_change_of_the_last_seconds_is_being_applied_and_no_finding_of_a_slow_operat
     let (is_applying, finding) = changed("2026-01-01T11:59:57Z", "");
     assert!(is_applying);
     assert_eq!(finding.what, "The operator is applying the last change.");
-    assert!(finding.cures.is_empty() && finding.because.is_empty());
+    assert!(finding.remedies.is_empty() && finding.because.is_empty());
     let (is_applying, finding) = changed("2026-01-01T11:59:54Z", "");
     assert!(!is_applying);
     assert_eq!(values(&finding), ["2", "1"]);

@@ -210,7 +210,7 @@ async fn a_deletion_says_what_is_left_and_is_no_warning() {
             && what.ends_with("Still there: Pod workspace-lab, PersistentVolumeClaim workspace-lab."),
         "{what}"
     );
-    assert_eq!(page["explanation"]["findings"][0]["cures"], json!([]));
+    assert_eq!(page["explanation"]["findings"][0]["remedies"], json!([]));
 }
 
 #[tokio::test]

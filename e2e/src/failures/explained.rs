@@ -34,7 +34,7 @@ pub(super) type Statement = (String, String);
 struct Finding {
     what: String,
     reason: String,
-    cures: Vec<String>,
+    remedies: Vec<String>,
 }
 
 /// Where the owner of a workspace reads about its problems.
@@ -184,13 +184,13 @@ fn blocked(workspace: &Workspace, reason: &str, base_domain: &str) -> Option<(St
 
 /// Whether one of the findings has the reason, the message and the remedy.
 fn is_explained(found: &[Finding], (reason, message): &Statement) -> bool {
-    let Some(remedy) = reason::find(reason).map(|known| plain(known.remedy)) else {
+    let Some(documented) = reason::find(reason).map(|known| plain(known.remedy)) else {
         return false;
     };
     found.iter().any(|finding| {
         (finding.reason.as_str(), &finding.what) == (reason, &plain(message))
             // The page says first who can do it.
-            && finding.cures.iter().any(|cure| cure.ends_with(&remedy))
+            && finding.remedies.iter().any(|remedy| remedy.ends_with(&documented))
     })
 }
 
@@ -211,7 +211,7 @@ fn of_page(page: &str) -> anyhow::Result<Vec<Finding>> {
         Ok(Finding {
             what: texts("h2")?.concat(),
             reason: texts("p.soft > code")?.concat(),
-            cures: texts(".cures p")?,
+            remedies: texts(".remedies p")?,
         })
     });
     findings.collect()
@@ -230,7 +230,7 @@ fn of_gateway(page: &str) -> anyhow::Result<Vec<Finding>> {
     Ok(vec![Finding {
         what: shown("#message")?,
         reason: shown("#cause")?.trim_end_matches(':').to_owned(),
-        cures: vec![shown("#remedy")?],
+        remedies: vec![shown("#remedy")?],
     }])
 }
 
@@ -246,11 +246,11 @@ fn of_object(object: &Value) -> anyhow::Result<Vec<Finding>> {
     let findings = findings.iter().map(|finding| Finding {
         what: text(&finding["what"]),
         reason: text(&finding["reason"]),
-        cures: finding["cures"]
+        remedies: finding["remedies"]
             .as_array()
             .into_iter()
             .flatten()
-            .map(|cure| text(&cure["what"]))
+            .map(|remedy| text(&remedy["what"]))
             .collect(),
     });
     Ok(findings.collect())

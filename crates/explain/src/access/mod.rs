@@ -1,8 +1,8 @@
 //! User, workspace, its shares and its manager -> whether the user may connect, by rule (pure).
 //!
-//! [`access::connect`](rules::access::connect) decides. `results` explains the result of each rule, `cures` the remedies for a refused user.
+//! [`access::connect`](rules::access::connect) decides. `results` explains each rule, `remedies` what gives a refused user access.
 
-mod cures;
+mod remedies;
 mod results;
 
 use api::{Workspace, WorkspaceManager, WorkspaceShare};
@@ -14,7 +14,7 @@ use rules::access::{
 use serde::Serialize;
 
 use self::results::{access_type, counts, owner_of, shares_of};
-use super::{Cause, Cure, Read, Unread, all_unread, why};
+use super::{Cause, Read, Remedy, Unread, all_unread, why};
 
 /// Input of the explanation.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct AccessExplanation {
     /// Each rule, in the order of evaluation.
     pub rules: Vec<Rule>,
     /// Remedies, if there is no access.
-    pub cures: Vec<Cure>,
+    pub remedies: Vec<Remedy>,
     /// Objects that could not be read.
     pub unread: Vec<Unread>,
 }
@@ -69,7 +69,11 @@ pub struct Rule {
 
 /// Explains whether the requester may connect.
 pub fn explain(evidence: &AccessEvidence<'_>) -> AccessExplanation {
-    let Conclusion { allowed, what, cures } = conclusion(evidence);
+    let Conclusion {
+        allowed,
+        what,
+        remedies,
+    } = conclusion(evidence);
     let unread = [
         ("WorkspaceShares", why(&evidence.shares)),
         ("the WorkspaceManager", why(&evidence.manager)),
@@ -81,7 +85,7 @@ pub fn explain(evidence: &AccessEvidence<'_>) -> AccessExplanation {
         allowed,
         what,
         rules: results::all(evidence),
-        cures,
+        remedies,
         unread: all_unread(unread),
     }
 }
@@ -89,7 +93,7 @@ pub fn explain(evidence: &AccessEvidence<'_>) -> AccessExplanation {
 struct Conclusion {
     allowed: Option<bool>,
     what: String,
-    cures: Vec<Cure>,
+    remedies: Vec<Remedy>,
 }
 
 fn conclusion(evidence: &AccessEvidence<'_>) -> Conclusion {
@@ -102,12 +106,12 @@ fn conclusion(evidence: &AccessEvidence<'_>) -> Conclusion {
             what: format!(
                 "The user may not connect: users with more than {MAX_GROUPS} groups cannot sign in, and this one has {groups}."
             ),
-            cures: vec![Cure::of_administrator(
+            remedies: vec![Remedy::of_administrator(
                 "Have the identity provider send fewer groups, or keep fewer with oidc.groupsFilter.",
             )],
         };
     }
-    let (allowed, what, cures) = match decision(evidence) {
+    let (allowed, what, remedies) = match decision(evidence) {
         None | Some(Decision::Ask) => (
             None,
             "Whether the user may connect depends on what could not be read.",
@@ -117,13 +121,13 @@ fn conclusion(evidence: &AccessEvidence<'_>) -> Conclusion {
         Some(Decision::Deny(denied)) => (
             Some(false),
             denied_text(denied),
-            cures::remedies(evidence, denied),
+            remedies::remedies(evidence, denied),
         ),
     };
     Conclusion {
         allowed,
         what: what.to_owned(),
-        cures,
+        remedies,
     }
 }
 

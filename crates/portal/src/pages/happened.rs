@@ -10,7 +10,7 @@ use explain::progress::{self, STEPS, phase};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 
-use super::cures::Cures;
+use super::remedies::Remedies;
 use super::words::{moment, parse_moment, short};
 use crate::views::{
     Cause, Event as EventView, Events, Explanation, Finding, Progress, Step, StepState, Tone,
@@ -36,7 +36,11 @@ pub(super) fn about(events: Vec<Event>, name: &str) -> Vec<Event> {
 
 /// Why the workspace is not as wanted, in the words of `kubectl workspace explain`. Empty where nothing is wrong: state, stop and
 /// pending changes have parts of their own. `is_usual`: what is under way has not taken long, so only problems are shown.
-pub(super) fn explanation(explained: &explain::Explanation, is_usual: bool, can: &Cures<'_>) -> Explanation {
+pub(super) fn explanation(
+    explained: &explain::Explanation,
+    is_usual: bool,
+    can: &Remedies<'_>,
+) -> Explanation {
     let is_problem = |finding: &explain::Finding| {
         let name = finding.reason.as_deref();
         name.is_some_and(|name| reason::find(name).is_none_or(|reason| reason.state != State::Fine))
@@ -48,7 +52,10 @@ pub(super) fn explanation(explained: &explain::Explanation, is_usual: bool, can:
         .map(|(_, finding)| finding)
         .collect();
     let finding = |finding: &&explain::Finding| {
-        let needs_help = finding.cures.iter().any(|cure| cure.who == Who::Administrator);
+        let needs_help = finding
+            .remedies
+            .iter()
+            .any(|remedy| remedy.who == Who::Administrator);
         Finding {
             tone: match (is_problem(finding), explained.as_wanted, needs_help) {
                 (true, true, _) | (false, _, true) => Tone::Warn,
@@ -62,7 +69,11 @@ pub(super) fn explanation(explained: &explain::Explanation, is_usual: bool, can:
                 .first()
                 .and_then(|cause| parse_moment(cause.time.as_deref()?)),
             causes: finding.because.iter().map(cause).collect(),
-            cures: finding.cures.iter().map(|cure| can.cure(finding, cure)).collect(),
+            remedies: finding
+                .remedies
+                .iter()
+                .map(|remedy| can.remedy(finding, remedy))
+                .collect(),
         }
     };
     let unread = explained.unread.iter().filter(|_| !findings.is_empty());

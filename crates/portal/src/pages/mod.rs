@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `list.rs` | `/`; `search.rs`: its address |
 //! | `workspace.rs` | `/w/<namespace>/<name>`; `facts.rs`, `happened.rs`, `usage.rs`: its parts |
-//! | `cures.rs` | what the user can do about a finding of an explanation |
+//! | `remedies.rs` | what the user can do about a finding of an explanation |
 //! | `actions.rs` | start, stop, restart, delete |
 //! | `form/` | `/new`, `/w/<namespace>/<name>/edit` and `…/yaml` |
 //! | `sharing/` | shares of a workspace |
@@ -30,7 +30,6 @@ pub(crate) mod account;
 pub(crate) mod actions;
 pub(crate) mod answers;
 pub(crate) mod assets;
-mod cures;
 mod editor;
 mod extract;
 mod facts;
@@ -44,6 +43,7 @@ mod may;
 pub(crate) mod namespace;
 pub(crate) mod outdated;
 pub(crate) mod owner;
+mod remedies;
 mod search;
 pub(crate) mod sharing;
 mod short_form;

@@ -18,12 +18,12 @@ use rules::access::{Policy, Requester};
 use rules::files::{Disk, Moment};
 
 use super::answers::{Done, link, note};
-use super::cures::Cures;
 use super::editor;
 use super::extract::{Path, Query};
 use super::facts;
 use super::happened;
 use super::may::{May, MayBeside, UNKNOWN};
+use super::remedies::Remedies;
 use super::summary::{self, path};
 use super::usage;
 use super::words::{moment, short_of};
@@ -124,7 +124,7 @@ pub(super) async fn view(context: &Context, seen: &VisibleWorkspace) -> View {
         reads_logs: beside.logs,
         now: context.now,
     });
-    let can = Cures::new(context, seen, (may, beside));
+    let can = Remedies::new(context, seen, (may, beside));
     let (events, pods) = (evidence.happened, evidence.found);
     let is_usual = explain::is_applying(workspace, context.now) || is_usual_start(workspace, context.now);
     View {

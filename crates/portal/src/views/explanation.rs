@@ -30,7 +30,7 @@ pub struct Finding {
     /// What shows it.
     pub causes: Vec<Cause>,
     /// What to do.
-    pub cures: Vec<Cure>,
+    pub remedies: Vec<Remedy>,
 }
 
 /// A field that shows something.
@@ -48,7 +48,7 @@ pub struct Cause {
 
 /// What to do, and who can.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Cure {
+pub struct Remedy {
     /// Such as `You` or `An administrator`.
     pub who: String,
     /// What to do; text between two backticks is shown as code.

@@ -41,7 +41,7 @@ mod yaml;
 pub use account::{Account, Command};
 pub use confirm::{Confirm, Consequence};
 pub use create::{Choose, Conflict, Difference, Edit, Offer};
-pub use explanation::{Cause, Cure, Explanation, Finding, Progress, Step, StepState};
+pub use explanation::{Cause, Explanation, Finding, Progress, Remedy, Step, StepState};
 pub use form::{Card, Choice, Field, Form, Input, Problem, QuotaLine, Quotas, Section, Slider, Summary};
 pub use layout::{Age, Layout, Nav, Stale};
 pub use list::{Bulk, Column, Count, Counts, List, Pages, Row, Rows, Select, Sort};

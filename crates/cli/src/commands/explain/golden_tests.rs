@@ -276,7 +276,7 @@ fn each_stuck_deletion_and_stop_has_its_text() {
     for case in &cases {
         let text = case.text();
         assert!(text.contains("because "), "{}: no cause in\n{text}", case.title());
-        assert!(text.contains(" can: "), "{}: no cure in\n{text}", case.title());
+        assert!(text.contains(" can: "), "{}: no remedy in\n{text}", case.title());
         actual.extend(["=== ", case.title(), "\n", &text, "\n"]);
     }
     compare(&actual, "stuck.txt");

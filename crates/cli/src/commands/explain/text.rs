@@ -1,7 +1,7 @@
 //! Explanation -> text (pure).
 
 use explain::access::{AccessExplanation, Rule};
-use explain::{Cause, Cure, Explanation, Unread, Who};
+use explain::{Cause, Explanation, Remedy, Unread, Who};
 
 use crate::console::plain;
 
@@ -13,7 +13,7 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
         let reason: String = reason.collect();
         line(&mut text, &format!("{}{reason}", finding.what));
         causes(&mut text, "  because ", &finding.because);
-        cures(&mut text, &finding.cures);
+        remedies(&mut text, &finding.remedies);
     }
     unread(&mut text, &explanation.unread);
     text
@@ -35,7 +35,7 @@ pub(super) fn access(explanation: &AccessExplanation) -> String {
         line(&mut text, &format!("  {rule}: {holds}"));
         causes(&mut text, "    because ", because);
     }
-    cures(&mut text, &explanation.cures);
+    remedies(&mut text, &explanation.remedies);
     unread(&mut text, &explanation.unread);
     text
 }
@@ -58,8 +58,8 @@ fn causes(text: &mut String, begin: &str, causes: &[Cause]) {
     }
 }
 
-fn cures(text: &mut String, cures: &[Cure]) {
-    for Cure { who, what, steps } in cures {
+fn remedies(text: &mut String, remedies: &[Remedy]) {
+    for Remedy { who, what, steps } in remedies {
         let who = match who {
             Who::User => "the user can",
             Who::Owner => "the owner can",

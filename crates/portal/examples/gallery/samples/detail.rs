@@ -18,14 +18,14 @@ pub(super) fn explanation(f: Foreign<'_>) -> Explanation {
                 value: f("rpc error: code = NotFound desc = not found"),
                 time: Some(noon()),
             }],
-            cures: vec![
-                Cure {
+            remedies: vec![
+                Remedy {
                     who: s("You"),
                     what: f("Choose another image."),
                     actions: vec![first(link("Edit", "/w/team/thesis/edit"))],
-                    ..Cure::default()
+                    ..Remedy::default()
                 },
-                Cure {
+                Remedy {
                     who: s("An administrator"),
                     what: s("Give the namespace access to the registry."),
                     send: f("Please give namespace team access to registry.example.com."),

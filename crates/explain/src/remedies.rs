@@ -10,7 +10,7 @@ use super::actions::{self, Change, edit};
 /// A remedy, and who can apply it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cure {
+pub struct Remedy {
     /// Who can do it.
     pub who: Who,
     /// The remedy.
@@ -45,7 +45,7 @@ pub struct Step {
 /// How long a proposed share lasts, in minutes.
 const SHARED: i64 = 8 * 60;
 
-impl Cure {
+impl Remedy {
     /// Remedies for the owner.
     pub(super) fn of_owner(what: impl Into<String>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A cure of an explanation -> the buttons by which this user does it (pure).
+//! A remedy of an explanation -> the buttons by which this user does it (pure).
 
 use api::Workspace;
 use api::workspace::DesiredStatus;
@@ -11,14 +11,14 @@ use super::answers::link;
 use super::may::{May, MayBeside, own_running};
 use super::summary::{button, path};
 use crate::app::Context;
-use crate::views::{Action, Cure, Way};
+use crate::views::{Action, Remedy, Way};
 use crate::visible::VisibleWorkspace;
 
 /// Workspaces at most that are offered for a stop, to free what another one needs.
 const OTHERS: usize = 5;
 
 /// What the user can do about a workspace.
-pub(super) struct Cures<'a> {
+pub(super) struct Remedies<'a> {
     context: &'a Context,
     workspace: &'a Workspace,
     /// What holds for this workspace.
@@ -28,7 +28,7 @@ pub(super) struct Cures<'a> {
     may_own: May,
 }
 
-impl<'a> Cures<'a> {
+impl<'a> Remedies<'a> {
     pub(super) fn new(
         context: &'a Context,
         seen: &'a VisibleWorkspace,
@@ -43,34 +43,34 @@ impl<'a> Cures<'a> {
         }
     }
 
-    /// The cure, with a button for each of its changes that the user may make. `of`: what it is about.
-    pub(super) fn cure(&self, of: &explain::Finding, cure: &explain::Cure) -> Cure {
-        let actions: Vec<_> = cure.steps.iter().flat_map(|step| self.actions(step)).collect();
-        Cure {
-            who: match cure.who {
+    /// The remedy, with a button for each of its changes that the user may make. `of`: what it is about.
+    pub(super) fn remedy(&self, of: &explain::Finding, remedy: &explain::Remedy) -> Remedy {
+        let actions: Vec<_> = remedy.steps.iter().flat_map(|step| self.actions(step)).collect();
+        Remedy {
+            who: match remedy.who {
                 Who::User => "You",
                 Who::Owner if self.may.change || !actions.is_empty() => "You",
                 Who::Owner => "Its owner, or who may administer it",
                 Who::Administrator => "An administrator",
             }
             .to_owned(),
-            what: cure.what.clone(),
+            what: remedy.what.clone(),
             actions,
-            send: match cure.who {
+            send: match remedy.who {
                 Who::User | Who::Owner => String::new(),
-                Who::Administrator => self.letter(of, cure),
+                Who::Administrator => self.letter(of, remedy),
             },
         }
     }
 
     /// Text to send to an administrator.
-    fn letter(&self, of: &explain::Finding, cure: &explain::Cure) -> String {
+    fn letter(&self, of: &explain::Finding, remedy: &explain::Remedy) -> String {
         format!(
             "Workspace {} in namespace {}: {} {}",
             self.workspace.name_any(),
             self.workspace.namespace().unwrap_or_default(),
             of.what,
-            cure.what
+            remedy.what
         )
     }
 

@@ -51,16 +51,18 @@ async fn portal(lab: &Workspace, prepare: impl FnOnce(&ApiServer)) -> Portal {
     portal
 }
 
-/// The cures of the page's first finding.
-async fn cures(portal: &Portal, user: &str) -> Vec<Value> {
+/// The remedies of the page's first finding.
+async fn remedies(portal: &Portal, user: &str) -> Vec<Value> {
     let page = portal.json(user, "/w/team/lab").await;
-    let cures = page["explanation"]["findings"][0]["cures"].as_array();
-    cures.unwrap_or_else(|| panic!("{page:#}")).clone()
+    let remedies = page["explanation"]["findings"][0]["remedies"].as_array();
+    remedies.unwrap_or_else(|| panic!("{page:#}")).clone()
 }
 
 /// Label and address of each button.
-fn buttons(cures: &[Value]) -> Vec<(String, String)> {
-    let actions = cures.iter().flat_map(|cure| cure["actions"].as_array().unwrap());
+fn buttons(remedies: &[Value]) -> Vec<(String, String)> {
+    let actions = remedies
+        .iter()
+        .flat_map(|remedy| remedy["actions"].as_array().unwrap());
     actions
         .map(|action| {
             let way = action["way"].as_object().unwrap();
@@ -80,7 +82,7 @@ fn pair(label: &str, to: &str) -> (String, String) {
 async fn a_field_is_a_link_to_its_control_for_those_who_may_change_it_alone() {
     let lab = degraded(reason::IMAGE_PULL_FAILED, "The image x cannot be pulled.");
     let portal = portal(&lab, |_| ()).await;
-    let own = cures(&portal, "alice").await;
+    let own = remedies(&portal, "alice").await;
     assert_eq!(
         buttons(&own),
         [pair("Change Image…", "/w/team/lab/edit#f-spec.image")]
@@ -94,7 +96,7 @@ async fn a_field_is_a_link_to_its_control_for_those_who_may_change_it_alone() {
         "{}",
         page.text
     );
-    let others = cures(&portal, "bob").await;
+    let others = remedies(&portal, "bob").await;
     assert_eq!(buttons(&others), []);
     assert_eq!(others[0]["who"], "Its owner, or who may administer it");
     assert_eq!(others[0]["what"], own[0]["what"]);
@@ -107,7 +109,7 @@ async fn a_field_inside_of_a_list_is_a_link_to_its_line_of_the_yaml() {
         "The Secret \"token\" does not exist in namespace team.",
     );
     let portal = portal(&lab, |_| ()).await;
-    let found = buttons(&cures(&portal, "alice").await);
+    let found = buttons(&remedies(&portal, "alice").await);
     let [(label, to)] = &*found else {
         panic!("{found:?}")
     };
@@ -177,7 +179,7 @@ async fn a_full_quota_is_freed_by_a_stop_of_ones_own_running_workspaces() {
         server.put(&other("of-carol", "carol", "Running"));
     })
     .await;
-    let found = buttons(&cures(&portal, "alice").await);
+    let found = buttons(&remedies(&portal, "alice").await);
     assert_eq!(
         found,
         [
@@ -194,7 +196,7 @@ async fn a_full_quota_is_freed_by_a_stop_of_ones_own_running_workspaces() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     let stopped: Workspace = portal.server.get(Some("team"), "mine").unwrap();
     assert_eq!(format!("{:?}", stopped.spec.desired_status), "Stopped");
-    assert_eq!(buttons(&cures(&portal, "bob").await), []);
+    assert_eq!(buttons(&remedies(&portal, "bob").await), []);
 }
 
 /// Each button of each reason leads to a page that is there, at a control that is there.
@@ -206,11 +208,11 @@ async fn every_button_of_every_reason_leads_somewhere() {
         let portal = portal(&degraded(known.name, message), |_| ()).await;
         let page = portal.json("alice", "/w/team/lab").await;
         let findings = page["explanation"]["findings"].as_array().unwrap();
-        let cures: Vec<_> = findings
+        let remedies: Vec<_> = findings
             .iter()
-            .flat_map(|finding| finding["cures"].as_array().unwrap().clone())
+            .flat_map(|finding| finding["remedies"].as_array().unwrap().clone())
             .collect();
-        for (label, to) in buttons(&cures) {
+        for (label, to) in buttons(&remedies) {
             let (address, fragment) = to.split_once('#').unwrap_or((&*to, ""));
             let page = portal.get("alice", address).await;
             assert_eq!(page.status, StatusCode::OK, "{}: {label}: {to}", known.name);
@@ -232,7 +234,7 @@ async fn where_nothing_can_be_changed_a_button_is_its_command() {
     let why = "No constrained impersonation here.".to_owned();
     portal.mode.store(Arc::new(Mode::ReadOnly(why)));
     assert_eq!(
-        buttons(&cures(&portal, "alice").await),
+        buttons(&remedies(&portal, "alice").await),
         [pair(
             "Change Image…",
             "kubectl workspace set lab -n team --image IMAGE"
@@ -247,9 +249,9 @@ async fn what_an_administrator_can_do_is_a_text_to_send() {
         |_| (),
     )
     .await;
-    let cure = cures(&portal, "alice").await[0].clone();
-    assert_eq!(cure["who"], "An administrator");
-    let text = cure["send"].as_str().unwrap();
+    let remedy = remedies(&portal, "alice").await[0].clone();
+    assert_eq!(remedy["who"], "An administrator");
+    let text = remedy["send"].as_str().unwrap();
     assert!(
         text.starts_with("Workspace lab in namespace team: The node n1 does not answer."),
         "{text}"
