@@ -196,7 +196,7 @@ impl Play {
         Ok(())
     }
 
-    /// Lets everybody do what is left to do. In each round so much time passes that a pod which no watch ever showed counts as deleted.
+    /// Lets everybody do what is left to do. Between the rounds backoffs end.
     async fn settle(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..12 {
             tokio::time::advance(Duration::from_secs(6)).await;

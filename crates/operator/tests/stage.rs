@@ -14,7 +14,7 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
     storage::v1::StorageClass,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::{
     Client, Resource, ResourceExt as _,
     runtime::{controller::Action, watcher::Event},
@@ -160,7 +160,13 @@ impl Stage {
             7 => fill(server, &mut writers.accounts),
             8 => fill::<WorkspaceExecutionProfile>(server, &mut writers.profiles),
             9 => fill::<WorkspaceShare>(server, &mut writers.shares),
-            _ => fill(server, &mut writers.pods),
+            _ => {
+                fill(server, &mut writers.pods);
+                self.context.pending_writes.show_pod(&ObjectMeta {
+                    resource_version: Some(server.version().to_string()),
+                    ..ObjectMeta::default()
+                });
+            }
         }
     }
 

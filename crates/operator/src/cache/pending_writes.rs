@@ -2,8 +2,18 @@
 //!
 //! Watches lag behind. So the operator keeps the API server's answers to its writes until the caches show them, as the "expectations" of
 //! Kubernetes' ReplicaSet controller do. They are cleared when leadership is lost, because another leader may have written meanwhile.
+//!
+//! A watch changes its cache first, and then reports here what the cache shows. So each method reads what was reported before it reads the
+//! cache: the other order would find neither our write nor the newer object.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -14,17 +24,20 @@ use crate::cache::{
     observe,
     observed::{Identity, Observed, version_of},
     partial::Pod,
-    stores::Stores,
+    stores::{self, Parsed, Stores},
 };
 
-/// The cache usually shows a pod that we made within this time. Until then it counts as existing.
-const CACHE_LAG: Duration = Duration::from_secs(5);
+/// A pod that no cache has shown by then was deleted while the watch was broken: no later list has it, and no event reports it. Watches
+/// have begun anew before, with their longest backoff.
+const MAX_LAG: Duration = Duration::from_mins(5);
 
 /// Our last writes that no cache has shown yet, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
 pub struct PendingWrites {
     /// Pods as the API server answered. Without them, a reconcile would try to make the pod again.
     pods: Mutex<HashMap<String, Expected>>,
+    /// The newest version of any pod that the cache has shown. Versions of a kind are in the order of its watch: older writes are shown.
+    shown: AtomicU64,
     /// Our last statuses. Without them, a reconcile would repeat the transition and its Event.
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     /// Statuses that are being written. A watch may show one before the API server answers.
@@ -72,6 +85,12 @@ impl PendingWrites {
         self.pods.lock().insert(workspace.to_owned(), expected);
     }
 
+    /// Records what the cache shows of a pod, or showed of one that is gone.
+    pub fn show_pod(&self, shown: &ObjectMeta) {
+        self.shown
+            .fetch_max(version_of(shown).unwrap_or_default(), Ordering::AcqRel);
+    }
+
     /// Expects no pod any more: the API server reported that it is gone.
     pub fn forget_pod(&self, workspace: &str) {
         self.pods.lock().remove(workspace);
@@ -79,25 +98,31 @@ impl PendingWrites {
 
     /// The children: the cached ones, with our last write of the pod if the cache does not show it yet. Then also when to look again.
     pub fn newest_children(&self, identity: &Identity, stores: &Stores) -> (Observed, Option<Duration>) {
+        let shown = self.shown.load(Ordering::Acquire);
         let mut observed = observe::from_caches(identity, stores);
-        let (pod, recheck) = self.newest_pod(&identity.key(), observed.pods.pop());
+        let (pod, recheck) = self.newest_pod(&identity.key(), observed.pods.pop(), shown);
         observed.pods.extend(pod);
         (observed, recheck)
     }
 
     /// The pod: the cached one, or our last write if the cache does not show it yet. Then also when to look again: a pod that is not shown
-    /// by then was deleted.
-    fn newest_pod(&self, workspace: &str, cached: Option<Arc<Pod>>) -> (Option<Arc<Pod>>, Option<Duration>) {
+    /// by then was deleted. `shown`: the newest version of any pod in the cache, or an older one.
+    fn newest_pod(
+        &self,
+        workspace: &str,
+        cached: Option<Arc<Pod>>,
+        shown: u64,
+    ) -> (Option<Arc<Pod>>, Option<Duration>) {
         let mut pods = self.pods.lock();
         let Some(ours) = pods.get(workspace) else {
             return (cached, None);
         };
         let is_newer = match &cached {
             Some(cached) => version_of(&cached.metadata) < ours.version,
-            // It has ended meanwhile.
-            None => ours.pod.metadata.deletion_timestamp.is_none(),
+            // It has ended meanwhile, or it was shown and deleted.
+            None => ours.pod.metadata.deletion_timestamp.is_none() && Some(shown) < ours.version,
         };
-        let left = CACHE_LAG.checked_sub(ours.at.elapsed());
+        let left = MAX_LAG.checked_sub(ours.at.elapsed());
         if let Some(left) = left.filter(|left| is_newer && !left.is_zero()) {
             return (Some(ours.pod.clone()), Some(left));
         }
@@ -117,25 +142,24 @@ impl PendingWrites {
 
     /// The workspace: the cached one, with the status that we wrote and its version if the cache does not show it yet. Once it does, the
     /// record is dropped.
-    pub fn newest_workspace<'a>(&self, cached: &'a Workspace) -> Cow<'a, Workspace> {
-        let meta = &cached.metadata;
-        let key = Identity::from_meta(meta).key();
+    pub fn newest_workspace(&self, identity: &Identity, stores: &Stores) -> Option<Arc<Parsed<Workspace>>> {
         let mut statuses = self.statuses.lock();
-        match statuses.get(&key) {
-            Some((version, status)) if version.is_newer_than(meta) => Cow::Owned(Workspace {
-                metadata: ObjectMeta {
-                    resource_version: Some(version.number.to_string()),
-                    ..meta.clone()
-                },
-                spec: cached.spec.clone(),
-                status: Some(status.clone()),
-            }),
-            Some(_) => {
-                statuses.remove(&key);
-                Cow::Borrowed(cached)
+        let cached = stores::get_parsed(&stores.workspaces, Some(&identity.namespace), &identity.name)?;
+        let key = identity.key();
+        if let (Ok(workspace), Some((version, status))) = (&cached.0, statuses.get(&key)) {
+            if version.is_newer_than(&workspace.metadata) {
+                return Some(Arc::new(Parsed::new(Workspace {
+                    metadata: ObjectMeta {
+                        resource_version: Some(version.number.to_string()),
+                        ..workspace.metadata.clone()
+                    },
+                    spec: workspace.spec.clone(),
+                    status: Some(status.clone()),
+                })));
             }
-            None => Cow::Borrowed(cached),
+            statuses.remove(&key);
         }
+        Some(cached)
     }
 
     /// Records that this status of the workspace is being written.
@@ -148,7 +172,7 @@ impl PendingWrites {
         self.sent.lock().remove(workspace);
     }
 
-    /// Whether the cached workspace has the status that we wrote last, or are writing. A written one needs no record any more.
+    /// Whether the workspace in the cache has the status that we wrote last, or are writing. A written one needs no record any more.
     pub fn is_own_status(&self, cached: &Workspace) -> bool {
         let key = Identity::from_meta(&cached.metadata).key();
         let mut statuses = self.statuses.lock();
@@ -179,30 +203,45 @@ impl PendingWrites {
 
 #[cfg(test)]
 mod tests {
+    use kube::runtime::watcher::Event;
     use testkit::objects;
 
     use super::*;
+    use crate::cache::stores::Writers;
+
+    /// The workspace `demo` with this version.
+    fn demo(version: &str) -> Workspace {
+        let mut workspace = objects::workspace("demo");
+        workspace.metadata.resource_version = Some(version.to_owned());
+        workspace
+    }
+
+    /// Version and owner in the status of the newest `demo`, while the cache shows this version.
+    fn newest(pending: &PendingWrites, writers: &mut Writers, cached: &str) -> (String, Option<String>) {
+        let cached = demo(cached);
+        let identity = Identity::from_meta(&cached.metadata);
+        writers
+            .workspaces
+            .apply_watcher_event(&Event::Apply(Parsed::new(cached)));
+        let newest = pending.newest_workspace(&identity, &writers.stores()).unwrap();
+        let newest = newest.object().unwrap();
+        let version = newest.metadata.resource_version.clone().unwrap();
+        (version, newest.status.clone().and_then(|status| status.owner))
+    }
 
     #[test]
     fn a_cache_is_behind_until_it_has_seen_our_write() {
-        let pending = PendingWrites::default();
+        let (pending, mut writers) = (PendingWrites::default(), Writers::default());
         let status = WorkspaceStatus {
             owner: Some("alice".to_owned()),
             ..WorkspaceStatus::default()
         };
-        let cached = |version: &str| {
-            let mut workspace = objects::workspace("demo");
-            workspace.metadata.resource_version = Some(version.to_owned());
-            workspace
-        };
-        let (key, written) = (format!("{}/demo", objects::NAMESPACE), cached("12"));
-        pending.wrote_status(&key, &written.metadata, status.clone());
-        let (late, newer) = (cached("9"), cached("13"));
-        let newest = pending.newest_workspace(&late);
-        assert_eq!(newest.status, Some(status));
-        assert_eq!(newest.metadata.resource_version.as_deref(), Some("12"));
-        assert!(matches!(pending.newest_workspace(&newer), Cow::Borrowed(_)));
-        assert!(matches!(pending.newest_workspace(&late), Cow::Borrowed(_)));
+        let key = format!("{}/demo", objects::NAMESPACE);
+        pending.wrote_status(&key, &demo("12").metadata, status);
+        let mut newest = |cached| newest(&pending, &mut writers, cached);
+        assert_eq!(newest("9"), ("12".to_owned(), Some("alice".to_owned())));
+        assert_eq!(newest("13"), ("13".to_owned(), None));
+        assert_eq!(newest("9"), ("9".to_owned(), None), "no record is left");
     }
 
     fn pod(uid: &str, version: &str) -> Arc<Pod> {
@@ -223,19 +262,37 @@ mod tests {
         pending.expect_pod("team/a", &ours);
         for cached in [None, Some(old.clone())] {
             assert_eq!(
-                pending.newest_pod("team/a", cached),
-                (Some(ours.clone()), Some(CACHE_LAG))
+                pending.newest_pod("team/a", cached, 11),
+                (Some(ours.clone()), Some(MAX_LAG))
             );
         }
         assert_eq!(
-            pending.newest_pod("team/a", Some(next.clone())),
+            pending.newest_pod("team/a", Some(next.clone()), 11),
             (Some(next), None)
         );
         // The cache has shown it, so if it is missing now, it was deleted.
-        assert_eq!(pending.newest_pod("team/a", None), (None, None));
+        assert_eq!(pending.newest_pod("team/a", None, 11), (None, None));
         pending.expect_pod("team/a", &ours);
-        tokio::time::advance(CACHE_LAG).await;
-        assert_eq!(pending.newest_pod("team/a", None), (None, None), "it was deleted");
+        tokio::time::advance(MAX_LAG).await;
+        assert_eq!(
+            pending.newest_pod("team/a", None, 11),
+            (None, None),
+            "it was deleted"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_is_gone_before_the_next_look_is_not_recalled() {
+        let (pending, stores) = (PendingWrites::default(), Writers::default().stores());
+        let identity = Identity::from_meta(&demo("1").metadata);
+        let found = || pending.newest_children(&identity, &stores).0.pods.len();
+        pending.expect_pod(&identity.key(), &pod("u", "12"));
+        pending.show_pod(&pod("other", "11").metadata);
+        assert_eq!(found(), 1, "the control: the cache is older");
+        // Its events came before the answer to our write.
+        pending.show_pod(&pod("u", "12").metadata);
+        pending.show_pod(&pod("other", "11").metadata);
+        assert_eq!(found(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -245,24 +302,23 @@ mod tests {
         ending.metadata.deletion_timestamp = serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap();
         let ending = Arc::new(ending);
         pending.expect_pod("team/a", &ending);
-        assert_eq!(pending.newest_pod("team/a", Some(pod("u", "11"))).0, Some(ending));
-        assert_eq!(pending.newest_pod("team/a", None).0, None);
+        let newest = |cached| pending.newest_pod("team/a", cached, 11).0;
+        assert_eq!(newest(Some(pod("u", "11"))), Some(ending));
+        assert_eq!(newest(None), None);
         pending.expect_pod("team/a", &pod("u", "12"));
         pending.forget_pod("team/a");
-        assert_eq!(pending.newest_pod("team/a", None).0, None);
+        assert_eq!(newest(None), None);
     }
 
     #[test]
     fn nothing_is_certain_any_more_after_another_has_led() {
-        let pending = PendingWrites::default();
-        let late = objects::workspace("demo");
-        let mut written = late.metadata.clone();
-        written.resource_version = Some("99999".to_owned());
-        let key = Identity::from_meta(&late.metadata).key();
+        let (pending, mut writers) = (PendingWrites::default(), Writers::default());
+        let written = demo("12").metadata;
+        let key = Identity::from_meta(&written).key();
         pending.expect_pod(&key, &pod("u", "12"));
         pending.wrote_status(&key, &written, WorkspaceStatus::default());
         pending.clear();
-        assert_eq!(pending.newest_pod(&key, None), (None, None));
-        assert!(matches!(pending.newest_workspace(&late), Cow::Borrowed(_)));
+        assert_eq!(pending.newest_pod(&key, None, 0), (None, None));
+        assert_eq!(newest(&pending, &mut writers, "9").0, "9");
     }
 }

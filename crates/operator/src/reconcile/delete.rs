@@ -4,7 +4,7 @@ use api::{Workspace, WorkspaceStatus};
 use kube::Resource as _;
 
 use super::{
-    outcome::{Error, Next, RECHECK_INTERVAL, sooner},
+    outcome::{Error, Next, RECHECK_INTERVAL},
     teardown::{self, DiskPolicy},
 };
 use crate::{
@@ -37,18 +37,16 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
     let Some(left) = left else {
         return Ok(Next::Never);
     };
-    let mut delay = None;
     if let Ok(workspace) = &object.0 {
-        let workspace = context.pending_writes.newest_workspace(workspace);
         let update = StatusUpdate {
-            status: assess::deleting(&workspace, &left, (context.now)()),
+            status: assess::deleting(workspace, &left, (context.now)()),
             run: observed.run_id().map(str::to_owned),
             ..StatusUpdate::default()
         };
         let before = workspace.status.as_ref();
-        delay = publish::publish(context, &workspace.metadata, before, update).await?;
+        publish::publish(context, &workspace.metadata, before, update).await?;
     }
-    Ok(Next::Settled(sooner(Some(RECHECK_INTERVAL), delay)))
+    Ok(Next::Settled(Some(RECHECK_INTERVAL)))
 }
 
 /// Observed state of a deleted workspace. Where the cache shows no pod, one read decides.
@@ -73,7 +71,7 @@ async fn disk_policy(object: &Parsed<Workspace>, context: &Context) -> Result<Di
         });
     };
     let references = observe::references(workspace, &context.stores);
-    let last = storage(context.pending_writes.newest_workspace(workspace).status.as_ref());
+    let last = storage(workspace.status.as_ref());
     let given = workspace.spec.storage.as_ref();
     Ok(DiskPolicy {
         retain: retention(

@@ -47,9 +47,14 @@ pub async fn reconcile_when_filled(
     reconcile(object, context).await
 }
 
-/// Reconciles one workspace.
+/// Reconciles one workspace. `object` names it: the caches may show a newer one by now.
 pub async fn reconcile(object: Arc<Parsed<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
-    let key = Identity::from_meta(object.meta()).key();
+    let identity = Identity::from_meta(object.meta());
+    let key = identity.key();
+    let newest = context
+        .pending_writes
+        .newest_workspace(&identity, &context.stores);
+    let object = newest.unwrap_or(object);
     let next = match tokio::time::timeout(LIMIT, Box::pin(reconcile_by_state(&object, &context))).await {
         Ok(result) => result?,
         Err(_) => return Err(Error::Stuck),

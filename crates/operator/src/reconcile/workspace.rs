@@ -1,6 +1,6 @@
 //! One workspace -> one reconcile: observe, admit, plan, apply, assess, publish (IO).
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use api::{
     Workspace,
@@ -31,7 +31,7 @@ use crate::{
     plan::{self, disks::borrowed_claims, record},
     status::{
         assess::{self, Assessment, Facts, assess},
-        publish::{self, StatusUpdate},
+        publish::{self, Published, StatusUpdate},
         started,
     },
 };
@@ -40,7 +40,7 @@ use crate::{
 struct Snapshot<'a> {
     identity: Identity,
     /// The workspace with its newest status.
-    workspace: Cow<'a, Workspace>,
+    workspace: &'a Workspace,
     references: References,
     /// When to look again whether the caches show our last write.
     recheck: Option<Duration>,
@@ -68,8 +68,8 @@ struct Done {
 }
 
 /// Observe, admit, plan, apply, assess, publish.
-pub(super) async fn settle(cached: &Workspace, context: &Context) -> Result<Next, Error> {
-    let (seen, observed) = context.metrics.measure("observe", || observe(cached, context));
+pub(super) async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error> {
+    let (seen, observed) = context.metrics.measure("observe", || observe(workspace, context));
     let validation = context
         .metrics
         .measure("admit", || validate(&seen, &observed, context));
@@ -84,13 +84,11 @@ pub(super) async fn settle(cached: &Workspace, context: &Context) -> Result<Next
     report(&seen, done, assessment, context).await
 }
 
-fn observe<'a>(cached: &'a Workspace, context: &Context) -> (Snapshot<'a>, Observed) {
-    let identity = Identity::from_meta(&cached.metadata);
-    let pending = &context.pending_writes;
-    let workspace = pending.newest_workspace(cached);
-    let (observed, recheck) = pending.newest_children(&identity, &context.stores);
+fn observe<'a>(workspace: &'a Workspace, context: &Context) -> (Snapshot<'a>, Observed) {
+    let identity = Identity::from_meta(&workspace.metadata);
+    let (observed, recheck) = context.pending_writes.newest_children(&identity, &context.stores);
     let seen = Snapshot {
-        references: observe::references(&workspace, &context.stores),
+        references: observe::references(workspace, &context.stores),
         identity,
         workspace,
         recheck,
@@ -99,8 +97,8 @@ fn observe<'a>(cached: &'a Workspace, context: &Context) -> (Snapshot<'a>, Obser
 }
 
 fn validate(seen: &Snapshot<'_>, observed: &Observed, context: &Context) -> Validation {
-    let valid = admit(&seen.workspace, &seen.references, &context.settings)?;
-    catalog::admit(valid, &seen.workspace, &seen.references, observed)
+    let valid = admit(seen.workspace, &seen.references, &context.settings)?;
+    catalog::admit(valid, seen.workspace, &seen.references, observed)
 }
 
 /// Whether a start has to wait until the catalog controller has protected what the workspace refers to. Its finalizer triggers the next
@@ -114,7 +112,7 @@ fn waits_for_finalizers(
     let Ok(valid) = validation else { return false };
     let scope = &context.site.scope;
     let waits = observed.is_free()
-        && !catalog::is_protected(scope, valid, &seen.workspace, &seen.references, observed);
+        && !catalog::is_protected(scope, valid, seen.workspace, &seen.references, observed);
     if waits {
         context.stores.changes.send_replace(());
     }
@@ -146,7 +144,7 @@ async fn decide(
 
 fn decision(seen: &Snapshot<'_>, validation: &Validation, observed: Observed, context: &Context) -> Decision {
     let desired = seen.workspace.spec.desired_status;
-    let restarts = restarts_now(&seen.workspace, validation.as_ref().ok(), &observed);
+    let restarts = restarts_now(seen.workspace, validation.as_ref().ok(), &observed);
     let intent = intent(desired, validation.is_ok(), &observed, (context.now)()).or_restart(restarts);
     Decision {
         intent,
@@ -176,13 +174,13 @@ async fn act(
         let last = seen.references.last_network_policy(last);
         Err(plan::network_policy(&seen.identity, site, &last).map(Box::new))
     });
-    let applied = Box::pin(apply::apply(context, &seen.workspace, planned, intent, observed));
+    let applied = Box::pin(apply::apply(context, seen.workspace, planned, intent, observed));
     let Applied {
         observed,
         blocker,
         failure,
     } = metrics.time("apply", applied).await?;
-    let routed = route(context, &seen.workspace, validation.as_ref().ok(), &observed);
+    let routed = route(context, seen.workspace, validation.as_ref().ok(), &observed);
     let routed = Box::pin(apply::limit_time("route", routed));
     let (routed, unrouted) = match metrics.time("routes", routed).await {
         Ok(routed) => (routed, None),
@@ -199,7 +197,7 @@ async fn act(
 
 fn judge(seen: &Snapshot<'_>, validation: &Validation, done: &Done, context: &Context) -> Assessment {
     let facts = Facts {
-        workspace: &seen.workspace,
+        workspace: seen.workspace,
         validation,
         observed: &done.observed,
         blocker: done.blocker.as_ref(),
@@ -209,7 +207,7 @@ fn judge(seen: &Snapshot<'_>, validation: &Validation, done: &Done, context: &Co
     };
     let mut assessment = assess(&facts);
     let (valid, status) = (validation.as_ref().ok(), &mut assessment.status);
-    idle::attend(context, &seen.workspace, valid, &done.observed, status);
+    idle::attend(context, seen.workspace, valid, &done.observed, status);
     // Not every change of the spec is written yet. A stop is: its failures are about what stays.
     if done.failure.is_some() && !matches!(done.intent, Intent::Stop | Intent::Await) {
         let before = seen.workspace.status.as_ref();
@@ -225,19 +223,22 @@ async fn report(
     assessment: Assessment,
     context: &Context,
 ) -> Result<Next, Error> {
-    let Workspace { metadata, status, .. } = &*seen.workspace;
+    let Workspace { metadata, status, .. } = seen.workspace;
     let update = StatusUpdate {
         status: assessment.status,
         events: assessment.events,
         run: done.observed.run_id().map(str::to_owned),
     };
     let published = publish::publish(context, metadata, status.as_ref(), update);
-    let delay = context.metrics.time("publish", Box::pin(published)).await?;
+    let published = context.metrics.time("publish", Box::pin(published)).await?;
     if let Some(failure) = done.failure {
         return Err(failure);
     }
-    let recheck = sooner(sooner(assessment.recheck, seen.recheck), delay);
-    Ok(next(done.intent, done.blocker.as_ref(), recheck))
+    let recheck = sooner(assessment.recheck, seen.recheck);
+    match published {
+        Published::Written => Ok(next(done.intent, done.blocker.as_ref(), recheck)),
+        Published::Outdated => Ok(Next::Blocked(recheck)),
+    }
 }
 
 /// When the next reconcile is, if nothing triggers one before.

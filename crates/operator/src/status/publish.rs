@@ -1,7 +1,5 @@
 //! New status -> the object's status, if it differs, then Events (IO).
 
-use std::time::Duration;
-
 use api::{Workspace, WorkspaceStatus, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -36,20 +34,25 @@ pub(crate) struct StatusUpdate {
     pub run: Option<String>,
 }
 
-/// When to reconcile a workspace again that another client wrote meanwhile, if the watch reports nothing before.
-const CONFLICT_RETRY: Duration = Duration::from_secs(1);
+/// What became of a status.
+pub(crate) enum Published {
+    /// The API server has it, or the workspace is gone.
+    Written,
+    /// Another client wrote the workspace meanwhile. When the watch shows that write, it triggers the next reconcile.
+    Outdated,
+}
 
 /// Writes the status of the workspace if it differs from `before`, the newest known status. Then queues the Events of the transition
 /// and of `update.events`. If the status write fails, no Event is queued.
 ///
-/// Returns when to try again after a conflict. `seen`: metadata of the workspace from which the status was computed. A leader that lost its
-/// lease without noticing has an old version, and nothing is written.
+/// `seen`: metadata of the workspace from which the status was computed. A leader that lost its lease without noticing has an old version,
+/// and nothing is written.
 pub(crate) async fn publish(
     context: &Context,
     seen: &ObjectMeta,
     before: Option<&WorkspaceStatus>,
     update: StatusUpdate,
-) -> Result<Option<Duration>, PublishError> {
+) -> Result<Published, PublishError> {
     let StatusUpdate { status, events, run } = update;
     let (identity, users) = (&Identity::from_meta(seen), Users::from_meta(seen));
     let stored = (&users, run.as_deref());
@@ -59,7 +62,7 @@ pub(crate) async fn publish(
     let status = context.definitions.fit(&kind, status);
     if before == Some(&status) {
         context.audit.record_change(identity, stored, before, &status);
-        return Ok(None);
+        return Ok(Published::Written);
     }
     // Only the version of the answer is used.
     let workspaces: Api<PartialObjectMeta<Workspace>> =
@@ -79,10 +82,10 @@ pub(crate) async fn publish(
     {
         Ok(answer) => answer,
         // The object is gone, or a new one has its name.
-        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(Published::Written),
         Err(kube::Error::Api(answer)) if answer.code == 409 => {
             tracing::debug!(workspace = key, "written meanwhile: it is reconciled again");
-            return Ok(Some(CONFLICT_RETRY));
+            return Ok(Published::Outdated);
         }
         Err(error) => {
             context.definitions.suspect(&error);
@@ -98,7 +101,7 @@ pub(crate) async fn publish(
     all.extend(events);
     let regarding = events::regarding(identity, answer.meta().resource_version.clone());
     events::publish(context, regarding, all).await;
-    Ok(None)
+    Ok(Published::Written)
 }
 
 /// Queues an Event about the workspace that belongs to no transition.

@@ -184,6 +184,11 @@ impl ApiServer {
         state.notify();
     }
 
+    /// `resourceVersion` of the last change.
+    pub fn version(&self) -> u64 {
+        self.lock().store.version()
+    }
+
     /// The current object.
     pub fn get<K>(&self, namespace: Option<&str>, name: &str) -> Option<K>
     where

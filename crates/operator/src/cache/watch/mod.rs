@@ -89,6 +89,7 @@ pub fn start(
         page_size,
         notify: writers.changes,
     };
+    let pods = pending_writes.clone();
     let targets: Vec<BoxStream<'static, Target>> = vec![
         watches.in_scope(writers.workspaces, move |change| {
             // A status that another client wrote has to be corrected.
@@ -118,12 +119,20 @@ pub fn start(
         }),
         watches.in_scope(writers.shares, |_| Effect::global(None)),
         watches.storage_classes(writers.storage_classes),
-        watches.children(writers.claims, false),
-        watches.children(writers.services, false),
+        watches.children(writers.claims, of_child),
+        watches.children(writers.services, of_child),
         // A network policy may outlive its workspace, and then no other event reports it.
-        watches.children(writers.policies, true),
-        watches.children(writers.accounts, false),
-        watches.children(writers.pods, false),
+        watches.children(writers.policies, |change| Effect {
+            is_global: change.is_of_content(),
+            ..of_child(change)
+        }),
+        watches.children(writers.accounts, of_child),
+        watches.children(writers.pods, move |change| {
+            if let Some(meta) = change.meta() {
+                pods.show_pod(meta);
+            }
+            of_child(change)
+        }),
     ];
     let batches = stream::select_all(targets).map(move |target| expand(&target, &stores));
     space_out(stream::select(batches, cluster_warnings)).map(Ok)
@@ -210,21 +219,28 @@ impl Watches<'_> {
         stream::empty().boxed()
     }
 
-    /// The watch of one kind of child. `matters_to_all`: whether controllers that reconcile all objects read this kind.
-    fn children<K>(&self, writer: CacheWriter<K>, matters_to_all: bool) -> BoxStream<'static, Target>
+    /// The watch of one kind of child.
+    fn children<K>(
+        &self,
+        writer: CacheWriter<K>,
+        effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
+    ) -> BoxStream<'static, Target>
     where
-        K: Content + Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
+        K: Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
     {
         let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
         let api = self.scope.api(self.client.clone());
-        self.watch(api, config, writer, move |change| {
-            let is_relevant = change.is_of_content();
-            let parents = change.sides().filter_map(|object| parent(object.meta()));
-            Effect {
-                targets: parents.filter(|_| is_relevant).map(Target::One).collect(),
-                is_global: matters_to_all && is_relevant,
-            }
-        })
+        self.watch(api, config, writer, effect)
+    }
+}
+
+/// The effect of a change of a child: its workspace is reconciled, if a reconcile reads what changed.
+fn of_child<K: Content>(change: &Change<K>) -> Effect {
+    let is_relevant = change.is_of_content();
+    let parents = change.sides().filter_map(|object| parent(object.meta()));
+    Effect {
+        targets: parents.filter(|_| is_relevant).map(Target::One).collect(),
+        is_global: false,
     }
 }
 

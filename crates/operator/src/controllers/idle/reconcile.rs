@@ -12,7 +12,6 @@ use crate::{
         Asker,
         tracker::{ActivityReport, Job},
     },
-    cache::stores,
     context::Context,
     controllers::attempt::{Attempt, Failed, attempt},
     status::{publish, transitions},
@@ -114,10 +113,9 @@ async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
 /// Whether the status reports something else.
 fn differs(context: &Context, job: &Job, usage: &ActivityReport) -> bool {
     let identity = &job.subject.identity;
-    let cache = &context.stores.workspaces;
-    let Some(workspace) = stores::get(cache, Some(&identity.namespace), &identity.name) else {
+    let newest = context.pending_writes.newest_workspace(identity, &context.stores);
+    let Some(workspace) = newest.and_then(|newest| newest.object()) else {
         return false;
     };
-    let newest = context.pending_writes.newest_workspace(&workspace);
-    idle_status::differs(&newest.status.clone().unwrap_or_default(), usage)
+    idle_status::differs(&workspace.status.clone().unwrap_or_default(), usage)
 }
