@@ -16,6 +16,7 @@ use k8s_openapi::{
         core::v1::{Namespace, Node, PersistentVolume, Pod},
         networking::v1::IngressClass,
         rbac::v1::{ClusterRole, ClusterRoleBinding},
+        scheduling::v1::PriorityClass,
         storage::v1::StorageClass,
     },
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
@@ -66,6 +67,7 @@ pub async fn cleanup() -> anyhow::Result<Vec<String>> {
     remove::<WorkspaceTemplate>(&admin, &left).await?;
     remove::<WorkspaceManager>(&admin, &left).await?;
     remove::<StorageClass>(&admin, &left).await?;
+    remove::<PriorityClass>(&admin, &left).await?;
     remove::<IngressClass>(&admin, &left).await?;
     remove::<ClusterRoleBinding>(&admin, &left).await?;
     remove::<ClusterRole>(&admin, &left).await?;
@@ -143,7 +145,7 @@ async fn release_pods(client: &Client, namespace: &str, nodes: &[String]) -> any
 }
 
 /// An object that is already gone is no error.
-fn done(result: Result<(), kube::Error>) -> anyhow::Result<()> {
+pub(crate) fn done(result: Result<(), kube::Error>) -> anyhow::Result<()> {
     match result {
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
         other => Ok(other?),

@@ -1,14 +1,20 @@
 //! Name of a row -> deletion of its objects outside its namespace (IO).
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use k8s_openapi::api::{core::v1::Pod, storage::v1::StorageClass};
+use api::WorkspaceTemplate;
+use k8s_openapi::{
+    ClusterResourceScope,
+    api::{core::v1::Pod, scheduling::v1::PriorityClass, storage::v1::StorageClass},
+};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, ListParams},
 };
+use serde::de::DeserializeOwned;
 
 use super::node::SilentNode;
+use crate::cluster::cleanup::done;
 
 /// Interval of the search for pods that no kubelet ends.
 const POLL: Duration = Duration::from_millis(500);
@@ -29,11 +35,18 @@ pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
     }
 }
 
-/// Deletes the storage class with the row's name. Most rows have none.
+/// Deletes the cluster-scoped objects with the row's name. Most rows have none.
 pub(super) async fn rest(client: &Client, name: &str) -> anyhow::Result<()> {
-    let classes = Api::<StorageClass>::all(client.clone());
-    match classes.delete(name, &DeleteParams::default()).await {
-        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
-        other => Ok(other.map(drop)?),
-    }
+    delete::<StorageClass>(client, name).await?;
+    delete::<PriorityClass>(client, name).await?;
+    delete::<WorkspaceTemplate>(client, name).await
+}
+
+async fn delete<K>(client: &Client, name: &str) -> anyhow::Result<()>
+where
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
+    K: Clone + Debug + DeserializeOwned,
+{
+    let objects = Api::<K>::all(client.clone());
+    done(objects.delete(name, &DeleteParams::default()).await.map(drop))
 }

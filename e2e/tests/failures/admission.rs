@@ -2,14 +2,22 @@
 
 use api::condition::reason;
 use e2e::{
+    Environment, cluster,
     failures::{Fixture, table},
-    objects::workspace,
+    objects::{template, workspace},
     row, wait,
 };
-use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
+use k8s_openapi::api::{
+    core::v1::{LimitRange, Namespace, Pod, ResourceQuota},
+    scheduling::v1::PriorityClass,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
 use serde_json::{Value, json};
 
-use crate::evidence::created;
+use crate::{evidence::created, images::make_profile};
 
 /// The name of quotas and ranges here.
 const RULE: &str = "e2e";
@@ -90,12 +98,83 @@ async fn range_for_cpu(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
+/// A template allows what the namespace forbids.
+async fn pod_security(fixture: &Fixture) -> anyhow::Result<()> {
+    let root = json!({
+        "defaultImage": Environment::get()?.images.echo, "podSecurity": "Baseline",
+        "defaultPodSecurityContext": {"runAsUser": 0, "runAsNonRoot": false},
+    });
+    template::make(&fixture.scratch, &root).await?;
+    fixture
+        .create_as_admin(json!({"templateRef": fixture.namespace()}))
+        .await?;
+    let expected = ["violates PodSecurity", "restricted", "tell the administrator"];
+    fixture
+        .reports(reason::POD_SECURITY_VIOLATION, &expected, created())
+        .await?;
+    let level =
+        Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}));
+    Api::<Namespace>::all(fixture.admin.clone())
+        .patch(fixture.namespace(), &PatchParams::default(), &level)
+        .await?;
+    fixture.recovered().await
+}
+
+async fn priority_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    make_profile(fixture, json!({"priorityClassName": fixture.namespace()})).await?;
+    fixture
+        .create_as_admin(json!({"executionProfileRef": "runner"}))
+        .await?;
+    let expected = [
+        fixture.namespace(),
+        "the execution profile \"runner\" names (spec.priorityClassName), does not exist",
+        "Have it created",
+    ];
+    fixture
+        .reports(reason::PRIORITY_CLASS_NOT_FOUND, &expected, created())
+        .await?;
+    let classes = Api::<PriorityClass>::all(fixture.admin.clone());
+    let class = serde_json::from_value(
+        json!({"metadata": {"name": fixture.namespace()}, "value": 1, "preemptionPolicy": "Never"}),
+    )?;
+    classes.create(&PostParams::default(), &class).await?;
+    fixture.recovered().await
+}
+
+/// Another client's pod has the name. It is not changed, and the workspace starts once it is gone.
+async fn name_conflict(fixture: &Fixture) -> anyhow::Result<()> {
+    let name = format!("workspace-{}", fixture.name);
+    let sleeps = json!({"image": Environment::get()?.images.echo, "command": ["sleep", "3600"]});
+    let foreign = fixture
+        .make::<Pod>(cluster::restricted_pod(&name, sleeps, &json!([])))
+        .await?;
+    fixture.create(json!({})).await?;
+    let expected = [
+        name.as_str(),
+        "under another name, or have an administrator delete the Pod",
+    ];
+    fixture
+        .reports(reason::NAME_CONFLICT, &expected, created())
+        .await?;
+    let now = fixture.scratch.api::<Pod>().get(&name).await?;
+    anyhow::ensure!(
+        (now.uid(), now.labels(), now.owner_references())
+            == (foreign.uid(), foreign.labels(), foreign.owner_references()),
+        "{now:?}"
+    );
+    fixture.delete::<Pod>(&name).await?;
+    fixture.recovered().await
+}
+
 #[tokio::test]
-async fn quota_and_limit_range_refusals_are_reported_and_recover() -> anyhow::Result<()> {
+async fn refusals_of_pods_and_disks_are_reported_and_recover() -> anyhow::Result<()> {
     let rows = [
         row!(refused_pod_is_tried_again),
         row!(quota_for_storage),
         row!(range_for_cpu),
+        row!(pod_security),
+        row!(priority_class_that_does_not_exist),
+        row!(name_conflict),
     ];
-    table("quota", rows).await
+    table("admission", rows).await
 }

@@ -30,32 +30,34 @@ fn container(holds: impl Fn(&ContainerStatus) -> bool) -> impl When {
 
 /// When a container first waited for one of these reasons.
 pub(crate) fn waiting(reasons: &'static [&'static str]) -> impl When {
-    container(move |status| {
-        let why = |state: &ContainerState| state.waiting.clone()?.reason;
-        status
-            .state
-            .as_ref()
-            .and_then(why)
-            .is_some_and(|why| reasons.contains(&why.as_str()))
-    })
+    container(move |status| waits(status, reasons))
+}
+
+/// When a container first did not run: it waited for this reason, or had ended.
+pub(crate) fn not_running(reason: &'static str) -> impl When {
+    container(move |status| waits(status, &[reason]) || has_ended(status, |_| true))
+}
+
+fn waits(status: &ContainerStatus, reasons: &[&str]) -> bool {
+    let why = |state: &ContainerState| state.waiting.clone()?.reason;
+    let why = status.state.as_ref().and_then(why);
+    why.is_some_and(|why| reasons.contains(&why.as_str()))
 }
 
 /// When a container had first ended.
 pub(crate) fn ended() -> impl When {
-    ended_as(|_| true)
+    container(|status| has_ended(status, |_| true))
 }
 
 /// When a container had first ended for want of memory.
 pub(crate) fn ended_for_memory() -> impl When {
-    ended_as(|end| end.reason.as_deref() == Some("OOMKilled"))
+    container(|status| has_ended(status, |end| end.reason.as_deref() == Some("OOMKilled")))
 }
 
-fn ended_as(holds: impl Fn(&ContainerStateTerminated) -> bool) -> impl When {
-    container(move |status| {
-        let states = [status.state.as_ref(), status.last_state.as_ref()];
-        let mut ends = states.into_iter().filter_map(|state| state?.terminated.as_ref());
-        ends.any(&holds)
-    })
+fn has_ended(status: &ContainerStatus, as_wanted: impl Fn(&ContainerStateTerminated) -> bool) -> bool {
+    let states = [status.state.as_ref(), status.last_state.as_ref()];
+    let mut ends = states.into_iter().filter_map(|state| state?.terminated.as_ref());
+    ends.any(as_wanted)
 }
 
 /// When the scheduler first reported that no node fits the pod.

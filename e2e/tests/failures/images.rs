@@ -21,7 +21,8 @@ fn registry() -> anyhow::Result<&'static Place> {
     REGISTRY.get().context("no registry was started")
 }
 
-async fn make_profile(fixture: &Fixture, spec: Value) -> anyhow::Result<()> {
+/// An execution profile `runner`.
+pub(crate) async fn make_profile(fixture: &Fixture, spec: Value) -> anyhow::Result<()> {
     fixture
         .make::<WorkspaceExecutionProfile>(json!({
             "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceExecutionProfile",

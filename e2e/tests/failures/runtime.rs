@@ -1,13 +1,18 @@
 //! Containers that end. How else they can fail is in the tests of `operator::status::assess`.
 
-use api::condition::reason;
+use api::{condition::reason, workspace::Phase};
 use e2e::{
     failures::{Fixture, table},
+    objects::workspace,
     row,
 };
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 
-use crate::evidence::{ended, ended_for_memory};
+use crate::{
+    evidence::{ended, ended_for_memory, not_running, waiting},
+    volumes::warned,
+};
 
 fn runs(code: &str) -> Value {
     json!({"containerConfig": {"command": ["python3", "-c", code]}})
@@ -59,7 +64,78 @@ async fn out_of_memory(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
+async fn command_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create(json!({"containerConfig": {"command": ["/no/such/program"]}}))
+        .await?;
+    fixture
+        .reports(
+            reason::CONTAINER_START_FAILED,
+            &["/no/such/program", "Check spec.containerConfig"],
+            not_running("RunContainerError"),
+        )
+        .await?;
+    fixture.restart_with(repaired()).await?;
+    fixture.recovered().await
+}
+
+fn env(source: &str, name: &str) -> Value {
+    json!({"env": [{"name": "TOKEN", "valueFrom": {source: {"name": name, "key": "value"}}}]})
+}
+
+async fn key_of_secret_in_env(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .make::<Secret>(json!({"metadata": {"name": "token"}, "stringData": {"other": "x"}}))
+        .await?;
+    fixture.create_as_admin(env("secretKeyRef", "token")).await?;
+    fixture
+        .reports(
+            reason::SECRET_NOT_FOUND,
+            &["The Secret token has no key value", "correct the name"],
+            waiting(&["CreateContainerConfigError"]),
+        )
+        .await?;
+    fixture
+        .change::<Secret>("token", json!({"stringData": {"value": "x"}}))
+        .await?;
+    fixture.recovered().await
+}
+
+async fn config_map_in_env(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create_as_admin(env("configMapKeyRef", "flags")).await?;
+    fixture
+        .reports(
+            reason::CONFIG_MAP_NOT_FOUND,
+            &["The ConfigMap flags does not exist", "the pod starts by itself"],
+            waiting(&["CreateContainerConfigError"]),
+        )
+        .await?;
+    fixture
+        .make::<ConfigMap>(json!({"metadata": {"name": "flags"}, "data": {"value": "x"}}))
+        .await?;
+    fixture.recovered().await
+}
+
+/// The pod ends all the same, and the workspace reports nothing.
+async fn pre_stop_hook_that_fails(fixture: &Fixture) -> anyhow::Result<()> {
+    let hook = json!({"preStop": {"exec": {"command": ["sh", "-c", "exit 7"]}}});
+    fixture.create(json!({"lifecycle": hook})).await?;
+    fixture.reached(Phase::Running).await?;
+    workspace::stop(&fixture.alice, &fixture.name).await?;
+    // The control: it ran, and the kubelet saw it fail.
+    warned(fixture, "FailedPreStopHook").await?;
+    fixture.wait_cleared().await
+}
+
 #[tokio::test]
 async fn failing_containers_are_reported_with_their_reason() -> anyhow::Result<()> {
-    table("runtime", [row!(exit_code), row!(out_of_memory)]).await
+    let rows = [
+        row!(exit_code),
+        row!(out_of_memory),
+        row!(command_that_does_not_exist),
+        row!(key_of_secret_in_env),
+        row!(config_map_in_env),
+        row!(pre_stop_hook_that_fails),
+    ];
+    table("runtime", rows).await
 }

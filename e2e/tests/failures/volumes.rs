@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::evidence::{at, claimed};
+use crate::evidence::{at, claimed, created};
 
 /// A storage class for this row, with its namespace's name and without a provisioner.
 async fn class(fixture: &Fixture) -> anyhow::Result<()> {
@@ -34,6 +34,7 @@ fn disk(fixture: &Fixture) -> Value {
 async fn storage_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
     let mut mistyped = disk(fixture);
     mistyped["storageClassName"] = json!(format!("{}-mistyped", fixture.namespace()));
+    mistyped["size"] = json!("2Gi");
     fixture.create(json!({"storage": mistyped})).await?;
     fixture
         .reports(
@@ -51,13 +52,17 @@ async fn storage_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<
     fixture.wait_cleared().await?;
     let claims = fixture.scratch.api::<PersistentVolumeClaim>();
     let claim = claims.get(&format!("workspace-{}", fixture.name)).await?;
-    let class = claim.spec.and_then(|spec| spec.storage_class_name);
-    anyhow::ensure!(class.as_deref() == Some(fixture.namespace()), "{class:?}");
+    let spec = claim.spec.unwrap_or_default();
+    let requests = spec.resources.and_then(|resources| resources.requests);
+    let size = requests.and_then(|requests| requests.get("storage").cloned());
+    let found = (spec.storage_class_name, size.map(|size| size.0));
+    let expected = (Some(fixture.namespace().to_owned()), Some("1Gi".to_owned()));
+    anyhow::ensure!(found == expected, "{found:?}");
     Ok(())
 }
 
-/// Notes of the Warning Events of this reason about the workspace, once there is one.
-async fn warned(fixture: &Fixture, reason: &str) -> anyhow::Result<Vec<String>> {
+/// Notes of the Warning Events of this reason in the namespace, once there is one.
+pub(crate) async fn warned(fixture: &Fixture, reason: &str) -> anyhow::Result<Vec<String>> {
     let events = fixture.scratch.api::<Event>();
     wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
         let all = events.list(&ListParams::default()).await;
@@ -104,11 +109,28 @@ async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.wait_cleared().await
 }
 
+async fn claim_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    let volume = json!({"name": "data", "persistentVolumeClaimName": "shared", "mountPath": "/data"});
+    fixture.create_as_admin(json!({"volumes": [volume]})).await?;
+    let expected = ["The claim shared", "does not exist", "Have it made"];
+    fixture
+        .reports(reason::VOLUME_UNBOUND, &expected, created())
+        .await?;
+    fixture
+        .make::<PersistentVolumeClaim>(json!({
+            "metadata": {"name": "shared"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}},
+        }))
+        .await?;
+    fixture.recovered().await
+}
+
 #[tokio::test]
 async fn disk_failures_are_reported() -> anyhow::Result<()> {
     let rows = [
         row!(storage_class_that_does_not_exist),
         row!(disk_deleted_under_a_pod),
+        row!(claim_that_does_not_exist),
     ];
     table("volumes", rows).await
 }

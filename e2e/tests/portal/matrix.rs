@@ -1,4 +1,4 @@
-//! Five users x four actions: portal and kubectl do and refuse the same, in the same words.
+//! Five users x seven actions: portal and kubectl do and refuse the same, in the same words.
 //!
 //! The portal differs from kubectl in what it shows, on purpose (docs/using.md): a guest sees state, owner and link, and for users without
 //! the right to list, the workspace does not exist, where kubectl names the missing right.
@@ -9,19 +9,24 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use api::{Workspace, WorkspaceShare, workspace::DesiredStatus};
+use api::{
+    Workspace, WorkspaceShare,
+    names::{CREATED_BY, RESTARTED_AT, owner},
+    workspace::DesiredStatus,
+};
 use e2e::{
     cluster::{self, Scratch},
     objects::workspace,
     portal::attested::{Answer, Connection, User, keys, signer},
     wait,
 };
+use jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     core::Status,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The workspace.
 const NAME: &str = "ws";
@@ -35,12 +40,27 @@ const HIDDEN: &str = "There is nothing here for you";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Page,
+    Restart,
     Stop,
     Share,
+    EndShare,
+    /// To another owner, for which the present one needs `assign-owner`, too.
+    Transfer,
     Delete,
 }
 
-const ACTIONS: [Action; 4] = [Action::Page, Action::Stop, Action::Share, Action::Delete];
+const ACTIONS: [Action; 7] = [
+    Action::Page,
+    Action::Restart,
+    Action::Stop,
+    Action::Share,
+    Action::EndShare,
+    Action::Transfer,
+    Action::Delete,
+];
+
+/// The share with that group.
+const SHARE: &str = "of-guests";
 
 /// What an action leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,17 +77,17 @@ enum Outcome {
 
 use Outcome::{AsGuest, Done, Hidden, Refused};
 
-/// Users in the order in which they act, their groups, and the outcomes.
-const USERS: [(&str, &[&str], [Outcome; 4]); 5] = [
+/// Users in the order in which they act, their groups, and the outcomes of the page and of each change.
+const USERS: [(&str, &[&str], Outcome, Outcome); 5] = [
     // A neighbour, with the chart's role of users: the webhook refuses.
-    ("bob", &[], [Done, Refused, Refused, Refused]),
+    ("bob", &[], Done, Refused),
     // May only read workspaces and shares.
-    ("carol", &[], [Done, Refused, Refused, Refused]),
+    ("carol", &[], Done, Refused),
     // A guest without any role.
-    ("dave", &[GROUP], [AsGuest, Hidden, Hidden, Hidden]),
-    ("eve", &[], [Hidden, Hidden, Hidden, Hidden]),
+    ("dave", &[GROUP], AsGuest, Hidden),
+    ("eve", &[], Hidden, Hidden),
     // The owner is the control, so she comes last.
-    ("alice", &[], [Done, Done, Done, Done]),
+    ("alice", &[], Done, Done),
 ];
 
 /// A user who acts.
@@ -76,7 +96,8 @@ struct Actor<'a> {
     portal: &'a Connection,
     user: User,
     kubectl: Client,
-    uid: &'a str,
+    /// Of the workspace, and of its share.
+    uids: [&'a str; 2],
 }
 
 impl Actor<'_> {
@@ -87,17 +108,42 @@ impl Actor<'_> {
         Api::namespaced(self.kubectl.clone(), &self.scratch.namespace)
     }
 
+    /// A patch of the workspace, as a dry run.
+    async fn patch(&self, change: Value) -> kube::Result<()> {
+        let dry = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(change);
+        self.api::<Workspace>().patch(NAME, &dry, &patch).await.map(drop)
+    }
+
+    /// A deletion, as a dry run.
+    async fn delete<K>(&self, name: &str) -> kube::Result<()>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        let dry = DeleteParams {
+            dry_run: true,
+            ..DeleteParams::default()
+        };
+        self.api::<K>().delete(name, &dry).await.map(drop)
+    }
+
     /// The refusal of the user's own request to the API server, as a dry run.
     async fn by_kubectl(&self, action: Action) -> anyhow::Result<Option<Status>> {
         let asked = match action {
             Action::Page => self.api::<Workspace>().get(NAME).await.map(drop),
-            Action::Stop => {
-                let dry = PatchParams {
-                    dry_run: true,
-                    ..PatchParams::default()
-                };
-                let stop = Patch::Merge(json!({"spec": {"desiredStatus": "Stopped"}}));
-                self.api::<Workspace>().patch(NAME, &dry, &stop).await.map(drop)
+            Action::Restart => {
+                let restarted =
+                    json!({"metadata": {"annotations": {RESTARTED_AT: Timestamp::now().to_string()}}});
+                self.patch(restarted).await
+            }
+            Action::Stop => self.patch(json!({"spec": {"desiredStatus": "Stopped"}})).await,
+            Action::Transfer => {
+                let owner = json!({"metadata": {"annotations": {CREATED_BY: FRIEND}}});
+                self.patch(owner).await
             }
             Action::Share => {
                 let dry = PostParams {
@@ -107,13 +153,8 @@ impl Actor<'_> {
                 let share = share("further", "User", FRIEND)?;
                 self.api::<WorkspaceShare>().create(&dry, &share).await.map(drop)
             }
-            Action::Delete => {
-                let dry = DeleteParams {
-                    dry_run: true,
-                    ..DeleteParams::default()
-                };
-                self.api::<Workspace>().delete(NAME, &dry).await.map(drop)
-            }
+            Action::EndShare => self.delete::<WorkspaceShare>(SHARE).await,
+            Action::Delete => self.delete::<Workspace>(NAME).await,
         };
         match asked {
             Ok(()) => Ok(None),
@@ -124,15 +165,25 @@ impl Actor<'_> {
 
     /// The portal's answer, also where its page has no such button.
     async fn by_portal(&self, action: Action) -> anyhow::Result<Answer> {
-        let (portal, user, uid) = (self.portal, &self.user, ("uid", self.uid));
+        let (portal, user) = (self.portal, &self.user);
+        let [uid, of_share] = self.uids.map(|uid| ("uid", uid));
         let at = |rest: &str| format!("/w/{}/{NAME}{rest}", self.scratch.namespace);
         match action {
             Action::Page => portal.get(user, &at("")).await,
+            Action::Restart => portal.post(user, &at("/restart"), &[uid, ("name", NAME)]).await,
             Action::Stop => portal.post(user, &at("/stop"), &[uid, ("name", NAME)]).await,
             Action::Share => {
                 let with = [("kind", "User"), ("name", FRIEND), ("until", "8h")];
                 let form = [&[uid][..], &with, &[("date", ""), ("reason", "")]].concat();
                 portal.post(user, &at("/share"), &form).await
+            }
+            Action::EndShare => {
+                let end = at(&format!("/share/{SHARE}/end"));
+                portal.post(user, &end, &[of_share]).await
+            }
+            Action::Transfer => {
+                let owner = [uid, ("before", "alice"), ("owner", FRIEND)];
+                portal.post(user, &at("/owner"), &owner).await
             }
             Action::Delete => portal.post(user, &at("/delete"), &[uid, ("name", NAME)]).await,
         }
@@ -147,7 +198,7 @@ impl Actor<'_> {
             (_, 404) if view["layout"]["title"] == HIDDEN => Some(Hidden),
             (Action::Page, 200) if view["facts"].is_null() && view["events"].is_null() => Some(AsGuest),
             (Action::Page, 200) if !view["facts"].is_null() => Some(Done),
-            (Action::Stop | Action::Share | Action::Delete, 303) => Some(Done),
+            (_, 303) if action != Action::Page => Some(Done),
             (_, status) => refusal
                 .as_ref()
                 .filter(|refusal| refusal.code == status)
@@ -187,6 +238,7 @@ fn share(name: &str, kind: &str, with: &str) -> anyhow::Result<WorkspaceShare> {
 async fn stored(scratch: &Scratch) -> anyhow::Result<(Option<Workspace>, Vec<String>)> {
     let shares = scratch.api::<WorkspaceShare>();
     let shares = shares.list(&ListParams::default()).await?.into_iter();
+    let shares = shares.filter(|share| share.metadata.deletion_timestamp.is_none());
     let subjects = shares.flat_map(|share| share.spec.subjects);
     Ok((
         scratch.api().get_opt(NAME).await?,
@@ -206,12 +258,13 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
         .uid()
         .context("no UID")?;
     let shares = scratch.api::<WorkspaceShare>();
-    let of_group = share("of-guests", "Group", GROUP)?;
-    shares.create(&PostParams::default(), &of_group).await?;
+    let of_group = share(SHARE, "Group", GROUP)?;
+    let of_group = shares.create(&PostParams::default(), &of_group).await?;
+    let share_uid = of_group.uid().context("no UID")?;
     let portal = Connection::open(Arc::new(signer(&keys("gateway").await?)?)).await?;
 
     let mut differ = Vec::new();
-    for (name, groups, expected) in USERS {
+    for (name, groups, page, change) in USERS {
         let actor = Actor {
             scratch: &scratch,
             portal: &portal,
@@ -220,13 +273,13 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
                 name: name.to_owned(),
                 groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             },
-            uid: &uid,
+            uids: [&uid, &share_uid],
         };
         // The portal learns of workspace and share a moment later.
-        let first = format!("{name} to find {:?}", expected[0]);
+        let first = format!("{name} to find {page:?}");
         wait::until(&first, wait::USUAL, || async {
             match actor.outcome(Action::Page).await {
-                Ok(found) if found == expected[0] => Ok(()),
+                Ok(found) if found == page => Ok(()),
                 other => Err(format!("{other:?}")),
             }
         })
@@ -237,9 +290,17 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
             let now = now.context("it is gone")?;
             anyhow::ensure!(now.metadata.deletion_timestamp.is_none(), "{now:?}");
             anyhow::ensure!(now.spec.desired_status == DesiredStatus::Running, "{now:?}");
+            anyhow::ensure!(!now.annotations().contains_key(RESTARTED_AT), "{now:?}");
+            anyhow::ensure!(owner(&now.metadata) == Some("alice"), "{now:?}");
             anyhow::ensure!(subjects == [GROUP], "{subjects:?}");
         }
-        for (action, expected) in ACTIONS.into_iter().zip(expected) {
+        for action in ACTIONS {
+            let expected = match action {
+                Action::Page => page,
+                // Nobody here may name another owner.
+                Action::Transfer if change == Done => Refused,
+                _ => change,
+            };
             match actor.outcome(action).await {
                 Ok(found) if found == expected => {}
                 other => differ.push(format!("{name} {action:?}: {other:?}, by the rules {expected:?}")),
@@ -248,11 +309,14 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
                 let (now, subjects) = stored(&scratch).await?;
                 let is_done = match action {
                     Action::Page => true,
+                    Action::Restart => now.is_some_and(|it| it.annotations().contains_key(RESTARTED_AT)),
+                    Action::EndShare => !subjects.iter().any(|subject| subject == GROUP),
+                    Action::Transfer => now.is_some_and(|it| owner(&it.metadata) == Some("alice")),
                     Action::Stop => now.is_some_and(|it| it.spec.desired_status == DesiredStatus::Stopped),
                     Action::Share => subjects.iter().any(|subject| subject == FRIEND),
                     Action::Delete => now.is_none_or(|it| it.metadata.deletion_timestamp.is_some()),
                 };
-                anyhow::ensure!(is_done, "the portal says that {action:?} is done");
+                anyhow::ensure!(is_done, "{action:?} did not do what the portal says");
             }
         }
     }

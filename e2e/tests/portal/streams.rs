@@ -1,4 +1,4 @@
-//! The stream of an open page: it ends while the tab is hidden, and a stalled one is replaced.
+//! The stream of an open page: it ends while the tab is hidden, and one that ended is replaced.
 
 use api::Workspace;
 use e2e::browser::Browser;
@@ -8,6 +8,17 @@ use e2e::{objects::workspace, wait};
 use kube::Api;
 use serde_json::{Value, json};
 
+/// Counts how often the streams of a page are opened.
+const COUNT: &str = "{
+    const Source = EventSource;
+    window.opened = 0;
+    window.EventSource = class extends Source {
+        constructor(...given) {
+            super(...given);
+            this.addEventListener('open', () => window.opened++);
+        }
+    };
+}";
 /// Notes whether the tab is hidden when the list changes, and which warnings are shown meanwhile.
 const WATCH: &str = "
     [window.changed, window.warned, window.was_hidden] = [[], [], false];
@@ -48,10 +59,16 @@ async fn an_open_list_gets_no_changes_while_hidden_or_without_network_and_is_cur
     workspace::stopped(&scratch, "alice", "ws").await?;
     let browser = Browser::start().await?;
     let list = address(&format!("/?namespace={}", scratch.namespace))?;
+    let count = json!({"source": COUNT});
+    browser
+        .devtools("Page.addScriptToEvaluateOnNewDocument", count)
+        .await?;
     browser.sign_in(&list, "alice").await?;
     browser
         .sees("#rows", &format!("{}/ws", scratch.namespace))
         .await?;
+    browser.run(WATCH, Vec::new()).await?;
+    a_stream_that_ends_is_followed_by_the_next_without_a_warning(&scratch, &browser).await?;
     a_hidden_tab_gets_no_changes_and_is_current_when_it_is_shown(&scratch, &browser, &list).await?;
     without_network_it_says_so_when_its_clock_has_passed_the_stream_s_end_and_recovers(&scratch, &browser)
         .await?;
@@ -59,21 +76,38 @@ async fn an_open_list_gets_no_changes_while_hidden_or_without_network_and_is_cur
     scratch.finish().await
 }
 
+async fn a_stream_that_ends_is_followed_by_the_next_without_a_warning(
+    scratch: &Scratch,
+    browser: &Browser,
+) -> anyhow::Result<()> {
+    wait::until("a second stream", wait::USUAL, || async {
+        let opened = browser.run("return window.opened", Vec::new()).await;
+        match opened {
+            Ok(opened) if opened.as_u64() >= Some(2) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let text = "changed in the next stream";
+    rename(scratch, text).await?;
+    browser.sees("#rows", text).await?;
+    let watched = browser.run(WATCHED, vec![Value::from(text)]).await?;
+    anyhow::ensure!(watched[1] == json!([]), "warnings: {watched}");
+    Ok(())
+}
+
 async fn a_hidden_tab_gets_no_changes_and_is_current_when_it_is_shown(
     scratch: &Scratch,
     browser: &Browser,
     list: &str,
 ) -> anyhow::Result<()> {
-    rename(scratch, "changed while visible").await?;
-    browser.sees("#rows", "changed while visible").await?;
-    browser.run(WATCH, Vec::new()).await?;
     let first = browser.page.window().await?;
     let second = browser.page.new_window(true).await?.handle;
     // The browser shows the tab of the last command. The second tab, with the same list, gets each change, and the second change only after
     // the first tab would have got the first one.
     browser.page.switch_to_window(second).await?;
     browser.page.goto(list).await?;
-    browser.sees("#rows", "changed while visible").await?;
+    browser.sees("#rows", "changed in the next stream").await?;
     for name in ["changed while hidden", "changed again"] {
         rename(scratch, name).await?;
         browser.sees("#rows", name).await?;

@@ -13,7 +13,10 @@ use e2e::{
     wait,
 };
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
-use kube::{Api, api::PostParams};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
 use serde_json::{Value, json};
 
 use crate::edge::{self, kubectl};
@@ -33,6 +36,43 @@ async fn becomes(pods: &Api<Pod>, from: &str, address: &str, port: i32, wanted: 
         }
     })
     .await
+}
+
+/// The hook before the end of the pod, which waits for a file.
+const STOPS: [&str; 3] = ["sh", "-c", "until [ -e /home/jovyan/end ]; do sleep 0.1; done"];
+
+/// A pod that is being deleted is as closed as before, for as long as its containers run.
+async fn it_outlives_a_terminating_pod(
+    scratch: &Scratch,
+    alice: &Api<Workspace>,
+    pod: &str,
+    address: &str,
+) -> anyhow::Result<()> {
+    let (pods, policies) = (scratch.api::<Pod>(), scratch.api::<NetworkPolicy>());
+    alice.delete("ws", &DeleteParams::default()).await?;
+    wait::until("the pod to be deleted", wait::USUAL, || async {
+        let now = pods.get(pod).await.map_err(|error| error.to_string())?;
+        let is_deleted = now.metadata.deletion_timestamp.is_some();
+        is_deleted
+            .then_some(())
+            .ok_or_else(|| format!("{:?}", now.status))
+    })
+    .await?;
+    assert!(policies.get_opt("workspace-ws").await?.is_some());
+    assert!(!connects(&pods, "other", address, 8888).await?);
+    assert!(!connects(&pods, pod, "kubernetes.default.svc", 443).await?);
+    // The control: its container runs.
+    assert!(resolves(&pods, pod).await?);
+    cluster::exec(&pods, pod, &["touch", "/home/jovyan/end"]).await?;
+    wait::until("the workspace to be gone", wait::USUAL, || async {
+        match alice.get_opt("ws").await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    assert!(policies.get_opt("workspace-ws").await?.is_none());
+    Ok(())
 }
 
 #[tokio::test]
@@ -62,6 +102,9 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
     edge::allow(&scratch.namespace, &[&name]).await?;
     let mut wanted = workspace::echo("ws")?;
     wanted.spec.manager_ref = Some(name.clone());
+    wanted.spec.lifecycle = Some(serde_json::from_value(
+        json!({"preStop": {"exec": {"command": STOPS}}}),
+    )?);
     alice.create(&PostParams::default(), &wanted).await?;
     let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
     let endpoint = ws.status.and_then(|status| status.endpoint).unwrap_or_default();
@@ -118,7 +161,10 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
     kubectl(&["apply", "--server-side", "-f", "-"], &own.to_string()).await?;
     becomes(&pods, "other", address, 8888, true).await?;
     assert_eq!(edge::pod_uid(&pods, "ws").await?, uid);
-    workspace::delete(&alice, "ws").await?;
+    policies.delete("own", &DeleteParams::default()).await?;
+    becomes(&pods, "other", address, 8888, false).await?;
+
+    it_outlives_a_terminating_pod(&scratch, &alice, pod, address).await?;
     servers.finish().await?;
     edge::forget(&[&name]).await?;
     scratch.finish().await
