@@ -147,7 +147,7 @@ async fn a_workspace_starts_stops_and_is_deleted_without_a_call_beyond_the_names
             stage.all::<Workspace>().is_empty()
         })
         .await;
-        // Longer than any debounce: a namespace without workspaces loses copies of keys, but not the gateway's own object.
+        // Longer than any rest: a namespace without workspaces loses copies of keys, but not the gateway's own object.
         tokio::time::sleep(Duration::from_mins(1)).await;
     })
     .await;

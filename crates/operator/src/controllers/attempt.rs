@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     context::Context,
-    controllers::resync::DEBOUNCE,
+    controllers::resync::MIN_REST,
     support::failure::{is_expected, message_of, reason_of},
 };
 
@@ -50,6 +50,6 @@ pub(crate) async fn attempt<T>(
     } else {
         tracing::warn!(object = what.key, message, "{}", what.complaint);
     }
-    let again = context.backoff.after_failure(&what.key).max(DEBOUNCE);
+    let again = context.backoff.after_failure(&what.key).max(MIN_REST);
     Err(Failed { again, error })
 }

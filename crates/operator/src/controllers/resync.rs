@@ -6,8 +6,8 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Changes within this time are merged into one reconcile.
-pub const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Shortest rest after a reconcile. Changes during it are merged into one reconcile.
+pub const MIN_REST: Duration = Duration::from_millis(200);
 /// The rest after a reconcile is this many times its duration. Each reconcile checks all objects, and under load an object has always
 /// changed.
 const REST: u32 = 100;
@@ -64,7 +64,8 @@ fn round_robin<T>(items: impl IntoIterator<Item = (Option<String>, T)>) -> Vec<T
     numbered.into_iter().map(|(_, item)| item).collect()
 }
 
-/// Reconciles until shutdown. A reconcile returns after which time work becomes due without any change.
+/// Reconciles until shutdown: at a change at once, except during a rest. A reconcile returns after which time work becomes due without any
+/// change.
 pub async fn run(
     changes: &watch::Sender<()>,
     shutdown: &CancellationToken,
@@ -75,7 +76,7 @@ pub async fn run(
         changes.mark_unchanged();
         let begin = Instant::now();
         let again = reconcile().await;
-        let rested = Instant::now() + (begin.elapsed() * REST).min(MAX_REST);
+        let rested = Instant::now() + (begin.elapsed() * REST).clamp(MIN_REST, MAX_REST);
         let later = async {
             match again {
                 Some(after) => tokio::time::sleep(after.min(MAX_SLEEP)).await,
@@ -86,7 +87,7 @@ pub async fn run(
             () = shutdown.cancelled() => return,
             () = later => {}
             received = changes.changed() => match received {
-                Ok(()) => tokio::time::sleep_until(rested.max(Instant::now() + DEBOUNCE)).await,
+                Ok(()) => tokio::time::sleep_until(rested).await,
                 Err(_) => return,
             },
         }
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn changes_within_the_debounce_time_are_one_reconcile_and_no_change_is_none() {
+    async fn a_change_is_reconciled_at_once_changes_during_a_rest_together_and_no_change_never() {
         let (changes, shutdown, reconciles) = (
             watch::Sender::default(),
             CancellationToken::new(),
@@ -143,9 +144,10 @@ mod tests {
             for _ in 0..5 {
                 changes.send_replace(());
                 tokio::time::sleep(Duration::from_millis(10)).await;
+                assert_eq!(count(), 2);
             }
             tokio::time::sleep(Duration::from_hours(1)).await;
-            assert_eq!(count(), 2);
+            assert_eq!(count(), 3);
             shutdown.cancel();
         };
         tokio::join!(running, changing);
