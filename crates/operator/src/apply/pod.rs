@@ -37,19 +37,17 @@ pub(super) async fn start(
     let planned = Box::new(plan::run(valid, &context.site, &random::identifier()));
     let profile = valid.profile.as_ref().map(|profile| profile.name.as_str());
     let write = async { outcome(post::<Pod>(context, &identity, planned.as_ref()).await, profile) };
-    let (outcome, is_found) = match make(context, &identity, &identity.child_name(), write).await? {
-        Made::New(outcome) => (outcome, false),
+    let outcome = match make(context, &identity, &identity.child_name(), write).await? {
+        Made::New(outcome) => outcome,
         Made::Exists(found, _) => match diff::stance(&identity, &found.metadata) {
-            Step::Wait => (Outcome::Blocked(terminating::<Pod>(&found.metadata)), false),
-            Step::Conflict => (Outcome::Blocked(conflict::<Pod>(&identity)), false),
-            Step::Keep | Step::Write => (Outcome::Is(Some(found)), true),
+            Step::Wait => Outcome::Blocked(terminating::<Pod>(&found.metadata)),
+            Step::Conflict => Outcome::Blocked(conflict::<Pod>(&identity)),
+            Step::Keep | Step::Write => Outcome::Is(Some(found)),
         },
     };
     put_outcome(context, outcome, applied);
-    if is_found {
-        restore(context, applied).await?;
-    }
-    Ok(())
+    // Another webhook may have changed its labels: without its own, no watch shows it.
+    restore(context, applied).await
 }
 
 /// Puts back our labels, annotations and controller of a running pod. Its spec cannot be changed, except for its images.
