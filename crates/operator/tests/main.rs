@@ -34,3 +34,4 @@ mod status_values;
 mod stops;
 mod terminating;
 mod triggers;
+mod waits;

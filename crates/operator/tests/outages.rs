@@ -1,6 +1,12 @@
 //! A whole operator with watches and queue, and an API server that is slow, silent or unreachable, or loses answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use api::{
     Workspace,
@@ -24,11 +30,21 @@ use tokio::task::JoinHandle;
 use crate::stage::{Stage, operator, run_id};
 
 /// An operator that works until it is dropped.
-pub(crate) struct Process(JoinHandle<()>);
+pub(crate) struct Process {
+    task: JoinHandle<()>,
+    reconciles: Arc<AtomicUsize>,
+}
+
+impl Process {
+    /// How many reconciles it has begun.
+    pub(crate) fn reconciles(&self) -> usize {
+        self.reconciles.load(Ordering::Relaxed)
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -48,7 +64,12 @@ pub(crate) fn begin_as(context: Arc<Context>, writers: Writers) -> (Process, Arc
     let pending_writes = context.pending_writes.clone();
     let triggers = watch::start(&context.client, &context.site.scope, writers, pending_writes, 500);
     let workspaces = context.stores.workspaces.clone();
-    let reconcile = |object, context| Box::pin(reconcile_when_filled(object, context));
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    let reconcile = move |object, context| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Box::pin(reconcile_when_filled(object, context))
+    };
     let config = Config::default().concurrency(4);
     let reconciles = applier(
         reconcile,
@@ -58,9 +79,13 @@ pub(crate) fn begin_as(context: Arc<Context>, writers: Writers) -> (Process, Arc
         triggers,
         config,
     );
-    let process = Process(tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         futures::StreamExt::for_each(reconciles, |_| async {}).await;
-    }));
+    });
+    let process = Process {
+        task,
+        reconciles: count,
+    };
     (process, context)
 }
 
@@ -82,7 +107,7 @@ fn phase(stage: &Stage) -> Option<Phase> {
 }
 
 /// A start's writes, as they are called.
-fn writes() -> [(Method, &'static str); 5] {
+pub(crate) fn writes() -> [(Method, &'static str); 5] {
     [
         (Method::PATCH, "persistentvolumeclaims"),
         (Method::POST, "services"),
