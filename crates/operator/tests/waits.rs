@@ -1,4 +1,4 @@
-//! Between a change and its effect the operator waits for answers of the API server and for nothing else.
+//! What the operator waits for between a change and its effect: answers of the API server alone.
 
 use std::time::Duration;
 
