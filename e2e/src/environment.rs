@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -153,6 +155,20 @@ impl Environment {
     /// There is no such account.
     pub fn user(&self, name: &str) -> anyhow::Result<&User> {
         self.users.get(name).with_context(|| format!("no account {name}"))
+    }
+
+    /// `PATH` with kubectl and this product's plugins.
+    ///
+    /// # Errors
+    /// A program has no folder.
+    pub fn path(&self) -> anyhow::Result<OsString> {
+        let mut path = OsString::new();
+        for program in [&self.plugin, &self.kubectl] {
+            path.push(program.parent().context("the program has no folder")?);
+            path.push(":");
+        }
+        path.push(env::var_os("PATH").unwrap_or_default());
+        Ok(path)
     }
 
     /// The published version.

@@ -1,11 +1,6 @@
 //! Arguments and a user -> result of kubectl, or of a shell that has it (IO).
 
-use std::{
-    env,
-    ffi::{OsStr, OsString},
-    path::Path,
-    process::Stdio,
-};
+use std::{ffi::OsStr, path::Path, process::Stdio};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -171,16 +166,9 @@ async fn once(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) -> any
 
 /// A command whose programs have this kubeconfig. kubectl and this product's plugins are in their `PATH`.
 fn command(program: impl AsRef<OsStr>, kubeconfig: &Path) -> anyhow::Result<Command> {
-    let environment = Environment::get()?;
-    let mut path = OsString::new();
-    for program in [&environment.plugin, &environment.kubectl] {
-        path.push(program.parent().context("the program has no folder")?);
-        path.push(":");
-    }
-    path.push(env::var_os("PATH").unwrap_or_default());
     let mut command = Command::new(program);
     command
-        .env("PATH", path)
+        .env("PATH", Environment::get()?.path()?)
         .env("KUBECONFIG", kubeconfig)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

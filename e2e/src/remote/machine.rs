@@ -3,7 +3,6 @@
 //! It has a home of its own, so nothing of this machine's user is read or written.
 
 use std::{
-    env,
     ffi::OsString,
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -183,12 +182,8 @@ impl Machine {
     fn command(&self, program: &str) -> anyhow::Result<Command> {
         let environment = Environment::get()?;
         let mut path = OsString::from(self.home().join("bin"));
-        for program in [&environment.plugin, &environment.kubectl] {
-            path.push(":");
-            path.push(program.parent().context("the program has no folder")?);
-        }
         path.push(":");
-        path.push(env::var_os("PATH").unwrap_or_default());
+        path.push(environment.path()?);
         let mut command = Command::new(program);
         command
             .env("PATH", path)
