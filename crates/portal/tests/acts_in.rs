@@ -24,13 +24,31 @@ const RIGHTS: &[(&str, &str, &str, &str)] = &[
 async fn portal() -> Portal {
     let portal = Portal::start_acting_in(&["team"], Scope::Cluster, |server: &ApiServer| {
         server.put(&workspace("lab"));
-        let mut far = workspace("far");
-        far.metadata.namespace = Some("other".to_owned());
-        server.put(&far);
+        put_far(server);
     })
     .await;
     portal.grant(RIGHTS);
     portal
+}
+
+/// The same namespaces, with templates. Alice may create workspaces in both.
+pub(crate) async fn creating() -> Portal {
+    let portal = Portal::start_acting_in(&["team"], Scope::Cluster, |server: &ApiServer| {
+        prepare(server);
+        put_far(server);
+    })
+    .await;
+    portal.grant(&[
+        ("alice", "create", "workspaces", "*"),
+        ("alice", "use", "workspacetemplates", "*"),
+    ]);
+    portal
+}
+
+fn put_far(server: &ApiServer) {
+    let mut far = workspace("far");
+    far.metadata.namespace = Some("other".to_owned());
+    server.put(&far);
 }
 
 #[tokio::test]
@@ -106,17 +124,7 @@ async fn a_list_has_buttons_where_the_portal_acts_and_commands_elsewhere() {
 
 #[tokio::test]
 async fn a_new_workspace_of_another_namespace_is_shown_as_a_manifest() {
-    let portal = Portal::start_acting_in(&["team"], Scope::Cluster, |server: &ApiServer| {
-        prepare(server);
-        let mut far = workspace("far");
-        far.metadata.namespace = Some("other".to_owned());
-        server.put(&far);
-    })
-    .await;
-    portal.grant(&[
-        ("alice", "create", "workspaces", "*"),
-        ("alice", "use", "workspacetemplates", "*"),
-    ]);
+    let portal = creating().await;
     let page = portal
         .get("alice", "/new?namespace=other&template=jupyterlab")
         .await;

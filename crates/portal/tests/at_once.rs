@@ -2,11 +2,11 @@
 
 use api::{Workspace, WorkspaceTemplate};
 use http::{Method, StatusCode};
-use kit::scope::Scope;
 use serde_json::{Value, json};
-use testkit::api_server::{ApiServer, Fault};
+use testkit::api_server::Fault;
 use testkit::objects::{template, workspace};
 
+use crate::acts_in;
 use crate::common::{ALICE, Portal, prepare};
 use crate::forms::{NEW, asking, portal, stored};
 use crate::typing::{Typed, field};
@@ -106,17 +106,7 @@ async fn a_template_that_asks_for_a_value_or_is_deprecated_has_the_form_alone() 
 
 #[tokio::test]
 async fn where_nothing_can_be_changed_the_form_alone_is_offered_and_the_page_says_why() {
-    let portal = Portal::start_acting_in(&["team"], Scope::Cluster, |server: &ApiServer| {
-        prepare(server);
-        let mut far = workspace("far");
-        far.metadata.namespace = Some("other".to_owned());
-        server.put(&far);
-    })
-    .await;
-    portal.grant(&[
-        ("alice", "create", "workspaces", "*"),
-        ("alice", "use", "workspacetemplates", "*"),
-    ]);
+    let portal = acts_in::creating().await;
     for (namespace, labels, is_read_only) in [
         ("team", vec!["Create", "Customize"], false),
         ("other", vec!["Customize"], true),
