@@ -66,7 +66,7 @@ sed -i "/^global:/,/^\$/s|^  imageRegistry: .*|  imageRegistry: $registry|" "$so
 list() { buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs manifest "$@" >/dev/null; }
 images=(operator webhook gateway portal application=jk8s-application-jupyter-uv proxy=traefik identity=keycloak)
 # A release may do without these.
-for name in code scientific r; do
+for name in $(sed -n 's/^  image: //p' "$source/applications.yaml"); do
   if [ -e "$1/$name.tar" ]; then
     images+=("$name=jk8s-application-$name")
   else

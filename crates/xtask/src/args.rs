@@ -5,16 +5,10 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Images of applications, made upon the image `application`, and what the chart calls the applications. A release or a demo may do without
-/// them.
-pub(crate) const APPLICATIONS: [(&str, &str); 3] = [
-    ("code", "code-editor"),
-    ("scientific", "jupyterlab-scientific"),
-    ("r", "jupyterlab-r"),
-];
+use crate::applications;
 
-/// Names of all of these images.
-pub(crate) const ALL: [&str; 3] = [APPLICATIONS[0].0, APPLICATIONS[1].0, APPLICATIONS[2].0];
+/// Stands for all images of applications.
+pub(crate) const ALL: &str = "all";
 
 /// The project's own tool: everything the `justfile` calls.
 #[derive(Debug, Parser)]
@@ -35,8 +29,9 @@ pub(crate) enum Command {
     /// Bring up the cluster, install the product on it and create a workspace; says how to open it
     #[command(args_conflicts_with_subcommands = true)]
     Demo {
-        /// Applications to offer beside JupyterLab, joined by commas: VS Code, packages for data, R. A running demo keeps those that it has
-        #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(ALL))]
+        /// Images of applications to offer beside JupyterLab, joined by commas. A running demo keeps those that it has
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        #[arg(value_parser = PossibleValuesParser::new(applications::images().into_iter().chain([ALL])))]
         with: Vec<String>,
         #[command(subcommand)]
         command: Option<DemoCommand>,
@@ -48,8 +43,8 @@ pub(crate) enum Command {
     },
     /// Run the checks that need no cluster
     Check,
-    /// Write what is generated: the CRDs, docs/api.md, docs/reasons.md and docs/kubectl-workspace.md from the code, and the chart's table
-    /// of values from its schema
+    /// Write what is generated: the CRDs, docs/api.md, docs/reasons.md and docs/kubectl-workspace.md from the code, the chart's table of
+    /// values from its schema, and the lists of applications from applications.yaml
     Gen {
         /// Change nothing; fail when a file is stale
         #[arg(long)]
@@ -62,7 +57,7 @@ pub(crate) enum Command {
         release: Option<PathBuf>,
         /// Images of applications that the release does without, joined by commas
         #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "release")]
-        #[arg(value_parser = PossibleValuesParser::new(ALL))]
+        #[arg(value_parser = PossibleValuesParser::new(applications::images()))]
         without: Vec<String>,
         /// Also those of deploy/samples/jupyterhub: JupyterHub, its proxy, and JupyterLab as its server
         #[arg(long)]

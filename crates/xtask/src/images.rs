@@ -12,7 +12,7 @@ use std::thread;
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
-use crate::args::{ALL, APPLICATIONS};
+use crate::applications::{self, APPLICATIONS};
 use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -60,13 +60,13 @@ pub(crate) fn run(
     let progress = Progress::start();
     let (profile, folder, mut references) = match release {
         None => {
-            let mut references = ensure(&ALL, paths, &progress)?;
+            let mut references = ensure(&applications::images(), paths, &progress)?;
             references.extend(ensure_of_tests(true, paths, &progress)?);
             ("dev", paths.images(), references)
         }
         Some(folder) => {
             let folder = std::path::absolute(folder)?;
-            let (left_out, chosen): (Vec<&str>, Vec<&str>) = ALL
+            let (left_out, chosen): (Vec<&str>, Vec<&str>) = applications::images()
                 .into_iter()
                 .partition(|name| without.iter().any(|other| other == name));
             // An earlier call's would be published.
@@ -257,7 +257,8 @@ fn compile(profile: &str, paths: &Paths, progress: &Progress) -> anyhow::Result<
 /// When a reference is missing or has another form.
 pub(crate) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Value> {
     let offered: Vec<(&str, &str)> = APPLICATIONS
-        .into_iter()
+        .iter()
+        .map(|(name, application)| (application.image.as_str(), name.as_str()))
         .filter(|(image, _)| references.contains_key(*image))
         .collect();
     let image = |name: &str| {
@@ -281,6 +282,8 @@ pub(crate) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Va
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn file(path: &str) -> String {
@@ -299,15 +302,17 @@ mod tests {
         assert!(keycloak.contains(&format!("keycloak:{} AS distribution", tag("identity"))));
     }
 
+    /// As deploy/publish.sh and docs/install.md read it.
     #[test]
-    fn the_chart_knows_the_applications_by_their_images() {
-        let known = file("charts/jupyter-k8s/templates/_applications.tpl");
-        for (image, application) in APPLICATIONS {
-            assert!(
-                known.contains(&format!("\n{application}:\n  image: {image}\n")),
-                "{image}"
-            );
-        }
+    fn lines_of_applications_name_their_images() {
+        let lines = file("charts/jupyter-k8s/applications.yaml");
+        let named: Vec<_> = lines
+            .lines()
+            .filter_map(|line| line.strip_prefix("  image: "))
+            .collect();
+        let parsed: BTreeSet<_> = applications::images().into_iter().collect();
+        assert_eq!(named.len(), parsed.len());
+        assert_eq!(BTreeSet::from_iter(named), parsed);
     }
 
     #[test]

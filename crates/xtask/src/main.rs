@@ -9,6 +9,7 @@
 //! - `images`: container images.
 //! - `generate`: files that are generated from the code.
 //! - `args`: the command line.
+//! - `applications`: the applications that the chart may offer.
 //! - `helm`: helm, installed when missing.
 //! - `definitions`: CRDs of other projects.
 //! - `components`: programs built from Go modules.
@@ -18,6 +19,7 @@
 //! - `progress`: lines of progress.
 //! - `paths`: cache folder and checkout.
 
+mod applications;
 mod apt;
 mod args;
 mod cluster;

@@ -11,7 +11,7 @@ use super::authority::{self, ServerTls};
 use super::credentials::{self, Credentials};
 use super::kubectl;
 use super::site::{RELEASE, SYSTEM_NAMESPACE, USERS, hosts, secret};
-use crate::args::ALL;
+use crate::applications;
 use crate::cluster::{Cluster, write_secret};
 use crate::exec::Cmd;
 use crate::helm;
@@ -122,7 +122,8 @@ fn values_of_images(paths: &Paths) -> PathBuf {
 pub(super) fn offered(paths: &Paths) -> Vec<&'static str> {
     let text = fs::read_to_string(values_of_images(paths)).unwrap_or_default();
     let values: Value = serde_json::from_str(&text).unwrap_or_default();
-    ALL.into_iter()
+    applications::images()
+        .into_iter()
         .filter(|name| values["images"].get(name).is_some())
         .collect()
 }

@@ -40,6 +40,7 @@ use self::install::Installed;
 use self::site::{
     ADDRESS, ADMINISTRATOR, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE, USER_NAMESPACE, USERS,
 };
+use crate::applications;
 use crate::apt;
 use crate::args::{ALL, DemoCommand, Provider};
 use crate::cluster::{self, Cluster};
@@ -76,9 +77,11 @@ fn up(with: &[String], paths: &Paths) -> anyhow::Result<()> {
     let _lock = cluster::lock::of_installation(paths, &progress)?;
     let was_there = cluster::is_node_here(paths)?;
     let offered = install::offered(paths);
-    let applications: Vec<&str> = ALL
+    let applications: Vec<&str> = applications::images()
         .into_iter()
-        .filter(|name| offered.contains(name) || with.iter().any(|wanted| wanted == name))
+        .filter(|name| {
+            offered.contains(name) || with.iter().any(|wanted| [*name, ALL].contains(&wanted.as_str()))
+        })
         .collect();
     let (cluster, references) = start(&applications, paths, &progress)?;
     let shown = references
@@ -307,7 +310,7 @@ fn open(
 pub(crate) fn check(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     let owner = &deployed.access.users[USERS[0]].kubeconfig;
     let was_there = workspace::exists(owner, paths)?;
-    open(deployed, &ALL, paths, progress)?;
+    open(deployed, &applications::images(), paths, progress)?;
     if !was_there {
         workspace::delete(owner, paths)?;
     }
@@ -315,7 +318,7 @@ pub(crate) fn check(deployed: &Deployed, paths: &Paths, progress: &Progress) -> 
 }
 
 fn print_summary(url: &str, applications: &[&str], access: &Access) -> String {
-    let missing: Vec<&str> = ALL
+    let missing: Vec<&str> = applications::images()
         .into_iter()
         .filter(|name| !applications.contains(name))
         .collect();
@@ -323,7 +326,7 @@ fn print_summary(url: &str, applications: &[&str], access: &Access) -> String {
         String::new()
     } else {
         format!(
-            "More     ./justw demo --with {}\n         # images of VS Code, R, packages for data: minutes each, once\n",
+            "More     ./justw demo --with {}\n         # images of more applications: minutes each, once\n",
             missing.join(",")
         )
     };

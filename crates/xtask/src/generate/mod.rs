@@ -7,8 +7,10 @@
 //! | `commands` | docs/kubectl-workspace.md |
 //! | `reasons` | docs/reasons.md |
 //! | `chart_values` | the chart's README.md |
+//! | `applications` | lists of applications in values.yaml, values.schema.json, docs/images.md and docs/install.md |
 
 mod api_reference;
+mod applications;
 mod chart_values;
 mod commands;
 mod reasons;
@@ -20,6 +22,8 @@ use anyhow::{Context as _, bail};
 use crate::paths::Paths;
 
 const HEADER: &str = "# Generated from crates/api by `./justw gen`; do not edit.\n";
+const SCHEMA: &str = "charts/jupyter-k8s/values.schema.json";
+const VALUES: &str = "charts/jupyter-k8s/values.yaml";
 
 /// Writes every generated file. With `check`, it fails and names the files that differ.
 ///
@@ -53,12 +57,15 @@ pub(crate) fn run(paths: &Paths, check: bool) -> anyhow::Result<()> {
 
 /// Path below the checkout -> content.
 fn files(paths: &Paths) -> anyhow::Result<Vec<(PathBuf, String)>> {
-    let chart = |file: &str| {
-        let path = paths.clone_root().join("charts/jupyter-k8s").join(file);
+    let read = |file: &str| {
+        let path = paths.clone_root().join(file);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let schema = serde_json::from_str(&chart("values.schema.json")?).context("values.schema.json")?;
-    let values = serde_saphyr::from_str(&chart("values.yaml")?).context("values.yaml")?;
+    let schema_text = applications::schema(&read(SCHEMA)?).context(SCHEMA)?;
+    let values_text = applications::values(&read(VALUES)?).context(VALUES)?;
+    let schema = serde_json::from_str(&schema_text).context(SCHEMA)?;
+    let values = serde_saphyr::from_str(&values_text).context(VALUES)?;
+    let (images_page, install_page) = ("docs/images.md", "docs/install.md");
     let crds = api::crds();
     let mut files = vec![
         ("docs/api.md".into(), api_reference::render(&crds)?),
@@ -67,6 +74,16 @@ fn files(paths: &Paths) -> anyhow::Result<Vec<(PathBuf, String)>> {
         (
             "charts/jupyter-k8s/README.md".into(),
             chart_values::render(&schema, &values)?,
+        ),
+        (SCHEMA.into(), schema_text),
+        (VALUES.into(), values_text),
+        (
+            images_page.into(),
+            applications::images_page(&read(images_page)?).context(images_page)?,
+        ),
+        (
+            install_page.into(),
+            applications::install_page(&read(install_page)?).context(install_page)?,
         ),
     ];
     for crd in crds {

@@ -21,6 +21,7 @@ pub(crate) fn render() -> anyhow::Result<String> {
         shows,
         meaning,
         remedy,
+        ..
     } in wrong
     {
         writeln!(page, "| `{name}` | {shows} | {meaning} | {remedy} |")?;

@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::Run;
-use crate::args::{ALL, Provider};
+use crate::applications;
+use crate::args::Provider;
 use crate::cluster::registry::{self, Running};
 use crate::cluster::{self, Cluster, write_secret};
 use crate::exec::Cmd;
@@ -123,7 +124,7 @@ pub(super) fn end(run: &mut Run<'_>, ok: bool) -> anyhow::Result<()> {
     run.progress.line("replacing the emptied cluster");
     cluster::down(paths)?;
     let _lock = cluster::lock::of_installation(paths, &run.progress)?;
-    let (cluster, references) = demo::start(&ALL, paths, &run.progress)?;
+    let (cluster, references) = demo::start(&applications::images(), paths, &run.progress)?;
     demo::deploy(&cluster, &references?, paths, &run.progress)?;
     run.cluster = Some(cluster);
     Ok(())

@@ -34,8 +34,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
+use crate::applications;
 use crate::apt;
-use crate::args::{ALL, TestCommand};
+use crate::args::TestCommand;
 use crate::cluster::{self, Cluster};
 use crate::components::{VALIDATE_KREW_MANIFEST, ensure_kubectl};
 use crate::demo;
@@ -191,7 +192,7 @@ fn build(run: &mut Run<'_>) -> anyhow::Result<()> {
 fn deploy(paths: &Paths) -> anyhow::Result<PathBuf> {
     let progress = Progress::start();
     let _lock = cluster::lock::of_installation(paths, &progress)?;
-    let (cluster, references) = demo::start(&ALL, paths, &progress)?;
+    let (cluster, references) = demo::start(&applications::images(), paths, &progress)?;
     let deployed = demo::deploy(&cluster, &references?, paths, &progress)?;
     demo::check(&deployed, paths, &progress)?;
     Ok(deployed.access_file)

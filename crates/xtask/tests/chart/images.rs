@@ -100,10 +100,18 @@ fn every_image_of_the_chart_is_listed_with_its_tag_and_nothing_else_is() {
         .map(|row| (row[0].clone(), row[1].clone()))
         .collect();
     assert_eq!(listed, expected);
+    assert!(
+        page.contains("for name in $(sed -n 's/^  image: //p' charts/jupyter-k8s/applications.yaml); do")
+    );
+    let applications: Vec<String> = yaml("charts/jupyter-k8s/applications.yaml")
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|application| format!("-{}:", application["image"].as_str().unwrap()))
+        .collect();
     for (_, image) in &expected {
         let pushed = format!("$R/{}", image.trim_matches('`'));
         let servers = ["operator:", "webhook:", "gateway:", "portal:"];
-        let applications = ["-code:", "-scientific:", "-r:"];
         let in_loop = page.contains("$R/$bin:") && servers.iter().any(|name| image.contains(name))
             || page.contains("$R/jk8s-application-$name:")
                 && applications.iter().any(|name| image.contains(name));
