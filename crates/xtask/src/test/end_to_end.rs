@@ -1,5 +1,6 @@
 //! The installation, and filters -> stages of end-to-end tests that ran (IO).
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -246,8 +247,11 @@ pub(super) fn suites(paths: &Paths) -> anyhow::Result<Vec<String>> {
 fn chosen(run: &Run<'_>, wanted: &[String]) -> anyhow::Result<Vec<Stage>> {
     let suites = suites(run.paths)?;
     let mut stages = Vec::new();
+    let mut listed = BTreeSet::new();
     for (profile, release) in &STAGES {
         let mut tests = nextest::list(run, profile, &suites)?;
+        // A test is in the first stage that selects it.
+        tests.retain(|test| listed.insert(test.clone()));
         if wanted.is_empty() && !matches!(release, Release::Installed(_)) {
             last_run::check(run.paths.clone_root(), &tests)?;
             continue;
