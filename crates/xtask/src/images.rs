@@ -315,6 +315,17 @@ mod tests {
         assert_eq!(BTreeSet::from_iter(named), parsed);
     }
 
+    /// What build.sh makes, and how, follows from the build file.
+    #[test]
+    fn the_image_of_each_application_adds_to_that_of_jupyterlab() {
+        for image in applications::images() {
+            let build = file(&format!("deploy/images/{image}/Containerfile"));
+            assert!(build.contains("\nARG APPLICATION="), "{image}");
+            let stages = ["wheels", "packages"].map(|stage| format!("\nFROM ${{APPLICATION}} AS {stage}\n"));
+            assert!(stages.iter().any(|stage| build.contains(stage)), "{image}");
+        }
+    }
+
     #[test]
     fn an_application_without_its_image_is_not_offered() {
         let names = SERVERS.into_iter().chain([APPLICATION, PROXY, IDENTITY, "r"]);
