@@ -146,6 +146,52 @@ pub const HOP_BY_HOP: [&str; 10] = [
 pub const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
 /// Header by which the door tells the operator when a process of the container was last ended because memory ran out, as RFC 3339.
 pub const OUT_OF_MEMORY_HEADER: &str = "workspace-out-of-memory";
+/// Why the door ends a connection by ssh: the code of its close frame (RFC 6455, section 7.4.2). A pod without a door can send any of them,
+/// so clients have their own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum SshRefusal {
+    /// All connections are taken.
+    Full = 4100,
+    /// Those of guests are taken.
+    FullOfGuests = 4101,
+    /// The image has no server.
+    NoServer = 4102,
+    /// The pod's user has no entry in the image's `/etc/passwd`.
+    NoAccount = 4103,
+    /// The pod's user has a password there.
+    Password = 4104,
+    /// Host keys and settings cannot be written.
+    NotWritable = 4105,
+    /// There is no space for them.
+    DiskFull = 4106,
+    /// There is no memory for a process, or no process is left.
+    NoMemory = 4107,
+    /// The server cannot be run, or ended without a word.
+    Failed = 4108,
+}
+
+impl SshRefusal {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Full,
+        Self::FullOfGuests,
+        Self::NoServer,
+        Self::NoAccount,
+        Self::Password,
+        Self::NotWritable,
+        Self::DiskFull,
+        Self::NoMemory,
+        Self::Failed,
+    ];
+
+    /// The one with this code.
+    #[must_use]
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| *refusal as u16 == code)
+    }
+}
+
 /// Audience of assertions for the portal, and the first label of its host.
 pub const PORTAL_AUDIENCE: &str = "portal";
 /// Volume of the home directory.

@@ -1,5 +1,6 @@
 //! The door before a small application, and before `cat` in the place of sshd.
 
+use api::names::SshRefusal;
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use http::header::{
@@ -433,19 +434,32 @@ async fn a_guest_who_takes_all_places_of_ssh_leaves_the_owner_some() {
     let now = Timestamp::now().as_second();
     let guest = door.keys.gateway.sign(now, &json!({"sub": "mallory"}));
     let owner = door.keys.gateway.sign(now, &json!({"owner": true}));
-    let mut held = Vec::new();
-    let refused = loop {
-        let answer = door.send(handshake(&path, &guest)).await;
-        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            break answer;
+    let connect = async |assertion: &str| {
+        let mut answer = door.send(handshake(&path, assertion)).await;
+        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+        let upgraded = hyper::upgrade::on(&mut answer).await.unwrap();
+        let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await;
+        // A connection that is refused gets no answer but the close.
+        let _ = socket.send(Message::binary("hello")).await;
+        match socket.next().await.unwrap().unwrap() {
+            Message::Close(frame) => Err(u16::from(frame.unwrap().code)),
+            other => {
+                assert_eq!(other, Message::binary("hello"));
+                Ok(socket)
+            }
         }
-        held.push(hyper::upgrade::on(answer).await.unwrap());
     };
-    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert!(text(refused).await.contains("TooManyConnections"));
-    for assertion in [&owner, &door.user()] {
-        assert_eq!(door.send(handshake(&path, assertion)).await.status(), 101);
-    }
+    let mut held = Vec::new();
+    let mut take_all = async |assertion: &str| loop {
+        match connect(assertion).await {
+            Ok(socket) => held.push(socket),
+            Err(code) => break (held.len(), code),
+        }
+    };
+    assert_eq!(take_all(&guest).await, (8, SshRefusal::FullOfGuests as u16));
+    let (of_guests, _) = take_all(&door.user()).await;
+    assert!((12..=24).contains(&of_guests), "{of_guests}");
+    assert_eq!(take_all(&owner).await, (32, SshRefusal::Full as u16));
 }
 
 #[tokio::test]

@@ -10,22 +10,26 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::{fs, io};
 
-use http::StatusCode;
+use rustix::fs::statvfs;
+use rustix::io::Errno;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::config::config;
+use super::places::NoPlace;
 
 /// Kinds of host keys and their sizes. Clients that may not use Ed25519, as FIPS 140-2 has it, take ECDSA; the oldest take RSA alone.
 const KEYS: [(&str, &str); 3] = [("ed25519", "256"), ("ecdsa", "256"), ("rsa", "2048")];
 /// How long a connection waits for further kinds after the first one is made. RSA takes some tenths of a second, once in a pod.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Why ssh cannot be used. The texts are for users.
+/// Why ssh cannot be used. The texts are for the container's log: clients get the code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
+    #[error(transparent)]
+    Places(#[from] NoPlace),
     #[error("ssh cannot be used here: the image has no {}. An image with openssh-server has ssh.", .0.display())]
     NoServer(PathBuf),
     #[error(
@@ -43,21 +47,33 @@ pub(crate) enum Unavailable {
 }
 
 impl Unavailable {
-    /// Of the answer.
-    pub(super) fn status(&self) -> StatusCode {
+    /// Of the close frame.
+    pub(super) fn code(&self) -> u16 {
         match self {
-            Self::NoServer(_) | Self::NoAccount(_) | Self::Password(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::Folder { .. } | Self::Start(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Places(NoPlace::OfAll) => 4100,
+            Self::Places(NoPlace::OfGuests) => 4101,
+            Self::NoServer(_) => 4102,
+            Self::NoAccount(_) => 4103,
+            Self::Password(_) => 4104,
+            Self::Folder { folder, .. } if is_full(folder) => 4106,
+            Self::Folder { .. } => 4105,
+            Self::Start(error) => match Errno::from_io_error(error) {
+                Some(Errno::NOMEM | Errno::AGAIN) => 4107,
+                _ => ENDED,
+            },
         }
     }
+}
 
-    /// For programs.
-    pub(super) fn reason(&self) -> &'static str {
-        match self.status() {
-            StatusCode::NOT_IMPLEMENTED => "SSHUnavailable",
-            _ => "SSHFailed",
-        }
-    }
+/// Code of the close frame if sshd ends without a word.
+pub(super) const ENDED: u16 = 4108;
+
+/// Whether nothing more can be written to the folder's file system.
+fn is_full(folder: &Path) -> bool {
+    let ancestor = folder.ancestors().find(|folder| folder.exists());
+    let found = ancestor.and_then(|folder| statvfs(folder).ok());
+    // Some file systems do not count their files.
+    found.is_some_and(|found| found.f_bavail == 0 || (found.f_files > 0 && found.f_favail == 0))
 }
 
 /// What the image and the pod have for ssh.
@@ -217,6 +233,8 @@ fn account(passwd: &str, uid: u32) -> Result<(), Unavailable> {
 
 #[cfg(test)]
 mod tests {
+    use api::names::SshRefusal;
+
     use super::*;
 
     fn image(folder: &Path, sshd: &str) -> Image {
@@ -305,7 +323,7 @@ mod tests {
     async fn an_image_without_sshd_says_what_it_needs() {
         let folder = tempfile::tempdir().unwrap();
         let why = image(folder.path(), "/nothing/sshd").command().await.unwrap_err();
-        assert_eq!((why.status().as_u16(), why.reason()), (501, "SSHUnavailable"));
+        assert_eq!(why.code(), SshRefusal::NoServer as u16);
         assert!(why.to_string().contains("/nothing/sshd"), "{why}");
     }
 
@@ -315,7 +333,7 @@ mod tests {
         let image = image(folder.path(), "/bin/true");
         fs::write(&image.folder, "a file").unwrap();
         let why = image.command().await.unwrap_err();
-        assert_eq!((why.status().as_u16(), why.reason()), (503, "SSHFailed"));
+        assert_eq!(why.code(), SshRefusal::NotWritable as u16);
         assert!(
             why.to_string().contains(&image.folder.display().to_string()),
             "{why}"
@@ -323,6 +341,34 @@ mod tests {
         // The control.
         fs::remove_file(&image.folder).unwrap();
         image.command().await.unwrap();
+    }
+
+    /// `/proc` has no space for files, and says so as a full file system does.
+    #[test]
+    fn the_codes_are_those_that_clients_know() {
+        let folder = |folder: &str| Unavailable::Folder {
+            folder: folder.into(),
+            error: io::Error::other("no"),
+        };
+        let start = |errno: Errno| Unavailable::Start(errno.into());
+        let temporary = tempfile::tempdir().unwrap();
+        for (why, expected) in [
+            (NoPlace::OfAll.into(), SshRefusal::Full),
+            (NoPlace::OfGuests.into(), SshRefusal::FullOfGuests),
+            (Unavailable::NoServer("/sshd".into()), SshRefusal::NoServer),
+            (Unavailable::NoAccount(1), SshRefusal::NoAccount),
+            (Unavailable::Password(1), SshRefusal::Password),
+            (
+                folder(&temporary.path().display().to_string()),
+                SshRefusal::NotWritable,
+            ),
+            (folder("/proc/nothing"), SshRefusal::DiskFull),
+            (start(Errno::NOMEM), SshRefusal::NoMemory),
+            (start(Errno::AGAIN), SshRefusal::NoMemory),
+            (start(Errno::NOENT), SshRefusal::Failed),
+        ] {
+            assert_eq!(why.code(), expected as u16, "{why}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! - `config`: environment -> sshd's settings
 //! - `places`: caller -> whether there is a place
 //! - `session`: an open websocket and a process -> bytes both ways
+//!
+//! The gateway passes on no content of pods. So a connection that cannot be is opened, and its close frame has the reason's code.
 
 mod config;
 mod image;
@@ -20,12 +22,13 @@ use http::header::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use tokio::process::Command;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 pub(crate) use self::image::Image;
 use self::image::Unavailable;
-use self::places::Places;
+use self::places::{Place, Places};
 use crate::activity::Activity;
 use crate::answers::{Body, empty, problem};
 use crate::assertion::Caller;
@@ -69,35 +72,25 @@ impl Ssh {
         }
     }
 
-    /// The answer to a websocket handshake.
+    /// The answer to a websocket handshake. The reason why there is no ssh comes by the websocket.
     pub(crate) async fn answer(&self, mut request: Request<Incoming>, caller: &Caller) -> Response<Body> {
         let accept = match accept_key(request.method(), request.headers()) {
             Ok(accept) => accept,
             Err(refusal) => return *refusal,
         };
-        let place = match self.places.take(caller) {
-            Ok(place) => place,
-            Err(none) => {
-                let (status, reason) = (StatusCode::TOO_MANY_REQUESTS, "TooManyConnections");
-                return problem(status, reason, &none.to_string());
-            }
-        };
-        let mut command = match (self.prepare)().await {
-            Ok(command) => command,
-            Err(why) => return refusal(&why),
-        };
-        let (process, stream) = match session::start(&mut command) {
-            Ok(started) => started,
-            Err(error) => return refusal(&Unavailable::Start(error)),
-        };
+        let started = self.start(caller).await;
         let connection = request.extensions_mut().remove::<ConnectionPermit>();
         let upgrade = hyper::upgrade::on(&mut request);
         let activity = Arc::clone(&self.activity);
         tokio::spawn(async move {
             if let Ok(socket) = upgrade.await {
-                session::run(TokioIo::new(socket), stream, process, &activity).await;
+                let socket = TokioIo::new(socket);
+                match started {
+                    Ok((_place, process, stream)) => session::run(socket, stream, process, &activity).await,
+                    Err(why) => session::refuse(socket, why.code()).await,
+                }
             }
-            drop((connection, place));
+            drop(connection);
         });
         let mut answer = empty(StatusCode::SWITCHING_PROTOCOLS);
         let headers = answer.headers_mut();
@@ -106,12 +99,16 @@ impl Ssh {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         answer
     }
-}
 
-/// Says why there is no ssh. The gateway passes on no content of pods, so the container's log says it, too.
-fn refusal(why: &Unavailable) -> Response<Body> {
-    eprintln!("door: {why}");
-    problem(why.status(), why.reason(), &why.to_string())
+    /// Starts sshd for this caller. Why it cannot is in the container's log, too.
+    async fn start(&self, caller: &Caller) -> Result<(Place, Child, UnixStream), Unavailable> {
+        let place = self.places.take(caller)?;
+        let command = (self.prepare)().await;
+        let started =
+            command.and_then(|mut command| session::start(&mut command).map_err(Unavailable::Start));
+        let (process, stream) = started.inspect_err(|why| eprintln!("door: {why}"))?;
+        Ok((place, process, stream))
+    }
 }
 
 /// The value that accepts a websocket handshake, or a refusal.

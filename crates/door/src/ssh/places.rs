@@ -31,12 +31,12 @@ pub(super) struct Place {
     guest: Option<String>,
 }
 
-/// Why there is no place. The texts are for users.
+/// Why there is no place.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoPlace {
-    #[error("{} ssh connections are open, the most there may be. Close one.", ALL)]
+pub(crate) enum NoPlace {
+    #[error("{} ssh connections are open, the most there may be", ALL)]
     OfAll,
-    #[error("guests have as many ssh connections as they may have. Close one of yours.")]
+    #[error("guests have as many ssh connections as they may have")]
     OfGuests,
 }
 

@@ -14,8 +14,9 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
+use super::image::ENDED;
 use crate::activity::Activity;
 
 /// Largest frame and message, in bytes. Clients send what they read at once, some 64 KiB.
@@ -43,8 +44,29 @@ pub(super) fn start(command: &mut Command) -> io::Result<(Child, UnixStream)> {
     Ok((child?, stream))
 }
 
-/// Copies bytes until the client or the process ends; then ends the other one.
-pub(super) async fn run<S>(socket: S, mut stream: UnixStream, mut process: Child, activity: &Activity)
+/// Ends a connection with this code.
+pub(super) async fn refuse<S>(socket: S, code: u16)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut socket = server(socket).await;
+    let closed = async {
+        let _ = socket.close(Some(close_frame(code))).await;
+        // The client may have sent its first bytes. It closes next.
+        while let Some(Ok(_)) = socket.next().await {}
+    };
+    let _ = timeout(GRACE, closed).await;
+}
+
+fn close_frame(code: u16) -> CloseFrame {
+    CloseFrame {
+        code: code.into(),
+        reason: "".into(),
+    }
+}
+
+/// The server's side of an open websocket.
+async fn server<S>(socket: S) -> WebSocketStream<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -54,8 +76,15 @@ where
         .max_write_buffer_size(2 * MAX_MESSAGE)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
-    let socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(limits)).await;
-    let (mut client, mut frames) = socket.split();
+    WebSocketStream::from_raw_socket(socket, Role::Server, Some(limits)).await
+}
+
+/// Copies bytes until the client or the process ends; then ends the other one.
+pub(super) async fn run<S>(socket: S, mut stream: UnixStream, mut process: Child, activity: &Activity)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut client, mut frames) = server(socket).await.split();
     let (mut output, mut input) = stream.split();
     let from_client = async {
         // Pings are answered by the library.
@@ -74,8 +103,10 @@ where
     };
     let to_client = async {
         let mut buffer = BytesMut::with_capacity(PIECE);
+        let mut is_silent = true;
         while let Ok(1..) = output.read_buf(&mut buffer).await {
             activity.ssh_used();
+            is_silent = false;
             let bytes = Bytes::from(buffer.split());
             if client.send(Message::Binary(bytes)).await.is_err() {
                 break;
@@ -83,7 +114,8 @@ where
             buffer.reserve(PIECE);
         }
         // All bytes are sent: the process has ended.
-        let _ = timeout(GRACE, client.close()).await;
+        let frame = is_silent.then(|| close_frame(ENDED));
+        let _ = timeout(GRACE, client.send(Message::Close(frame))).await;
     };
     tokio::select! {
         () = from_client => {}

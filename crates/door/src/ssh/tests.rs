@@ -3,6 +3,7 @@
 use super::session::{run, start};
 use super::*;
 
+use api::names::SshRefusal;
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use rustix::process::{Pid, test_kill_process};
@@ -32,6 +33,28 @@ async fn the_socket_ends_after_the_last_byte_of_the_process() {
     }
     assert_eq!(bytes, 300_000);
     task.await.unwrap();
+}
+
+/// The code of the close frame after all bytes, if there is one.
+async fn close_code(mut socket: WebSocketStream<DuplexStream>) -> Option<u16> {
+    while let Some(message) = socket.next().await {
+        if let Message::Close(frame) = message.unwrap() {
+            return frame.map(|frame| frame.code.into());
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn a_process_that_ends_without_a_word_is_named_by_the_code_and_one_that_spoke_is_not() {
+    for (script, code) in [
+        ("exit 255", Some(SshRefusal::Failed as u16)),
+        ("printf 'SSH-2.0-x\r\n'; exit 255", None),
+    ] {
+        let (socket, task) = connect(script).await;
+        assert_eq!(close_code(socket).await, code, "{script}");
+        task.await.unwrap();
+    }
 }
 
 #[tokio::test]
