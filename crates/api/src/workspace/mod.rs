@@ -266,6 +266,17 @@ pub enum OwnershipType {
     Public,
 }
 
+impl OwnershipType {
+    /// Whether everybody may change and delete it to whom Kubernetes' RBAC grants that.
+    #[must_use]
+    pub const fn lets_roles_decide(self) -> bool {
+        match self {
+            Self::OwnerOnly => false,
+            Self::Public => true,
+        }
+    }
+}
+
 /// When a change reaches a running pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum UpdatePolicy {

@@ -207,7 +207,7 @@ pub(crate) fn access_type(workspace: &Workspace) -> AccessType {
         .spec
         .access_type
         .or_else(|| resolved_values(workspace).and_then(|resolved| resolved.access_type))
-        .unwrap_or(AccessType::OwnerOnly)
+        .unwrap_or_default()
 }
 
 /// A hash by which versions of a value are compared within this process.

@@ -55,9 +55,7 @@ impl May {
             .ownership_type
             .or_else(|| resolved_values(workspace).and_then(|resolved| resolved.ownership_type))
             .unwrap_or_default();
-        let is_theirs = seen.level == AccessLevel::Owner
-            || self.administer
-            || ownership == api::workspace::OwnershipType::Public;
+        let is_theirs = seen.level == AccessLevel::Owner || self.administer || ownership.lets_roles_decide();
         Self {
             change: self.change && is_theirs,
             delete: self.delete && is_theirs,

@@ -2,6 +2,7 @@
 
 use api::WorkspaceTemplateSpec;
 use api::template::{Icon, PresentedImage};
+use api::workspace::AccessType;
 
 use super::model::{Choice, ImageChoice, Kind};
 use crate::checks::image_syntax;
@@ -22,14 +23,15 @@ pub(super) fn yes_or_no(may_be_no: bool) -> Kind {
 }
 
 pub(super) fn access() -> Kind {
-    Kind::Choice(vec![
-        choice(
+    let of = |access: AccessType| match access {
+        AccessType::OwnerOnly => choice(
             "OwnerOnly",
             "The owner",
             "Shares and administrators count besides.",
         ),
-        choice("Public", "Everybody who is signed in", ""),
-    ])
+        AccessType::Public => choice("Public", "Everybody who is signed in", ""),
+    };
+    Kind::Choice([AccessType::OwnerOnly, AccessType::Public].map(of).into())
 }
 
 /// The images that the template admits: those with a presentation first, in its order.

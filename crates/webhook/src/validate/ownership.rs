@@ -86,5 +86,5 @@ async fn is_public(stored: &DynamicObject, lookups: &Lookups) -> Result<bool, Lo
     let template = lookups.template_of(&stored).await?;
     let own = stored.spec.ownership_type;
     let effective = own.or_else(|| template?.spec.default_ownership_type);
-    Ok(effective == Some(OwnershipType::Public))
+    Ok(effective.is_some_and(OwnershipType::lets_roles_decide))
 }
