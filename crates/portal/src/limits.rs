@@ -9,8 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Most users that are counted at the same time.
 const USERS: u64 = 20_000;
+/// Maximum size of a form, in bytes.
+pub(crate) const MAX_FORM: usize = 256 * 1024;
 /// Time for which requests are counted.
-const WINDOW: Duration = Duration::from_mins(1);
+pub(crate) const WINDOW: Duration = Duration::from_mins(1);
 /// Most pages of a user in that time.
 pub(crate) const PAGES: u32 = 600;
 /// Most changes of a user in that time.

@@ -19,13 +19,11 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use crate::app::{App, Context};
 use crate::index::Served;
-use crate::limits::{ANSWERS, CHANGES, Kind, PAGES};
+use crate::limits::{ANSWERS, CHANGES, Kind, MAX_FORM, PAGES, WINDOW};
 use crate::pages;
 use crate::source;
 use crate::user::{NoUser, User};
 
-/// Maximum size of a form, in bytes.
-const MAX_FORM: usize = 256 * 1024;
 /// Maximum size of path and query, in bytes.
 const MAX_ADDRESS: usize = 8 * 1024;
 /// Most bytes of a path in the log.
@@ -139,13 +137,13 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
         Some(context.too_many(
             &format!("{PAGES} pages and {CHANGES} changes a minute are allowed."),
             "Try again in a minute.",
-            "60",
+            WINDOW,
         ))
     } else if permit.is_none() {
         Some(context.too_many(
             &format!("{ANSWERS} pages at the same time are allowed, until each has arrived."),
             "Try again in a second.",
-            "1",
+            Duration::from_secs(1),
         ))
     } else {
         None

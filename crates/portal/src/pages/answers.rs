@@ -186,14 +186,12 @@ impl Context {
         self.refusal(StatusCode::FORBIDDEN, title, (why, now), self.page_path())
     }
 
-    /// The answer to a user who sent too many requests. `seconds`: after how many the next one may be answered.
-    pub(crate) fn too_many(&self, why: &str, again: &str, seconds: &'static str) -> Response {
+    /// The answer to a user who sent too many requests. `time`: after which the next one may be answered.
+    pub(crate) fn too_many(&self, why: &str, again: &str, time: Duration) -> Response {
         let now = &format!("Nothing was changed. {again}");
         let title = ("You sent too many requests", "Too busy");
         let mut response = self.refusal(StatusCode::TOO_MANY_REQUESTS, title, (why, now), self.page_path());
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        response.headers_mut().insert(RETRY_AFTER, time.as_secs().into());
         response
     }
 

@@ -11,6 +11,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::app::{App, Context};
+use crate::limits::MAX_FORM;
 
 /// Maximum size of a parameter, in bytes.
 const MAX_PARAMETER: usize = 256;
@@ -158,12 +159,13 @@ impl Context {
 
     /// The answer to a form that cannot be read.
     fn unreadable(&self, status: StatusCode) -> Response {
+        let too_large = format!("A form may have {} KiB. Nothing was changed.", MAX_FORM / 1024);
         let unreadable = ("This form cannot be read", "Bad request");
         let (title, text) = match status {
             StatusCode::PAYLOAD_TOO_LARGE => (
                 ("This form is too large", "Too large"),
                 (
-                    "A form may have 256 KiB. Nothing was changed.",
+                    too_large.as_str(),
                     "Go back and write less, or use `kubectl apply`.",
                 ),
             ),
