@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     /// The message about the kind, or whether it is known.
-    fn judge(api_version: &str, kind: &str) -> Result<bool, String> {
+    fn known(api_version: &str, kind: &str) -> Result<bool, String> {
         let object = json!({"apiVersion": api_version, "kind": kind});
         match kind_of(&object, &api::crds()) {
             Kind::Known(_) => Ok(true),
@@ -93,20 +93,20 @@ mod tests {
     #[test]
     fn a_kind_or_version_that_our_group_does_not_have_is_wrong_with_the_nearest_named() {
         let group = "workspaces.jupyter.org/v1alpha1";
-        assert_eq!(judge(group, "Workspace"), Ok(true));
+        assert_eq!(known(group, "Workspace"), Ok(true));
         for (kind, meant) in [
             ("Workspac", "Workspace"),
             ("workspace", "Workspace"),
             ("WorkspaceTempalte", "WorkspaceTemplate"),
             ("Workspaceshare", "WorkspaceShare"),
         ] {
-            let message = judge(group, kind).unwrap_err();
+            let message = known(group, kind).unwrap_err();
             assert_eq!(
                 message,
                 format!("kind: {kind:?} must be a kind of workspaces.jupyter.org: write {meant}")
             );
         }
-        let message = judge("workspaces.jupyter.org/v1", "Workspace").unwrap_err();
+        let message = known("workspaces.jupyter.org/v1", "Workspace").unwrap_err();
         assert_eq!(
             message,
             format!(
@@ -117,17 +117,17 @@ mod tests {
 
     #[test]
     fn a_group_that_is_almost_ours_is_wrong_and_any_other_is_another_products() {
-        let message = judge("workspace.jupyter.org/v1alpha1", "Workspace").unwrap_err();
+        let message = known("workspace.jupyter.org/v1alpha1", "Workspace").unwrap_err();
         assert!(
             message.ends_with("write workspaces.jupyter.org/v1alpha1"),
             "{message}"
         );
         assert_eq!(
-            judge("workspace.jupyter.org/v1alpha1", "WorkspaceAccessStrategy"),
+            known("workspace.jupyter.org/v1alpha1", "WorkspaceAccessStrategy"),
             Ok(false)
         );
-        assert_eq!(judge("example.org/v1", "Workspace"), Ok(false));
-        assert_eq!(judge("v1", "Pod"), Ok(false));
-        assert_eq!(judge("apps/v1", "Deployment"), Ok(false));
+        assert_eq!(known("example.org/v1", "Workspace"), Ok(false));
+        assert_eq!(known("v1", "Pod"), Ok(false));
+        assert_eq!(known("apps/v1", "Deployment"), Ok(false));
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn answer(request: &Request, values: &Values, accounts: &Accounts) ->
         // Configurations of an older release still call for these kinds during an upgrade.
         Kind::Template | Kind::Manager | Kind::Profile => Vec::new(),
     };
-    let mut operations = settle(&request.object, &due);
+    let mut operations = required_changes(&request.object, &due);
     match request.kind {
         Kind::Workspace => {
             let template = values.default_template.as_ref();
@@ -117,7 +117,7 @@ fn fill(request: &Request, key: &'static str, initial: Option<&str>) -> Annotati
 }
 
 /// The changes that give the annotations their required values.
-fn settle(object: &DynamicObject, due: &[Annotation]) -> Vec<PatchOperation> {
+fn required_changes(object: &DynamicObject, due: &[Annotation]) -> Vec<PatchOperation> {
     let changed = due
         .iter()
         .filter(|(key, value)| raw(object, key) != value.as_deref());

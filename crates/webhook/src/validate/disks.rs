@@ -17,7 +17,7 @@ const SIZE: &str = "spec.storage.size";
 const AT_ONCE: usize = 8;
 
 /// Checks the disks of a workspace as far as the request changes them.
-pub(super) async fn judge(
+pub(super) async fn check(
     request: &Request,
     changes: &Changes,
     workspace: &Workspace,

@@ -57,14 +57,14 @@ impl Rules {
 
 /// Answers `/validate`. A failed lookup refuses the request.
 pub(crate) async fn validate(request: &Request, rules: &Rules, lookups: &Lookups) -> Decision {
-    match judge(request, rules, lookups).await {
+    match findings(request, rules, lookups).await {
         Ok(found) => found.answer(rules.enforcement),
         Err(error) => Decision::Refuse(error.into()),
     }
 }
 
 /// All violations and warnings.
-async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Findings, LookupError> {
+async fn findings(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Findings, LookupError> {
     let changes = Changes::from_request(request);
     if rules.accounts.admits_without_validation(request, &changes) {
         return Ok(Findings::default());
@@ -78,17 +78,17 @@ async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Fi
     }
     found.extend(match request.kind {
         Kind::Workspace => {
-            let judged = workspace::judge(request, &changes, by_us, &rules.settings, lookups);
-            Box::pin(judged).await?
+            let checked = workspace::check(request, &changes, by_us, &rules.settings, lookups);
+            Box::pin(checked).await?
         }
         Kind::Template => catalog::template(request, &changes, &rules.settings, lookups),
         Kind::Manager => catalog::manager(request, &changes, &rules.settings),
         Kind::Profile => {
-            let judged = catalog::profile(request, &changes, by_us, &rules.settings, lookups);
-            judged.await?
+            let checked = catalog::profile(request, &changes, by_us, &rules.settings, lookups);
+            checked.await?
         }
         Kind::Share if by_us => Findings::default(),
-        Kind::Share => shares::judge(request, &changes, lookups).await?,
+        Kind::Share => shares::check(request, &changes, lookups).await?,
     });
     Ok(found)
 }

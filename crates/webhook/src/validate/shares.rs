@@ -14,7 +14,7 @@ use crate::records::share_binding::Binding;
 use crate::review::{Changes, Findings, Request};
 
 /// Validates a request for a share.
-pub(super) async fn judge(
+pub(super) async fn check(
     request: &Request,
     changes: &Changes,
     lookups: &Lookups,

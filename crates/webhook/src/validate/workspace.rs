@@ -14,7 +14,7 @@ use crate::records::attested_template;
 use crate::review::{Changes, Findings, Kind, Request};
 
 /// Validates a request for a workspace. `by_us`: the user is the operator or the gateway, which need no such permissions.
-pub(super) async fn judge(
+pub(super) async fn check(
     request: &Request,
     changes: &Changes,
     by_us: bool,
@@ -68,7 +68,7 @@ pub(super) async fn judge(
             .collect(),
         ..Findings::default()
     };
-    found.extend(referred.judge(request, changes, &workspace, settings));
+    found.extend(referred.check(request, changes, &workspace, settings));
     // This may need many calls. So it happens only for an object that would be stored.
     let may_read_more = all || use_permission::opens(request, changes) || use_permission::hands_over(request);
     if may_read_more && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
@@ -82,7 +82,7 @@ pub(super) async fn judge(
         ))
         .await?;
         if all && found.forbidden.is_empty() {
-            found.extend(Box::pin(disks::judge(request, changes, &workspace, lookups)).await);
+            found.extend(Box::pin(disks::check(request, changes, &workspace, lookups)).await);
         }
     }
     Ok(found)
@@ -151,7 +151,7 @@ impl Referred {
         self
     }
 
-    fn judge(
+    fn check(
         &self,
         request: &Request,
         changes: &Changes,
