@@ -11,7 +11,7 @@ use crate::checks::{image_syntax, mount_path, normal_path, resources};
 use crate::violation::Violation;
 
 /// What the checks of init containers need.
-pub(in crate::validate) struct Site<'a> {
+pub(in crate::validate) struct PodFacts<'a> {
     pub(in crate::validate) author: Author,
     pub(in crate::validate) level: PodSecurity,
     /// Names of the pod's volumes.
@@ -21,24 +21,24 @@ pub(in crate::validate) struct Site<'a> {
 }
 
 /// Checks the init containers at `path`.
-pub(in crate::validate) fn init(path: &str, containers: &[Container], site: &Site<'_>) -> Vec<Violation> {
+pub(in crate::validate) fn init(path: &str, containers: &[Container], pod: &PodFacts<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, container) in containers.iter().enumerate() {
         let at = format!("{path}[{index}]");
-        found.extend(one(&at, container, site));
+        found.extend(one(&at, container, pod));
     }
     found
 }
 
-fn one(at: &str, container: &Container, site: &Site<'_>) -> Vec<Violation> {
+fn one(at: &str, container: &Container, pod: &PodFacts<'_>) -> Vec<Violation> {
     let image = container.image.as_deref().unwrap_or_default();
     let mut found: Vec<_> = image_syntax(&format!("{at}.image"), image).into_iter().collect();
     found.extend(env::shape(
         &format!("{at}.env"),
         container.env.as_deref().unwrap_or_default(),
-        site.author,
+        pod.author,
     ));
-    if site.has_patterns {
+    if pod.has_patterns {
         let sources = container.env_from.iter().flatten().enumerate();
         found.extend(sources.map(|(index, _)| {
             let rule =
@@ -49,12 +49,12 @@ fn one(at: &str, container: &Container, site: &Site<'_>) -> Vec<Violation> {
     found.extend(resources_shape(at, container));
     if let Some(context) = &container.security_context {
         let at = format!("{at}.securityContext");
-        found.extend(pod_security::container(&at, context, site.level));
+        found.extend(pod_security::container(&at, context, pod.level));
     }
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
     for (index, mount) in mounts.iter().enumerate() {
         let at = format!("{at}.volumeMounts[{index}]");
-        found.extend(volume_mount(&at, mount, site));
+        found.extend(volume_mount(&at, mount, pod));
         let place = normal_path(&mount.mount_path);
         if mounts[..index]
             .iter()
@@ -81,10 +81,10 @@ fn resources_shape(at: &str, container: &Container) -> Vec<Violation> {
     found
 }
 
-fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation> {
+fn volume_mount(at: &str, mount: &VolumeMount, pod: &PodFacts<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
-    if !site.volumes.contains(&mount.name.as_str()) {
-        let rule = format!("must be a volume of the pod: {}", site.volumes.join(", "));
+    if !pod.volumes.contains(&mount.name.as_str()) {
+        let rule = format!("must be a volume of the pod: {}", pod.volumes.join(", "));
         found.push(Violation::new(format!("{at}.name"), &mount.name, rule));
     }
     // Shared memory is mounted below /dev, as in the application.
@@ -169,13 +169,13 @@ mod tests {
 
     fn fields(containers: Value) -> Vec<String> {
         let containers: Vec<Container> = serde_json::from_value(containers).unwrap();
-        let site = Site {
+        let pod = PodFacts {
             author: Author::Workspace,
             level: PodSecurity::Restricted,
             volumes: &["workspace-storage", "data"],
             has_patterns: true,
         };
-        init("spec.initContainers", &containers, &site)
+        init("spec.initContainers", &containers, &pod)
             .into_iter()
             .map(|it| it.field.replace("spec.initContainers", ""))
             .collect()

@@ -70,7 +70,7 @@ impl<'a> PodParts<'a> {
         volumes: &[&str],
         has_patterns: bool,
     ) -> Vec<Violation> {
-        let site = containers::Site {
+        let pod = containers::PodFacts {
             author: self.author,
             level,
             volumes,
@@ -80,7 +80,7 @@ impl<'a> PodParts<'a> {
         found.extend(containers::init(
             self.init_containers.0,
             self.init_containers.1,
-            &site,
+            &pod,
         ));
         found.extend(mounts::volumes(self.volumes.0, self.volumes.1));
         let (path, hooks) = self.lifecycle;
