@@ -21,7 +21,7 @@ use kube::{Api, ResourceExt as _};
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::create;
+use super::{create, delete_temporary_files};
 
 /// Name of the workspace.
 const NAME: &str = "code";
@@ -155,6 +155,9 @@ async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<
     ensure!(hosts == json!([own]), "it asked other hosts: {hosts}");
     browser.screenshot("code-editor").await?;
     its_use_is_known(&code.workspaces).await?;
+    delete_temporary_files(&code.scratch, &workspace::pod(&running)?).await?;
+    browser.page.goto(&with_file(&running)?).await?;
+    shown(&browser, TEXT).await?;
 
     code.exec(&["sh", "-c", MISTAKE]).await?;
     workspace::stop(&code.workspaces, NAME).await?;

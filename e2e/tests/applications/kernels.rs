@@ -6,7 +6,7 @@ use e2e::{cluster::Scratch, http::HttpSession, jupyter::kernel, objects::workspa
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
-use super::create;
+use super::{create, delete_temporary_files};
 
 /// A user whom no image knows, as platforms choose them.
 const ASSIGNED: i64 = 1_000_650_000;
@@ -50,7 +50,8 @@ async fn each_image_runs_what_its_name_promises() -> anyhow::Result<()> {
         create(&scratch, name, template, rest).await?;
         let workspaces = scratch.api();
         let running = workspace::reached(&workspaces, name, Phase::Running).await?;
-        has_a_read_only_root(&scratch, &workspace::pod(&running)?).await?;
+        let pod = workspace::pod(&running)?;
+        has_a_read_only_root(&scratch, &pod).await?;
         let url = workspace::url(&running)?;
         let alice = HttpSession::new()?;
         alice.enter(&url, "alice").await?;
@@ -66,6 +67,11 @@ async fn each_image_runs_what_its_name_promises() -> anyhow::Result<()> {
                 "{name}: {results}"
             );
         }
+        delete_temporary_files(&scratch, &pod).await?;
+        // It loads the page, and starts a kernel.
+        let language = if *template == r { "ir" } else { "python3" };
+        let product = kernel::compute_in(&alice, &url, language, "6 * 7").await?;
+        ensure!(product.ends_with("42"), "{name}: {product}");
         workspace::delete(&workspaces, name).await?;
     }
     scratch.finish().await

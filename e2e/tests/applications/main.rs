@@ -5,7 +5,7 @@ mod kernels;
 mod together;
 
 use api::{Workspace, names::CREATED_BY};
-use e2e::cluster::Scratch;
+use e2e::cluster::{self, Scratch};
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
@@ -21,5 +21,13 @@ async fn create(scratch: &Scratch, name: &str, template: &str, rest: &Value) -> 
     workspaces
         .create(&PostParams::default(), &serde_json::from_value(workspace)?)
         .await?;
+    Ok(())
+}
+
+/// Deletes all temporary files in the pod, as its user does.
+async fn delete_temporary_files(scratch: &Scratch, pod: &str) -> anyhow::Result<()> {
+    let delete = "touch /tmp/made && rm -rf /tmp/* /tmp/.[!.]* && ls -A /tmp";
+    let left = cluster::exec(&scratch.api(), pod, &["sh", "-c", delete]).await?;
+    anyhow::ensure!(left.is_empty(), "{left}");
     Ok(())
 }
