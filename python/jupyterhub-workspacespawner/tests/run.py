@@ -1,4 +1,4 @@
-"""Runs the tests beside this file and reports them in the format of Rust's test harness, which `./justw test` counts."""
+"""Runs the tests beside this file, or those in files of the pattern that is given, and reports them in the format of Rust's test harness, which `./justw test` counts."""
 
 import logging
 import pathlib
@@ -26,7 +26,7 @@ sys.path[:0] = [str(here), str(here.parent)]
 logging.disable(logging.CRITICAL)
 result = Result()
 begin = time.monotonic()
-unittest.defaultTestLoader.discover(str(here)).run(result)
+unittest.defaultTestLoader.discover(str(here), *sys.argv[1:2]).run(result)
 failed = len({test.id().split(" ")[0] for test, _ in result.failures + result.errors})
 passed = result.testsRun - failed
 outcome = "FAILED" if failed else "ok"

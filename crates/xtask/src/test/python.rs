@@ -17,6 +17,8 @@ pub(super) struct Suite {
     requirements: &'static str,
     /// Below the checkout: the program that runs the tests.
     pub(super) tests: &'static str,
+    /// Files of tests, if other than `test*.py`.
+    files: Option<&'static str>,
     /// What they start that has packages of its own.
     program: Option<Program>,
 }
@@ -34,12 +36,13 @@ struct Program {
 }
 
 /// All of them, in order.
-pub(super) const SUITES: [Suite; 3] = [
+pub(super) const SUITES: [Suite; 4] = [
     Suite {
         name: "application image",
         folder: "application-tests",
         requirements: "deploy/images/jupyter-uv/requirements.txt",
         tests: "deploy/images/jupyter-uv/tests/run.py",
+        files: None,
         program: Some(Program {
             variable: "JUPYTER_MCP_SERVER",
             path: "bin/jupyter-mcp-server",
@@ -52,6 +55,7 @@ pub(super) const SUITES: [Suite; 3] = [
         folder: "jupyterhub-5.2-tests",
         requirements: "python/jupyterhub-workspacespawner/tests/requirements-5.2.txt",
         tests: "python/jupyterhub-workspacespawner/tests/run.py",
+        files: None,
         program: None,
     },
     Suite {
@@ -59,6 +63,16 @@ pub(super) const SUITES: [Suite; 3] = [
         folder: "jupyterhub-6.1-tests",
         requirements: "python/jupyterhub-workspacespawner/tests/requirements-6.1.txt",
         tests: "python/jupyterhub-workspacespawner/tests/run.py",
+        files: None,
+        program: None,
+    },
+    // Those of one version are enough. They take as long as the others together.
+    Suite {
+        name: "JupyterHub's own tests",
+        folder: "jupyterhub-6.1-tests",
+        requirements: "python/jupyterhub-workspacespawner/tests/requirements-6.1.txt",
+        tests: "python/jupyterhub-workspacespawner/tests/run.py",
+        files: Some("own*.py"),
         program: None,
     },
 ];
@@ -80,6 +94,7 @@ impl Suite {
     pub(super) fn run(&self, python: &Path, paths: &Paths) -> (Vec<String>, anyhow::Result<()>) {
         let mut tests = Cmd::new(python)
             .arg(self.tests)
+            .args(self.files)
             .dir(paths.clone_root())
             // The image may contain no files of a test run.
             .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -87,7 +102,9 @@ impl Suite {
             let file = paths.cache().join(program.folder).join(program.path);
             tests = tests.env(program.variable, file);
         }
-        let log = paths.logs().join(format!("{}.log", self.folder));
+        let log = paths
+            .logs()
+            .join(format!("{}.log", self.name.replace([' ', '\''], "-")));
         let mut lines = Vec::new();
         let result = tests.logged(&log, |line| lines.push(line.to_owned()));
         (lines, result)
