@@ -27,7 +27,7 @@ use crate::{
     },
     context::Context,
     controllers::{self, assertion_keys, definitions, routes},
-    plan::{Build, Site},
+    plan::{Build, Installation},
     reconcile::{error_policy, reconcile_when_filled},
     status::events,
     support::tasks,
@@ -79,11 +79,17 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
         "the operator starts"
     );
 
-    let mut site = Site::new(namespace.clone(), release_name.clone(), &settings);
-    site.build = build;
-    site.scope = scope.clone();
+    let mut installation = Installation::new(namespace.clone(), release_name.clone(), &settings);
+    installation.build = build;
+    installation.scope = scope.clone();
     let writers = Writers::default();
-    let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
+    let context = Context::new(
+        client.clone(),
+        writers.stores(),
+        settings,
+        installation,
+        pod_name.clone(),
+    );
     let context = Arc::new(context);
     let audit = context.audit.open(std::io::stdout(), context.metrics.audit());
     let routes = routes::start(&client, &scope, &context.settings.route_kinds, &context.stores);

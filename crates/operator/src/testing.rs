@@ -13,7 +13,7 @@ use crate::{
         observed::{Identity, Observed},
         stores::{Parsed, Trim},
     },
-    plan::{self, Site},
+    plan::{self, Installation},
 };
 
 pub(crate) fn settings() -> Settings {
@@ -21,8 +21,8 @@ pub(crate) fn settings() -> Settings {
         .unwrap()
 }
 
-pub(crate) fn site() -> Site {
-    Site::new(
+pub(crate) fn installation() -> Installation {
+    Installation::new(
         "jupyter-k8s-system".to_owned(),
         "jupyter-k8s".to_owned(),
         &settings(),
@@ -59,12 +59,12 @@ pub(crate) fn partial<K: Trim>(object: &impl Serialize) -> Arc<K> {
 
 /// The pod of a run, as the API server stores it: pending, without an address.
 pub(crate) fn pod() -> Pod {
-    objects::stored(plan::run(&valid(), &site(), "run1"))
+    objects::stored(plan::run(&valid(), &installation(), "run1"))
 }
 
 /// A started workspace: its pod is pending.
 pub(crate) fn started() -> Observed {
-    let lasting = plan::lasting(&valid(), &site());
+    let lasting = plan::lasting(&valid(), &installation());
     Observed {
         claim: lasting.claim.map(Into::into),
         service: Some(lasting.service.into()),

@@ -78,9 +78,9 @@ async fn beside_operator_with(stage: &Stage, manager: Option<&str>, scenario: im
     let mut context = operator(stage.server.connect(None), &writers, true);
     let changed = Arc::get_mut(&mut context).unwrap();
     changed.settings.default_manager = manager.map(str::to_owned);
-    let site = &mut changed.site;
-    site.scope = Scope::from_namespace(Some(NAMESPACE.to_owned()));
-    NAMESPACE.clone_into(&mut site.system_namespace);
+    let installation = &mut changed.installation;
+    installation.scope = Scope::from_namespace(Some(NAMESPACE.to_owned()));
+    NAMESPACE.clone_into(&mut installation.system_namespace);
     let (_reconciles, context) = begin_as(context, writers);
     let shutdown = CancellationToken::new();
     let controllers = async {

@@ -62,7 +62,13 @@ pub(crate) fn begin_with_context(stage: &Stage) -> (Process, Arc<Context>) {
 /// An operator with this state.
 pub(crate) fn begin_as(context: Arc<Context>, writers: Writers) -> (Process, Arc<Context>) {
     let pending_writes = context.pending_writes.clone();
-    let triggers = watch::start(&context.client, &context.site.scope, writers, pending_writes, 500);
+    let triggers = watch::start(
+        &context.client,
+        &context.installation.scope,
+        writers,
+        pending_writes,
+        500,
+    );
     let workspaces = context.stores.workspaces.clone();
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();

@@ -22,7 +22,7 @@ use kube::{
 use operator::{
     cache::stores::{CacheWriter, Parsed, Trim, Writers},
     context::Context,
-    plan::{Build, Site},
+    plan::{Build, Installation},
     reconcile::{Error, reconcile},
 };
 use rules::Settings;
@@ -90,7 +90,7 @@ impl Stage {
     /// Another operator takes over, which plans children as `build` does.
     pub(crate) fn upgrade(&mut self, build: Build) {
         self.replace_operator(None);
-        Arc::get_mut(&mut self.context).unwrap().site.build = build;
+        Arc::get_mut(&mut self.context).unwrap().installation.build = build;
     }
 
     /// Another operator takes over, in an installation without webhook.
@@ -371,7 +371,7 @@ pub(crate) fn operator(client: Client, writers: &Writers, admission: bool) -> Ar
 
 fn operator_of(client: Client, writers: &Writers, settings: &str) -> Arc<Context> {
     let settings = Settings::parse(settings).unwrap();
-    let site = Site::new(
+    let installation = Installation::new(
         "jupyter-k8s-system".to_owned(),
         "jupyter-k8s".to_owned(),
         &settings,
@@ -380,7 +380,7 @@ fn operator_of(client: Client, writers: &Writers, settings: &str) -> Arc<Context
         client,
         writers.stores(),
         settings,
-        site,
+        installation,
         "pod-1".to_owned(),
     ))
 }

@@ -150,7 +150,7 @@ mod tests {
     use crate::{plan, testing};
 
     fn planned() -> plan::Plan {
-        plan::lasting(&testing::valid(), &testing::site())
+        plan::lasting(&testing::valid(), &testing::installation())
     }
 
     /// A Service as the API server stores it: as planned, with more fields.

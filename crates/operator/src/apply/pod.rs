@@ -34,7 +34,7 @@ pub(super) async fn start(
     applied: &mut Applied,
 ) -> Result<(), WriteError> {
     let identity = applied.observed.identity.clone();
-    let planned = Box::new(plan::run(valid, &context.site, &random::identifier()));
+    let planned = Box::new(plan::run(valid, &context.installation, &random::identifier()));
     let profile = valid.profile.as_ref().map(|profile| profile.name.as_str());
     let write = async { outcome(post::<Pod>(context, &identity, planned.as_ref()).await, profile) };
     let outcome = match make(context, &identity, &identity.child_name(), write).await? {

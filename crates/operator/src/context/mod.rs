@@ -27,7 +27,7 @@ use crate::{
     audit::Audit,
     cache::{pending_writes::PendingWrites, stores::Stores},
     metrics::Metrics,
-    plan::Site,
+    plan::Installation,
     support::backoff::Backoff,
 };
 
@@ -43,7 +43,7 @@ pub struct Context {
     /// The installation's settings.
     pub settings: Settings,
     /// The settings that planning needs.
-    pub site: Site,
+    pub installation: Installation,
     /// Source of all Events. It is shared because it counts repeated Events.
     pub recorder: Recorder,
     /// Takes Events that wait to be written. Until it is set, they are written at once.
@@ -70,7 +70,13 @@ pub struct Context {
 
 impl Context {
     /// A context with empty state. `instance` names the source of Events.
-    pub fn new(client: Client, stores: Stores, settings: Settings, site: Site, instance: String) -> Self {
+    pub fn new(
+        client: Client,
+        stores: Stores,
+        settings: Settings,
+        installation: Installation,
+        instance: String,
+    ) -> Self {
         let reporter = Reporter {
             controller: api::names::OPERATOR.to_owned(),
             instance: Some(instance),
@@ -81,7 +87,7 @@ impl Context {
             client,
             stores,
             settings,
-            site,
+            installation,
             audit: Audit::default(),
             metrics: Metrics::default(),
             backoff: Backoff::default(),

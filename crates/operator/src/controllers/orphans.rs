@@ -32,7 +32,7 @@ pub async fn reconcile(context: &Context) -> Option<Duration> {
     let stores = &context.stores;
     for policy in stores.policies.state() {
         if let Some(identity) = orphaned_by(policy.meta(), stores)
-            && !context.site.ignores(&identity.namespace)
+            && !context.installation.ignores(&identity.namespace)
             && let Some(policy) = policy.object().filter(|policy| identity.owns(&policy.metadata))
         {
             let wait = Box::pin(reconcile_one(context, &identity, &policy)).await;

@@ -15,18 +15,18 @@ use k8s_openapi::{
 };
 use rules::ValidWorkspace;
 
-use super::{Site, security, volumes::Volumes};
+use super::{Installation, security, volumes::Volumes};
 use crate::cache::observed::PORT_NAME;
 
 /// The application's container.
 pub(super) fn application(
     workspace: &ValidWorkspace,
-    site: &Site,
+    installation: &Installation,
     volumes: &Volumes,
     run_id: &str,
 ) -> Container {
     let given = workspace.pod.container_security_context.as_ref();
-    let security = security::container(given, site.own_images.contains(&workspace.image));
+    let security = security::container(given, installation.own_images.contains(&workspace.image));
     let ours = [
         ("HOME", workspace.home.mount_path().to_owned()),
         ("JUPYTER_PORT", workspace.port.to_string()),
@@ -77,7 +77,7 @@ pub(super) fn application(
 /// get no variables, tokens or secrets of the application.
 pub(super) fn init(
     workspace: &ValidWorkspace,
-    site: &Site,
+    installation: &Installation,
     volumes: &Volumes,
     run_id: &str,
 ) -> Vec<Container> {
@@ -85,7 +85,7 @@ pub(super) fn init(
         let own = given
             .image
             .as_ref()
-            .is_some_and(|image| site.own_images.contains(image));
+            .is_some_and(|image| installation.own_images.contains(image));
         let security = security::container(given.security_context.as_ref(), own);
         let read_only = security.read_only_root_filesystem == Some(true);
         let mounts = given.volume_mounts.as_deref().unwrap_or_default();
@@ -178,15 +178,26 @@ mod tests {
     use crate::{plan::volumes, testing};
 
     fn application_of(workspace: &ValidWorkspace) -> Container {
-        let site = testing::site();
-        application(workspace, &site, &volumes::plan(workspace, &site), "run1")
+        let installation = testing::installation();
+        application(
+            workspace,
+            &installation,
+            &volumes::plan(workspace, &installation),
+            "run1",
+        )
     }
 
     fn init_of(given: Value) -> Container {
         let mut workspace = testing::valid();
         workspace.pod.init_containers = vec![serde_json::from_value(given).unwrap()];
-        let site = testing::site();
-        init(&workspace, &site, &volumes::plan(&workspace, &site), "run1").remove(0)
+        let installation = testing::installation();
+        init(
+            &workspace,
+            &installation,
+            &volumes::plan(&workspace, &installation),
+            "run1",
+        )
+        .remove(0)
     }
 
     fn value_of(container: &Container, name: &str) -> Option<String> {
@@ -274,7 +285,7 @@ mod tests {
             Some(ours),
             "the status shows what runs"
         );
-        let pod = crate::plan::run(&workspace, &testing::site(), "run1")
+        let pod = crate::plan::run(&workspace, &testing::installation(), "run1")
             .spec
             .unwrap();
         assert_eq!(

@@ -44,7 +44,7 @@ use crate::cache::observed::Identity;
 
 /// Settings of the installation that affect children.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct Installation {
     /// Namespace of proxy and gateway.
     pub system_namespace: String,
     /// Helm release of proxy and gateway.
@@ -61,7 +61,7 @@ pub struct Site {
     pub build: Build,
 }
 
-impl Site {
+impl Installation {
     /// Whether the operator ignores the workspaces of a namespace. No webhook validates workspaces in the excluded ones.
     pub fn ignores(&self, namespace: &str) -> bool {
         match self.scope.namespace() {
@@ -100,22 +100,22 @@ pub struct Plan {
 }
 
 /// Every child that stays from one run to the next.
-pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
+pub fn lasting(workspace: &ValidWorkspace, installation: &Installation) -> Plan {
     let mut plan = Plan {
         claim: claim::plan(workspace),
-        policy: network_policy(&identity(workspace), site, &workspace.network_policy)
-            .map(|policy| network_policy::with_idle_port(policy, site, workspace)),
+        policy: network_policy(&identity(workspace), installation, &workspace.network_policy)
+            .map(|policy| network_policy::with_idle_port(policy, installation, workspace)),
         service: service::plan(workspace),
         account: service_account::plan(workspace),
     };
-    site.build.lasting(&mut plan);
+    installation.build.lasting(&mut plan);
     plan
 }
 
 /// The pod of one run.
-pub fn run(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod {
-    let mut pod = run::plan(workspace, site, run_id);
-    site.build.run(&mut pod);
+pub fn run(workspace: &ValidWorkspace, installation: &Installation, run_id: &str) -> Pod {
+    let mut pod = run::plan(workspace, installation, run_id);
+    installation.build.run(&mut pod);
     pod
 }
 
@@ -161,9 +161,9 @@ mod tests {
 
     /// Every planned object as JSON.
     fn objects(workspace: &ValidWorkspace) -> Vec<Value> {
-        let site = testing::site();
-        let plan = lasting(workspace, &site);
-        let run = run(workspace, &site, "run1");
+        let installation = testing::installation();
+        let plan = lasting(workspace, &installation);
+        let run = run(workspace, &installation, "run1");
         let mut objects: Vec<Value> = plan
             .claim
             .iter()
@@ -241,9 +241,9 @@ mod tests {
 
         #[test]
         fn service_and_network_policy_select_the_pod(workspace in any_valid()) {
-            let site = testing::site();
-            let pod_labels = run(&workspace, &site, "run1").metadata.labels.unwrap();
-            let plan = lasting(&workspace, &site);
+            let installation = testing::installation();
+            let pod_labels = run(&workspace, &installation, "run1").metadata.labels.unwrap();
+            let plan = lasting(&workspace, &installation);
             let policy = plan.policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
             for selector in [plan.service.spec.unwrap().selector.unwrap(), policy] {
                 prop_assert!(!selector.is_empty());

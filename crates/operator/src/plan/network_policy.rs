@@ -20,7 +20,7 @@ use rules::{
     networks::{NotPublic, PUBLIC_IPV6},
 };
 
-use super::{Site, run::COMPONENT};
+use super::{Installation, run::COMPONENT};
 use crate::cache::observed::{Identity, PORT_NAME};
 
 /// The components that may connect to a workspace's pod: those that serve users, and the one that asks whether it is idle.
@@ -57,7 +57,11 @@ const IPV4_IN_IPV6: [&str; 2] = ["2001::/32", "2002::/16"];
 
 /// The network policy of a pod, unless its manager wants none. It depends on no field of the workspace. So the pod of a workspace that
 /// became invalid has one as well.
-pub fn plan(identity: &Identity, site: &Site, settings: &NetworkPolicySettings) -> Option<NetworkPolicy> {
+pub fn plan(
+    identity: &Identity,
+    installation: &Installation,
+    settings: &NetworkPolicySettings,
+) -> Option<NetworkPolicy> {
     if !settings.enabled {
         return None;
     }
@@ -74,7 +78,7 @@ pub fn plan(identity: &Identity, site: &Site, settings: &NetworkPolicySettings) 
             pod_selector: Some(labels(rules::names::selector(&identity.name))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![NetworkPolicyIngressRule {
-                from: Some(callers(site, settings)),
+                from: Some(callers(installation, settings)),
                 // By port name, like the Service: it follows the running pod.
                 ports: Some(vec![port("TCP", IntOrString::String(PORT_NAME.to_owned()))]),
             }]),
@@ -87,7 +91,7 @@ pub fn plan(identity: &Identity, site: &Site, settings: &NetworkPolicySettings) 
 /// extended.
 pub(super) fn with_idle_port(
     mut policy: NetworkPolicy,
-    site: &Site,
+    installation: &Installation,
     workspace: &ValidWorkspace,
 ) -> NetworkPolicy {
     // Also if the spec names the same port twice: the rule above follows the port of the running pod, which may still be the old one.
@@ -97,7 +101,7 @@ pub(super) fn with_idle_port(
         && workspace.network_policy.ingress_from.is_empty()
     {
         ingress.push(NetworkPolicyIngressRule {
-            from: Some(vec![caller(site, OPERATOR)]),
+            from: Some(vec![caller(installation, OPERATOR)]),
             ports: Some(vec![port("TCP", IntOrString::Int(i32::from(asked)))]),
         });
     }
@@ -105,9 +109,12 @@ pub(super) fn with_idle_port(
 }
 
 /// The allowed callers. Never an empty list, which would allow all.
-fn callers(site: &Site, settings: &NetworkPolicySettings) -> Vec<NetworkPolicyPeer> {
+fn callers(installation: &Installation, settings: &NetworkPolicySettings) -> Vec<NetworkPolicyPeer> {
     if settings.ingress_from.is_empty() {
-        CALLERS.iter().map(|component| caller(site, component)).collect()
+        CALLERS
+            .iter()
+            .map(|component| caller(installation, component))
+            .collect()
     } else {
         settings.ingress_from.clone()
     }
@@ -123,14 +130,14 @@ fn egress(settings: &NetworkPolicySettings) -> Vec<NetworkPolicyEgressRule> {
 }
 
 /// One peer with both selectors: pods of that component, and only in the system namespace.
-fn caller(site: &Site, component: &str) -> NetworkPolicyPeer {
+fn caller(installation: &Installation, component: &str) -> NetworkPolicyPeer {
     let pod = [
         (names::APP_PART_OF_LABEL, names::PRODUCT),
-        (names::APP_INSTANCE_LABEL, &site.release),
+        (names::APP_INSTANCE_LABEL, &installation.release),
         (names::APP_COMPONENT_LABEL, component),
     ];
     NetworkPolicyPeer {
-        namespace_selector: Some(namespace(&site.system_namespace)),
+        namespace_selector: Some(namespace(&installation.system_namespace)),
         pod_selector: Some(labels(
             pod.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         )),
@@ -214,7 +221,10 @@ mod tests {
 
     fn policy(settings: &NetworkPolicySettings) -> NetworkPolicySpec {
         let identity = super::super::identity(&testing::valid());
-        plan(&identity, &testing::site(), settings).unwrap().spec.unwrap()
+        plan(&identity, &testing::installation(), settings)
+            .unwrap()
+            .spec
+            .unwrap()
     }
 
     fn spec() -> NetworkPolicySpec {
@@ -271,7 +281,9 @@ mod tests {
                 serde_json::from_value(json!({"detection": {"httpGet": {"port": port}}})).unwrap();
             let mut valid = testing::admit(&workspace);
             valid.network_policy.ingress_from = serde_json::from_value(ingress_from).unwrap();
-            let policy = super::super::lasting(&valid, &testing::site()).policy.unwrap();
+            let policy = super::super::lasting(&valid, &testing::installation())
+                .policy
+                .unwrap();
             policy.spec.unwrap().ingress.unwrap()
         };
         assert_eq!(ingress(None, json!([])).len(), 1);
@@ -302,7 +314,7 @@ mod tests {
             ..NetworkPolicySettings::default()
         };
         let identity = super::super::identity(&testing::valid());
-        assert_eq!(plan(&identity, &testing::site(), &none), None);
+        assert_eq!(plan(&identity, &testing::installation(), &none), None);
     }
 
     /// Whether a pod may connect to this address, DNS in the cluster aside.

@@ -6,13 +6,13 @@ use api::names;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use rules::ValidWorkspace;
 
-use super::{Site, pod};
+use super::{Installation, pod};
 use crate::{cache::observed::Identity, plan::record};
 
 /// Component label of the pod.
 pub(super) const COMPONENT: &str = "server";
 
-pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod {
+pub(super) fn plan(workspace: &ValidWorkspace, installation: &Installation, run_id: &str) -> Pod {
     let base = workspace.base_labels.iter();
     let mut labels: BTreeMap<_, _> = base
         .map(|label| (label.name.clone(), label.value.clone()))
@@ -26,7 +26,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
             annotations: Some(annotations(workspace)),
             ..marks
         },
-        spec: Some(pod::plan(workspace, site, run_id)),
+        spec: Some(pod::plan(workspace, installation, run_id)),
         status: None,
     }
 }
@@ -77,7 +77,7 @@ mod tests {
             label(names::WORKSPACE_LABEL),
             label("team"),
         ];
-        let pod = plan(&workspace, &testing::site(), "run1");
+        let pod = plan(&workspace, &testing::installation(), "run1");
         assert_eq!(pod.metadata.name.as_deref(), Some("workspace-demo"));
         let labels = pod.metadata.labels.unwrap();
         assert_eq!(labels[names::RUN_ID_LABEL], "run1");
@@ -97,7 +97,7 @@ mod tests {
         .into();
         workspace.owner = Some("alice".to_owned());
         workspace.last_updated_by = Some("bob".to_owned());
-        let pod = plan(&workspace, &testing::site(), "run1");
+        let pod = plan(&workspace, &testing::installation(), "run1");
         let annotations = pod.metadata.annotations.unwrap();
         assert_eq!(annotations[names::WORKSPACE_UID], workspace.uid);
         assert_eq!(annotations[names::STARTED_FROM], record::record(&workspace));
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn two_runs_differ_in_nothing_but_their_identifier() {
         let text = |run_id: &str| {
-            let pod = plan(&testing::valid(), &testing::site(), run_id);
+            let pod = plan(&testing::valid(), &testing::installation(), run_id);
             serde_json::to_string(&pod).unwrap().replace(run_id, "?")
         };
         assert_eq!(text("aaaa"), text("bbbb"));

@@ -16,7 +16,7 @@ use k8s_openapi::{
 };
 use rules::{ExecutionProfile, Home, ValidWorkspace};
 
-use super::Site;
+use super::Installation;
 
 /// Prefixes of the volumes that come from an execution profile.
 const TOKENS: &str = "jupyter-k8s-tokens";
@@ -40,7 +40,7 @@ pub(super) struct Volumes {
     scratch: Volume,
 }
 
-pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
+pub(super) fn plan(workspace: &ValidWorkspace, installation: &Installation) -> Volumes {
     let home = mount(HOME_VOLUME, workspace.home.mount_path());
     let home = VolumeMount {
         sub_path: workspace.home.sub_path().map(str::to_owned),
@@ -73,7 +73,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
     Volumes {
         mounted,
         home,
-        scratch: empty_dir(SCRATCH_VOLUME, &site.scratch_limit, None),
+        scratch: empty_dir(SCRATCH_VOLUME, &installation.scratch_limit, None),
     }
 }
 
@@ -268,7 +268,7 @@ mod tests {
     fn mounted(change: impl FnOnce(&mut ValidWorkspace)) -> Vec<(Value, Value)> {
         let mut workspace = testing::valid();
         change(&mut workspace);
-        let volumes = plan(&workspace, &testing::site());
+        let volumes = plan(&workspace, &testing::installation());
         let mounted = volumes.mounted.iter();
         mounted.map(|one| (json!(one.volume), json!(one.mount))).collect()
     }
@@ -424,7 +424,7 @@ mod tests {
 
     #[test]
     fn temporary_files_have_a_place_unless_there_is_one() {
-        let volumes = plan(&testing::valid(), &testing::site());
+        let volumes = plan(&testing::valid(), &testing::installation());
         let names = |mounts: Vec<VolumeMount>| mounts.into_iter().map(|mount| mount.name).collect::<Vec<_>>();
         let with_keys = [HOME_VOLUME, SHM_VOLUME, ASSERTION_KEYS_VOLUME, RUNTIME_VOLUME];
         assert_eq!(

@@ -43,7 +43,7 @@ const CONCURRENCY: usize = 8;
 /// The object holds other keys and cannot be corrected: a pod would trust the owner of those keys.
 pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Error> {
     let keys = &context.keys;
-    let Some(wanted) = keys.entries(&context.site.system_namespace) else {
+    let Some(wanted) = keys.entries(&context.installation.system_namespace) else {
         return Ok(());
     };
     // The common case. A task that removes keys records that before it checks for workspaces.
@@ -72,7 +72,7 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
 /// wait before failed writes are retried.
 pub async fn reconcile(context: &Context) -> Option<Duration> {
     let keys = &context.keys;
-    let wanted = &keys.entries(&context.site.system_namespace)?;
+    let wanted = &keys.entries(&context.installation.system_namespace)?;
     let in_use = in_use(context);
     keys.forget_failures(&in_use);
     let lacking = in_use
@@ -142,7 +142,7 @@ fn in_use(context: &Context) -> HashSet<String> {
     let mut namespaces = HashSet::new();
     for workspace in context.stores.workspaces.state() {
         let namespace = workspace.meta().namespace.as_deref().unwrap_or_default();
-        if !namespaces.contains(namespace) && !context.site.ignores(namespace) {
+        if !namespaces.contains(namespace) && !context.installation.ignores(namespace) {
             namespaces.insert(namespace.to_owned());
         }
     }
@@ -182,7 +182,7 @@ fn job(namespace: &str) -> Attempt {
 async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<ConfigMap, kube::Error> {
     let objects = api(context, namespace);
     // The gateway's own object is the source: it is never deleted, and the gateway alone writes its entry.
-    let is_source = namespace == context.site.system_namespace;
+    let is_source = namespace == context.installation.system_namespace;
     let mut object = ConfigMap {
         metadata: ObjectMeta {
             name: Some(NAME.to_owned()),
@@ -220,7 +220,7 @@ async fn strip(
     wanted: &Entries,
     applied: ConfigMap,
 ) -> Result<ConfigMap, kube::Error> {
-    let is_source = objects.namespace() == Some(context.site.system_namespace.as_str());
+    let is_source = objects.namespace() == Some(context.installation.system_namespace.as_str());
     let is_wanted = |key: &str| wanted.contains_key(key) || (is_source && key == names::GATEWAY_KEYS);
     let foreign = applied.data.iter().flatten();
     let foreign: serde_json::Map<String, Value> = foreign

@@ -42,8 +42,8 @@ async fn rotate(context: &Context) {
 /// # Errors
 /// The Secret cannot be read or written, or holds other data.
 pub async fn renew(context: &Context) -> anyhow::Result<()> {
-    let site = &context.site;
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &site.system_namespace);
+    let installation = &context.installation;
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &installation.system_namespace);
     let labels = [
         (names::APP_NAME_LABEL, names::PRODUCT),
         (names::APP_COMPONENT_LABEL, "operator"),
@@ -51,7 +51,7 @@ pub async fn renew(context: &Context) -> anyhow::Result<()> {
         (names::APP_MANAGED_BY_LABEL, names::OPERATOR),
     ];
     let spec = kit::shared_secret::Spec {
-        name: format!("{}-operator-keys", site.release),
+        name: format!("{}-operator-keys", installation.release),
         type_: "Opaque",
         labels: labels
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -66,7 +66,7 @@ pub async fn renew(context: &Context) -> anyhow::Result<()> {
 
 /// Watches the ConfigMaps of that name in all watched namespaces. A watch by name needs no rights on other ConfigMaps.
 async fn follow(context: &Context) {
-    let objects: Api<ConfigMap> = context.site.scope.api(context.client.clone());
+    let objects: Api<ConfigMap> = context.installation.scope.api(context.client.clone());
     let config = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
     let mut events = events(objects, config).boxed();
     let mut listed = Vec::new();

@@ -51,7 +51,7 @@ pub async fn reconcile(context: &Context, state: &CatalogState) -> Option<Durati
     state.0.lock().retain(|key, _| keys.contains(key));
     let usage = &survey.usage(context);
     // An operator of one namespace reads the cluster's templates and managers, and writes none.
-    let scope = &context.site.scope;
+    let scope = &context.installation.scope;
     let is_ours = |key: &Key| scope.is_cluster() || key.namespace.as_deref() == scope.namespace();
     let objects = survey.objects.iter().filter(|it| is_ours(&it.0.key));
     let objects = objects.map(|it| (it.0.key.namespace.clone(), it));
@@ -117,7 +117,11 @@ fn survey(context: &Context) -> Survey {
     let watched = all
         .iter()
         .filter_map(|workspace| workspace.0.as_ref().ok())
-        .filter(|workspace| !context.site.ignores(&workspace.namespace().unwrap_or_default()));
+        .filter(|workspace| {
+            !context
+                .installation
+                .ignores(&workspace.namespace().unwrap_or_default())
+        });
     Survey {
         workspaces: watched.cloned().collect(),
         templates,

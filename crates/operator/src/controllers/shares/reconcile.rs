@@ -42,7 +42,7 @@ pub async fn reconcile(context: &Context) -> Option<Duration> {
 /// Makes the writes that are due for one share.
 async fn attend(context: &Context, share: &WorkspaceShare) -> Option<Duration> {
     let namespace = share.namespace().unwrap_or_default();
-    if context.site.ignores(&namespace) {
+    if context.installation.ignores(&namespace) {
         return None;
     }
     let stores = &context.stores;

@@ -112,7 +112,9 @@ mod tests {
 
     /// A claim that requests 1Gi.
     fn planned() -> PersistentVolumeClaim {
-        plan::lasting(&testing::valid(), &testing::site()).claim.unwrap()
+        plan::lasting(&testing::valid(), &testing::installation())
+            .claim
+            .unwrap()
     }
 
     fn live(size: &str, phase: &str, class: &str) -> PersistentVolumeClaim {

@@ -3,13 +3,13 @@
 use k8s_openapi::api::core::v1::{LocalObjectReference, PodSpec};
 use rules::ValidWorkspace;
 
-use super::{Site, container, security, volumes};
+use super::{Installation, container, security, volumes};
 
-pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> PodSpec {
+pub(super) fn plan(workspace: &ValidWorkspace, installation: &Installation, run_id: &str) -> PodSpec {
     let scheduling = &workspace.pod;
-    let planned = volumes::plan(workspace, site);
-    let application = container::application(workspace, site, &planned, run_id);
-    let init = container::init(workspace, site, &planned, run_id);
+    let planned = volumes::plan(workspace, installation);
+    let application = container::application(workspace, installation, &planned, run_id);
+    let init = container::init(workspace, installation, &planned, run_id);
     let mounts = init.iter().chain([&application]);
     let mounts = mounts.flat_map(|container| container.volume_mounts.iter().flatten());
     let volumes = planned.all(mounts);
@@ -38,7 +38,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
         enable_service_links: Some(false),
         security_context: Some(security::pod(
             scheduling.pod_security_context.as_ref(),
-            site.identifiers,
+            installation.identifiers,
         )),
         init_containers: some(init),
         containers: vec![application],

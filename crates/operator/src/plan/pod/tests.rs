@@ -88,13 +88,13 @@ fn restricted_violations(pod: &PodSpec) -> Vec<&'static str> {
 }
 
 fn pod_of(workspace: &api::Workspace) -> PodSpec {
-    plan(&testing::admit(workspace), &testing::site(), "run1")
+    plan(&testing::admit(workspace), &testing::installation(), "run1")
 }
 
 fn pod_with(change: impl FnOnce(&mut ValidWorkspace)) -> PodSpec {
     let mut workspace = testing::valid();
     change(&mut workspace);
-    plan(&workspace, &testing::site(), "run1")
+    plan(&workspace, &testing::installation(), "run1")
 }
 
 fn profile(spec: Value, service_account: Option<&str>) -> rules::ExecutionProfile {
