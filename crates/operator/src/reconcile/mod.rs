@@ -23,7 +23,7 @@ pub use self::outcome::Error;
 use self::{
     delete::delete,
     outcome::{LIMIT, Next},
-    workspace::{explain, settle},
+    workspace::{explain, reconcile_workspace},
 };
 use crate::{
     cache::{observed::Identity, stores::Parsed},
@@ -93,9 +93,9 @@ pub fn error_policy(object: Arc<Parsed<Workspace>>, error: &Error, context: Arc<
 async fn reconcile_by_state(object: &Parsed<Workspace>, context: &Context) -> Result<Next, Error> {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     match &object.0 {
-        _ if context.site.ignores(namespace) => Ok(Next::Never),
+        _ if context.installation.ignores(namespace) => Ok(Next::Never),
         _ if object.meta().deletion_timestamp.is_some() => Box::pin(delete(object, context)).await,
-        Ok(workspace) => Box::pin(settle(workspace, context)).await,
+        Ok(workspace) => Box::pin(reconcile_workspace(workspace, context)).await,
         Err(invalid) => explain(invalid, context).await,
     }
 }

@@ -68,7 +68,7 @@ struct Done {
 }
 
 /// Observe, admit, plan, apply, assess, publish.
-pub(super) async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error> {
+pub(super) async fn reconcile_workspace(workspace: &Workspace, context: &Context) -> Result<Next, Error> {
     let (seen, observed) = context.metrics.measure("observe", || observe(workspace, context));
     let validation = context
         .metrics
@@ -80,7 +80,7 @@ pub(super) async fn settle(workspace: &Workspace, context: &Context) -> Result<N
     let done = act(&seen, &validation, decided, context).await?;
     let assessment = context
         .metrics
-        .measure("assess", || judge(&seen, &validation, &done, context));
+        .measure("assess", || assess_outcome(&seen, &validation, &done, context));
     report(&seen, done, assessment, context).await
 }
 
@@ -110,7 +110,7 @@ fn waits_for_finalizers(
     context: &Context,
 ) -> bool {
     let Ok(valid) = validation else { return false };
-    let scope = &context.site.scope;
+    let scope = &context.installation.scope;
     let waits = observed.is_free()
         && !catalog::is_protected(scope, valid, seen.workspace, &seen.references, observed);
     if waits {
@@ -165,14 +165,14 @@ async fn act(
         restarts,
         observed,
     } = decided;
-    let (metrics, site) = (&context.metrics, &context.site);
+    let (metrics, installation) = (&context.metrics, &context.installation);
     let planned = metrics.measure("plan", || {
         if let Ok(valid) = validation {
-            return Ok((valid, Box::new(plan::lasting(valid, site))));
+            return Ok((valid, Box::new(plan::lasting(valid, installation))));
         }
         let last = seen.workspace.status.as_ref();
         let last = seen.references.last_network_policy(last);
-        Err(plan::network_policy(&seen.identity, site, &last).map(Box::new))
+        Err(plan::network_policy(&seen.identity, installation, &last).map(Box::new))
     });
     let applied = Box::pin(apply::apply(context, seen.workspace, planned, intent, observed));
     let Applied {
@@ -195,7 +195,12 @@ async fn act(
     })
 }
 
-fn judge(seen: &Snapshot<'_>, validation: &Validation, done: &Done, context: &Context) -> Assessment {
+fn assess_outcome(
+    seen: &Snapshot<'_>,
+    validation: &Validation,
+    done: &Done,
+    context: &Context,
+) -> Assessment {
     let facts = Facts {
         workspace: seen.workspace,
         validation,
@@ -286,7 +291,7 @@ async fn route(
 ) -> Result<Option<Blocker>, apply::WriteError> {
     let has = routes::has_any(context, &observed.identity);
     let desired = routes::desired(workspace.spec.desired_status, valid, observed, has);
-    routes::settle(context, &observed.identity, desired).await
+    routes::apply_desired(context, &observed.identity, desired).await
 }
 
 /// Handles a spec that does not parse: the status says so, and nothing else is done.

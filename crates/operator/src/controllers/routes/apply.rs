@@ -43,7 +43,7 @@ fn own(context: &Context, identity: &Identity) -> Vec<Live> {
 }
 
 /// Makes the routes of a workspace as desired. Returns the first blocker, if any.
-pub async fn settle(
+pub async fn apply_desired(
     context: &Context,
     identity: &Identity,
     desired: Desired<'_>,

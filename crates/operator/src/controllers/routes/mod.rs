@@ -18,7 +18,7 @@ mod object;
 mod watch;
 
 pub use self::{
-    apply::{has_any, remove, settle},
+    apply::{apply_desired, has_any, remove},
     desired::{Desired, desired},
     watch::start,
 };
