@@ -23,6 +23,9 @@ mod remedies;
 mod remote;
 mod server;
 mod socket;
+mod ssh;
+mod ssh_config;
+mod ssh_contexts;
 mod template;
 mod workspace;
 
