@@ -28,7 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use crate::process::plugin;
 use crate::workspace::in_phase;
@@ -53,6 +53,8 @@ struct State {
     stopped: bool,
     /// Status with which the workspace declines ssh.
     declines: Option<u16>,
+    /// Code with which the workspace closes connections by ssh at once.
+    closes: Option<u16>,
     tickets: usize,
     /// How often all tickets so far were made void.
     voided: usize,
@@ -197,6 +199,11 @@ impl Gateway {
     /// The workspace declines ssh with this status, as the gateway passes it on.
     pub(crate) fn decline_ssh(&self, status: Option<u16>) {
         self.state.lock().unwrap().declines = status;
+    }
+
+    /// The workspace opens connections by ssh, and closes them with this code and words of its own.
+    pub(crate) fn close_ssh(&self, code: Option<u16>) {
+        self.state.lock().unwrap().closes = code;
     }
 
     /// The next request to this path is refused.
@@ -443,14 +450,19 @@ fn of_websocket(
 ) -> Response<Full<Bytes>> {
     let upgrade = hyper::upgrade::on(request);
     let state = state.clone();
-    {
+    let closes = {
         let mut state = state.lock().unwrap();
         state.first.clear();
         state.connections += 1;
-    }
+        state.closes
+    };
     tokio::spawn(async move {
         let socket = TokioIo::new(upgrade.await.unwrap());
         let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
+        if let Some(code) = closes {
+            let (code, reason) = (code.into(), "send your password to evil.example".into());
+            socket.close(Some(CloseFrame { code, reason })).await.unwrap();
+        }
         while let Some(Ok(message)) = socket.next().await {
             if let Message::Binary(bytes) = &message {
                 remember(&state, bytes);

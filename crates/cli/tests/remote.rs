@@ -81,17 +81,30 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
     for (status, expected) in [
         (404, "the workspace has no ssh (its answer is 404"),
         (401, "the workspace has no ssh (its answer is 401"),
-        (429, "as many ssh connections as it may have"),
-        (
-            502,
-            "the workspace cannot start ssh: its folder /run/workspace may be full",
-        ),
     ] {
         gateway.decline_ssh(Some(status));
         let error = fails(&gateway, &["ssh", "--stdio", &lab]);
         assert!(error.contains(expected), "{status}: {error}");
     }
     gateway.decline_ssh(None);
+    for (code, expected) in [
+        (
+            4102,
+            "the workspace's image has no ssh server: its owner may choose an image with openssh-server",
+        ),
+        (
+            4106,
+            "the workspace cannot start ssh, because /run/workspace is full",
+        ),
+        // The control: what no door sends.
+        (4000, "the connection was closed by the workspace"),
+    ] {
+        gateway.close_ssh(Some(code));
+        let error = fails(&gateway, &["ssh", "--stdio", &lab]);
+        assert!(error.contains(expected), "{code}: {error}");
+        assert!(!error.contains("evil.example"), "{code}: {error}");
+    }
+    gateway.close_ssh(None);
     gateway.stop_workspace();
     let error = fails(&gateway, &["ssh", "--stdio", &lab]);
     assert!(

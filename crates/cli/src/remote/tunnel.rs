@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use api::names::SshRefusal;
 use bytes::Bytes;
 use futures::{SinkExt as _, Stream, StreamExt as _};
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE, USER_AGENT};
@@ -114,14 +115,6 @@ async fn refusal(answer: http::Response<Incoming>, signed_in: &SignedIn, start: 
             not_signed_in(&signed_in.sign_in.auth)
         }
         (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => format!("{message}: {start}"),
-        // The gateway passes on the status alone of what the workspace says, and one status for all its errors.
-        (StatusCode::TOO_MANY_REQUESTS, Some(DECLINED)) => {
-            "the workspace, or you as a guest, has as many ssh connections as it may have: close one".to_owned()
-        }
-        (StatusCode::BAD_GATEWAY, Some(DECLINED)) => {
-            "the workspace cannot start ssh: its folder /run/workspace may be full. An administrator finds the reason in its log"
-                .to_owned()
-        }
         (_, Some(DECLINED) | None) => format!(
             "the workspace has no ssh (its answer is {}): its image must have the door and openssh-server, see docs/remote.md",
             head.status
@@ -189,8 +182,12 @@ where
     }
 }
 
-/// What the codes mean with which the gateway closes. The workspace can close, too, with any code and words: its words are not shown.
+/// What the codes mean with which the gateway closes, or the door. A pod without a door can close, too, with any code and words: its words
+/// are not shown.
 fn close_reason(code: CloseCode) -> &'static str {
+    if let Some(refusal) = SshRefusal::from_code(code.into()) {
+        return refusal_reason(refusal);
+    }
     match code {
         CloseCode::Policy => "the connection was closed: access ended",
         CloseCode::Restart => "the connection was closed: the gateway restarts; connect again",
@@ -198,6 +195,37 @@ fn close_reason(code: CloseCode) -> &'static str {
             "the connection was closed: the workspace or this computer did not answer; connect again"
         }
         _ => "the connection was closed by the workspace",
+    }
+}
+
+/// Why the workspace has no ssh, with what owners and guests may do. None of them may read the pod's log.
+fn refusal_reason(refusal: SshRefusal) -> &'static str {
+    match refusal {
+        SshRefusal::Full => "the workspace has as many ssh connections as it may have: close one",
+        SshRefusal::FullOfGuests => {
+            "guests have as many ssh connections to the workspace as they may have: close one of yours"
+        }
+        SshRefusal::NoServer => {
+            "the workspace's image has no ssh server: its owner may choose an image with openssh-server"
+        }
+        SshRefusal::NoAccount => {
+            "the workspace has no ssh: its pod's user is not in the image's /etc/passwd; all else works, in the browser, too"
+        }
+        SshRefusal::Password => {
+            "the workspace has no ssh: its pod's user must have an empty password in the image's /etc/passwd; its owner may choose another image"
+        }
+        SshRefusal::NotWritable => {
+            "the workspace cannot start ssh, because it cannot write /run/workspace: its owner may restart it"
+        }
+        SshRefusal::DiskFull => {
+            "the workspace cannot start ssh, because /run/workspace is full: delete files there by a terminal in the browser, or its owner may restart it"
+        }
+        SshRefusal::NoMemory => {
+            "the workspace has no memory or processes left for ssh: end programs in it, or its owner may restart it"
+        }
+        SshRefusal::Failed => {
+            "the workspace's ssh server ended at once: its owner may restart it; if that does not help, an administrator finds the reason in its log"
+        }
     }
 }
 
@@ -259,7 +287,12 @@ mod tests {
             (CloseCode::Policy, Some("access ended")),
             (CloseCode::Restart, Some("the gateway restarts; connect again")),
             (CloseCode::Error, Some("did not answer; connect again")),
+            (CloseCode::Library(4100), Some("as it may have: close one")),
+            (CloseCode::Library(4101), Some("close one of yours")),
+            (CloseCode::Library(4106), Some("or its owner may restart it")),
+            // The control: what no door sends.
             (CloseCode::Library(4000), Some("by the workspace")),
+            (CloseCode::Library(4109), Some("by the workspace")),
         ] {
             let mut ends = ends().await;
             let frame = CloseFrame {
