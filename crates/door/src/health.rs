@@ -1,4 +1,4 @@
-//! Where the application listens -> the moment from which only a restart helps (IO).
+//! Where the application listens -> whether it does, and when only a restart helps (IO).
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -24,7 +24,8 @@ pub(crate) async fn until_nothing_listens(address: &Address) {
     }
 }
 
-async fn listens(address: &Address) -> bool {
+/// Whether a program listens there.
+pub(crate) async fn listens(address: &Address) -> bool {
     match timeout(INTERVAL, address.connect()).await {
         Ok(Err(error)) => !matches!(
             error.kind(),

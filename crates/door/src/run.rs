@@ -1,7 +1,6 @@
 //! Environment -> the door's process, which ends with the application (IO).
 
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,9 +45,7 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
     }
     let address = args.address()?;
     let socket = server::bind(args.listen)?;
-    if let Address::Socket(path) = &address {
-        make_room(path)?;
-    }
+    make_room(&address).await?;
     let activity = Arc::new(Activity::new());
     let mut proxy = Proxy::new(address.clone(), Arc::clone(&activity));
     if args.strip_base_path {
@@ -94,7 +91,10 @@ fn ssh_folder(address: &Address) -> PathBuf {
 }
 
 /// Makes the socket's folder, which no other user may enter, and removes the socket of an earlier run.
-fn make_room(path: &Path) -> anyhow::Result<()> {
+async fn make_room(address: &Address) -> anyhow::Result<()> {
+    let Address::Socket(path) = address else {
+        return Ok(());
+    };
     if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.with_context(|| format!("--socket: the folder {} cannot be made", folder.display()))?;
@@ -103,8 +103,7 @@ fn make_room(path: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(found) if found.file_type().is_socket() => {
             // Another door's: in a shell without the variable that says so, a second one could take it away.
-            if !matches!(UnixStream::connect(path), Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
-            {
+            if health::listens(address).await {
                 anyhow::bail!("--socket: a program listens at {} already", path.display());
             }
             fs::remove_file(path).with_context(|| format!("--socket: {} cannot be removed", path.display()))
@@ -121,24 +120,25 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_sockets_folder_is_private_and_a_socket_of_an_earlier_run_goes() {
+    #[tokio::test]
+    async fn the_sockets_folder_is_private_and_a_socket_of_an_earlier_run_goes() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("inner/application.sock");
-        make_room(&socket).unwrap();
+        let address = Address::Socket(socket.clone());
+        make_room(&address).await.unwrap();
         let mode = fs::metadata(socket.parent().unwrap())
             .unwrap()
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o700);
         let listener = UnixListener::bind(&socket).unwrap();
-        let error = make_room(&socket).unwrap_err().to_string();
+        let error = make_room(&address).await.unwrap_err().to_string();
         assert!(error.ends_with("already"), "{error}");
         drop(listener);
-        make_room(&socket).unwrap();
+        make_room(&address).await.unwrap();
         assert!(!socket.exists());
         fs::write(&socket, "mine").unwrap();
-        let error = make_room(&socket).unwrap_err();
+        let error = make_room(&address).await.unwrap_err();
         assert!(
             error.to_string().ends_with("is a file that is no socket"),
             "{error}"
