@@ -206,7 +206,7 @@ fn not_ready() -> Response<Body> {
 }
 
 fn no_answer() -> Response<Body> {
-    let message = "The application ended the connection without an answer. Its log may say why.";
+    let message = "The application ended the connection without an answer. If it does so again, the workspace's owner may restart it.";
     problem(StatusCode::BAD_GATEWAY, "ApplicationFailed", message)
 }
 
