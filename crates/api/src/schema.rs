@@ -206,8 +206,8 @@ pub(crate) fn ordered(less: &str, more: &str) -> Rule {
     .field_path(format!(".{less}"))
 }
 
-/// Rule of a workspace: its disk does not become smaller than its claim's request, once it had a size. Before it has a volume
-/// any size goes, so that a size can be corrected that the cluster refuses.
+/// Rule of a workspace: its disk does not become smaller than its claim's request, once it had a size. Without a disk any size goes, so
+/// that a size can be corrected that the cluster refuses.
 ///
 /// The webhook compares the size with the claim itself, and so does the operator: the status may be older than the disk.
 pub(crate) fn disk_does_not_shrink() -> Rule {

@@ -64,7 +64,7 @@ pub struct DiskStatus {
     #[serde(rename = "claimUID")]
     pub claim_uid: String,
     /// What its claim requests: less than `spec.storage.size` while the disk cannot grow. `spec.storage.size` may return to it. Absent
-    /// while it has no volume: any size goes then.
+    /// while there is no claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,

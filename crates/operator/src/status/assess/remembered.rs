@@ -27,14 +27,10 @@ pub(super) fn disk(
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
     let (replaced_volume_name, replaces_deleted) = replacement(earlier, same.is_some(), volume.as_ref());
     let run_ended = same.is_some() && before.run_id.is_some() && before.run_id.as_deref() != run_id;
-    // Before it has a volume, it holds no files, and any size goes. The volume is not worth a write of its own: the status is written once a
-    // pod is ready, and for another claim.
-    let is_sized = rules::claims::has_volume(claim) && (ready || same.is_none_or(|same| same.size.is_some()));
-    let size = disks::desired_claim::size(claim).filter(|_| is_sized);
     Some(DiskStatus {
         replaces_deleted: replaces_deleted && !run_ended,
         replaced_volume_name,
-        size: size.map(|size| Quantity(size.to_owned())),
+        size: disks::desired_claim::size(claim).map(|size| Quantity(size.to_owned())),
         volume_name: same
             .and_then(|same| same.volume_name.clone())
             .or_else(|| volume.filter(|_| ready)),
@@ -129,23 +125,6 @@ mod tests {
         assert!(!stopped.replaces_deleted);
     }
 
-    /// The API server holds a workspace to this size (`disk_does_not_shrink`).
-    #[test]
-    fn a_disk_has_a_size_once_it_has_a_volume() {
-        let next = |before: Option<DiskStatus>, volume, ready| {
-            disk(&status(before, None), &on("a", volume), None, ready).unwrap()
-        };
-        let unbound = next(None, None, false);
-        assert_eq!(unbound.size, None);
-        let bound = next(Some(unbound.clone()), Some("v"), false);
-        assert_eq!(bound, unbound, "no write of its own");
-        let used = next(Some(bound), Some("v"), true);
-        assert!(used.size.is_some());
-        assert!(next(Some(used), Some("v"), false).size.is_some());
-        // A claim that is made for the volume of an earlier one.
-        assert!(next(None, Some("v"), false).size.is_some());
-    }
-
     #[test]
     fn nothing_is_lost_with_a_disk_that_no_pod_was_ready_on() {
         let unused = DiskStatus {
@@ -161,8 +140,6 @@ mod tests {
         let mut observed = observed(uid);
         let mut claim = observed.claim.as_deref().unwrap().clone();
         claim.spec.as_mut().unwrap().volume_name = volume.map(str::to_owned);
-        let phase = volume.map_or("Pending", |_| "Bound");
-        claim.status.get_or_insert_default().phase = Some(phase.to_owned());
         observed.claim = Some(claim.into());
         observed
     }
