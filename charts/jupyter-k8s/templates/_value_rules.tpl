@@ -30,7 +30,7 @@
 
 {{- define "jk8s.formats" -}}
 {{- range $rule := (.Files.Get "value-rules.yaml" | fromYaml).formats -}}
-  {{- $keys := eq (default "" $rule.judge) "keys" -}}
+  {{- $keys := eq (default "" $rule.checks) "keys" -}}
   {{- range include "jk8s.findAll" (list $.Values $rule.fields) | fromJsonArray -}}
     {{- $text := ternary .key (toString .value) $keys -}}
     {{- $fits := ternary (not (regexMatch (default "" $rule.not) $text)) (regexMatch (default "" $rule.matches) $text) (hasKey $rule "not") -}}

@@ -206,8 +206,8 @@ pub(crate) fn ordered(less: &str, more: &str) -> Rule {
     .field_path(format!(".{less}"))
 }
 
-/// Rule of a workspace: its disk does not become smaller than its claim's request, once it had a size. Without a disk any size goes, so
-/// that a size can be corrected that the cluster refuses.
+/// Rule of a workspace: its disk does not become smaller than its claim's request, once a pod used its volume. Before that any size
+/// goes here, so that a size can be corrected that the cluster refuses.
 ///
 /// The webhook compares the size with the claim itself, and so does the operator: the status may be older than the disk.
 pub(crate) fn disk_does_not_shrink() -> Rule {
@@ -215,9 +215,10 @@ pub(crate) fn disk_does_not_shrink() -> Rule {
     const OLD: &str = "oldSelf.spec.storage.size";
     // The API server ignores the status in an update, so this is the status that the operator wrote.
     const DISK: &str = "self.?status.?disk.?size";
+    const VOLUME: &str = "self.?status.?disk.?volumeName";
     Rule::new(format!(
-        "!{DISK}.hasValue() || !has(self.spec.storage) || !has(oldSelf.spec.storage) || !has({OLD}) || (has({NEW}) && \
-         [{OLD}, {DISK}.value()].exists(least, quantity(string({NEW})).compareTo(quantity(string(least))) >= 0))"
+        "!{DISK}.hasValue() || !{VOLUME}.hasValue() || !has(self.spec.storage) || !has(oldSelf.spec.storage) || \
+         !has({OLD}) || (has({NEW}) && [{OLD}, {DISK}.value()].exists(least, quantity(string({NEW})).compareTo(quantity(string(least))) >= 0))"
     ))
     .message(Message::Expression(format!(
         "'size can only grow, from ' + string({OLD}) + ' it cannot become ' + (has({NEW}) ? string({NEW}) : 'unset') + ': a disk \

@@ -112,7 +112,7 @@ fn lost_events(stage: &Stage) -> Vec<String> {
 }
 
 /// For how many seconds the next reconcile over `demo` is delayed because of this failure.
-fn debounce(stage: &Stage, failure: &Error) -> f64 {
+fn backoff(stage: &Stage, failure: &Error) -> f64 {
     let object =
         operator::cache::stores::get_parsed(&stage.context.stores.workspaces, Some(NAMESPACE), "demo")
             .unwrap();
@@ -130,14 +130,14 @@ async fn a_workspace_waits_longer_after_each_of_its_failures_up_to_a_minute_and_
         stage.fail(Method::PATCH, "persistentvolumeclaims", 500, "not now", FAILURES);
         for waits in &mut waits {
             let failure = stage.reconcile().await.unwrap_err();
-            waits.push(debounce(&stage, &failure));
+            waits.push(backoff(&stage, &failure));
         }
         stage.reconcile().await.unwrap();
         stage.fail(Method::PATCH, "status", 500, "not now", 1);
         stage.cluster();
         stage.get_ready();
         let failure = stage.reconcile().await.unwrap_err();
-        assert!(debounce(&stage, &failure) <= 0.5, "a success starts anew");
+        assert!(backoff(&stage, &failure) <= 0.5, "a success starts anew");
     }
     let longest = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0, 60.0];
     for (longest, waits) in longest.into_iter().zip(waits) {

@@ -121,7 +121,10 @@ async fn a_former_leader_overwrites_no_status_of_its_successor() {
     });
     let again = stage.reconcile_unsynced("demo").await.unwrap();
     assert_eq!(stage.status().message.as_deref(), Some("the successor's"));
-    assert!(seconds(&again) <= 1.0, "it is looked at again, also if no watch shows it");
+    assert!(
+        seconds(&again) <= 1.0,
+        "it is looked at again, also if no watch shows it"
+    );
     stage.reconcile().await.unwrap();
     assert_ne!(stage.status().message.as_deref(), Some("the successor's"));
 }

@@ -55,8 +55,8 @@ pub(crate) fn ended_for_memory() -> impl When {
 }
 
 fn has_ended(status: &ContainerStatus, as_wanted: impl Fn(&ContainerStateTerminated) -> bool) -> bool {
-    let states = [status.state.as_ref(), status.last_state.as_ref()];
-    let mut ends = states.into_iter().filter_map(|state| state?.terminated.as_ref());
+    let both = [status.state.as_ref(), status.last_state.as_ref()];
+    let mut ends = both.into_iter().filter_map(|state| state?.terminated.as_ref());
     ends.any(as_wanted)
 }
 

@@ -178,12 +178,12 @@ async fn where_the_api_server_does_not_reach_the_webhook_helm_test_says_so_and_c
             pod.set(&[&namespace])
         };
         let lines = check.failure("webhook", change).await?;
-        let cure = [
+        let remedy = [
             "does not reach port",
             "open it (firewall, webhook.apiServerNetworks)",
             "webhook.port",
         ];
-        lines.say("FAIL", "admission", &cure)?;
+        lines.say("FAIL", "admission", &remedy)?;
         lines.say("skip", "workspace", &["needs admission"])
     };
     let back = async {

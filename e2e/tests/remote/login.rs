@@ -236,7 +236,7 @@ async fn a_file_that_others_can_read_is_refused(lab: &Lab, file: &PathBuf) -> an
         code == Some(255) && stdout.is_empty() && said.contains(&format!("chmod 600 {}", file.display())),
         "{code:?} {said}"
     );
-    // The control, and the cure.
+    // The control, and the remedy.
     fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
     let (code, stdout, said) = say().await?;
     ensure!(code == Some(0) && stdout == b"in\n", "{code:?} {said}");

@@ -26,8 +26,8 @@ class Access:
         """Raises what a request raises if the API server does not say."""
         reserved = [name for name in (user, *groups) if name.startswith(RESERVED)]
         if not self._told.issuperset(reserved):
-            cure = "set access_user_prefix and access_group_prefix"
-            get_logger().warning("not asked about %s: names that begin with system: or kubeadm: are Kubernetes' own, %s", reserved, cure)
+            remedy = "set access_user_prefix and access_group_prefix"
+            get_logger().warning("not asked about %s: names that begin with system: or kubeadm: are Kubernetes' own, %s", reserved, remedy)
             self._told.update(reserved)
         if user in reserved:
             return False

@@ -49,8 +49,8 @@ def answer(spawner) -> bytes:
 def _check(what: str, value) -> None:
     """Raises for what no process can have. The value may be a secret, so it is not said."""
     if not isinstance(value, str):
-        cure = "write numbers in quotes; what comes from Secrets, ConfigMaps or the pod belongs into env of the template"
-        raise ValueError(f"{what} must be text, it is {type(value).__name__}: {cure}")
+        remedy = "write numbers in quotes; what comes from Secrets, ConfigMaps or the pod belongs into env of the template"
+        raise ValueError(f"{what} must be text, it is {type(value).__name__}: {remedy}")
     try:
         # U+DC80 to U+DCFF are how Python writes bytes that are no text, and arrive as these.
         bad = b"\0" in value.encode(errors="surrogateescape")

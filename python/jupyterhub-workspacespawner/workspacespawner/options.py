@@ -48,11 +48,11 @@ class Options(Configured):
         try:
             return await self.shared.access.may_use(self.access_user_prefix + self.user.name, groups, template)
         except (Refused, Unreachable) as error:
-            cure = f"{error}; try again"
+            remedy = f"{error}; try again"
             if error.status == 403:
                 self.log.error("review_access: give the hub's Role create on localsubjectaccessreviews of authorization.k8s.io: %s", error)
-                cure = "ask an administrator of the hub"
-            raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {cure}") from error
+                remedy = "ask an administrator of the hub"
+            raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {remedy}") from error
 
     async def _render_form(self, spawner):
         offered = await self._list_offered()

@@ -1,4 +1,4 @@
-//! verified user -> whether this site admits them, by e-mail domain and group (pure).
+//! verified user -> whether this installation admits them, by e-mail domain and group (pure).
 
 use openidconnect::url::Host;
 use serde_json::{Map, Value};

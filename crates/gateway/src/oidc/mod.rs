@@ -1,7 +1,7 @@
 //! identity provider -> redirects, and authorization code -> verified claims (IO).
 //!
 //! - `discovery`: waits for the provider, reads its `metadata`. `http`: sends requests to it. `dialer`: opens connections. `jwks`: its signing keys.
-//! - `id_token`: verifies ID tokens. `claims`: maps them to Kubernetes names. `admission`: which users this site admits.
+//! - `id_token`: verifies ID tokens. `claims`: maps them to Kubernetes names. `admission`: which users this installation admits.
 //! - `renewal`: refresh tokens. `logout`: logout tokens. `end_session`: the provider's sign-out URL.
 //! - `bearer`: tokens of scripts. `other_tokens`: signatures of tokens that are no ID tokens.
 //! - `providers`: all providers that users may choose from.

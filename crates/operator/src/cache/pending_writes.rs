@@ -29,7 +29,7 @@ use crate::cache::{
 
 /// A pod that no cache has shown by then was deleted while the watch was broken: no later list has it, and no event reports it. Watches
 /// have begun anew before, with their longest backoff.
-const MAX_LAG: Duration = Duration::from_mins(5);
+const MAX_LAG: Duration = Duration::from_mins(1);
 
 /// Our last writes that no cache has shown yet, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pod_that_is_gone_before_the_next_look_is_not_recalled() {
+    async fn a_pod_that_is_gone_before_the_next_reconcile_is_not_recalled() {
         let (pending, stores) = (PendingWrites::default(), Writers::default().stores());
         let identity = Identity::from_meta(&demo("1").metadata);
         let found = || pending.newest_children(&identity, &stores).0.pods.len();
