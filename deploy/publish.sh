@@ -92,7 +92,7 @@ for image in "${images[@]}"; do
   echo "    - {name: $name, image: $registry/$repository:$version@$digest}" >>"$source/Chart.yaml"
   sed -i "/^images:/,/^\$/s|^  $name: .*|  $name: {repository: $repository, tag: \"$version\", digest: \"$digest\"}|" "$source/values.yaml"
 done
-if [ "$(grep -c "^  [a-z]*: {repository: .*digest: \"sha256:" "$source/values.yaml")" != ${#images[@]} ] ||
+if [ "$(grep -c "^  [a-z0-9-]*: {repository: .*digest: \"sha256:" "$source/values.yaml")" != ${#images[@]} ] ||
   ! grep -qFx "  imageRegistry: $registry" "$source/values.yaml"; then
   echo "the defaults of the chart cannot be written: values.yaml must have a line for imageRegistry and for each image" >&2
   exit 1

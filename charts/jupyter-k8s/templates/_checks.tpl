@@ -91,8 +91,8 @@
 {{- if $made -}}
   {{- range $index, $one := .Values.userNamespaces -}}
     {{- range $number, $name := $one.templates -}}
-      {{- if not (has $name $made) }}
-  - userNamespaces[{{ $index }}].templates[{{ $number }}]: {{ quote $name }} not found in templates: write one of {{ join ", " $made }}, or add it to templates
+      {{- if not (or (has $name $made) (include "jk8s.lookup" (list "workspaces.jupyter.org/v1alpha1" "WorkspaceTemplate" "" $name) | fromJson)) }}
+  - userNamespaces[{{ $index }}].templates[{{ $number }}]: {{ quote $name }} not found in templates: write one of {{ join ", " $made }}, or add it to templates, or apply it before
       {{- end -}}
     {{- end -}}
   {{- end -}}

@@ -35,7 +35,7 @@
 {{- end -}}
 {{- $network := $values.networkPolicy -}}
 {{- if and $values.monitoring.podMonitor.enabled $network.enabled (not $network.metricsNamespaces) }}
-  - networkPolicy.metricsNamespaces: must not be empty with monitoring.podMonitor.enabled=true, because no pod of another namespace may read metrics: name the namespace of Prometheus, such as monitoring, or set monitoring.podMonitor.enabled=false
+  - networkPolicy.metricsNamespaces: must not be empty with monitoring.podMonitor.enabled=true, because the chart lets no pod of another namespace read metrics: name the namespace of Prometheus, such as monitoring (also if a policy of yours lets it in), or set monitoring.podMonitor.enabled=false
 {{- end -}}
 {{- if and (eq $values.routing.mode "Subdomain") (ne $values.routing.pathModeSharing "Refuse") }}
   - routing.pathModeSharing: {{ $values.routing.pathModeSharing }} needs routing.mode: Path, because with a host for each workspace there is no risk to accept: set routing.pathModeSharing=Refuse, or routing.mode=Path
@@ -72,8 +72,8 @@
   {{- if ne $values.objects "All" }}
   - objects: {{ $values.objects }} needs scope: Namespace, because only an installation in one namespace is split: set objects=All, or scope=Namespace
   {{- end -}}
-  {{- $memory := $values.webhook.resources.limits.memory -}}
-  {{- if lt (float64 (include "jk8s.amount" $memory)) (float64 (include "jk8s.amount" "1664Mi")) }}
+  {{- $memory := dig "resources" "limits" "memory" "" $values.webhook -}}
+  {{- if and $memory (lt (float64 (include "jk8s.amount" $memory)) (float64 (include "jk8s.amount" "1664Mi"))) }}
   - webhook.resources.limits.memory: {{ include "jk8s.written" $memory }} must be at least 1664Mi, because the largest requests need it together: raise it, or leave it out
   {{- end -}}
 {{- else -}}

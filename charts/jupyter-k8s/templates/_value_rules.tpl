@@ -35,7 +35,7 @@
     {{- $text := ternary .key (toString .value) $keys -}}
     {{- $fits := ternary (not (regexMatch (default "" $rule.not) $text)) (regexMatch (default "" $rule.matches) $text) (hasKey $rule "not") -}}
     {{- if and (or $keys .value) (not $fits) }}
-  - {{ .place }}: {{ if not $rule.secret }}{{ quote $text }} {{ end }}must {{ $rule.must }}
+  - {{ .place }}: {{ if not $rule.secret }}{{ quote (regexReplaceAll "://[^/@\\s]+@" $text "://…@") }} {{ end }}must {{ $rule.must }}
     {{- end -}}
   {{- end -}}
 {{- end -}}

@@ -26,7 +26,7 @@ async fn create(scratch: &Scratch, name: &str, template: &str, rest: &Value) -> 
 
 /// Deletes all temporary files in the pod, as its user does.
 async fn delete_temporary_files(scratch: &Scratch, pod: &str) -> anyhow::Result<()> {
-    let delete = "touch /tmp/made && rm -rf /tmp/* /tmp/.[!.]* && ls -A /tmp";
+    let delete = "touch /tmp/made && rm -rf /tmp/* /tmp/.[!.]* && ! ls /tmp/made";
     let left = cluster::exec(&scratch.api(), pod, &["sh", "-c", delete]).await?;
     anyhow::ensure!(left.is_empty(), "{left}");
     Ok(())

@@ -15,6 +15,7 @@ _HALF, _SHORT_HALF = 17, 13
 _OBJECT = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _FIELD = re.compile(r"\{([a-z_]+)\}")
+_LAST_FIELD = re.compile(_FIELD.pattern + r"\Z")
 
 
 def slug(name: str) -> str:
@@ -57,9 +58,14 @@ def fields(user: str, server: str) -> dict:
 
 
 def expand(text: str, values: dict) -> str:
-    """Fields in text, as KubeSpawner replaces them; other braces stay. It removes each "-" that a field leaves at the end, as of an empty name."""
+    """Fields in text, as KubeSpawner replaces them; other braces stay. It removes each "-" that a field leaves at the end, as of an empty name.
+
+    It also removes those of a name as it is: "bob-" would have bob's claim or folder. Here they stay.
+    """
+    while (last := _LAST_FIELD.search(text)) and values.get(last[1]) == "":
+        text = text[: last.start()].rstrip("-")
     found = _FIELD.sub(lambda field: values.get(field[1], field[0]), text)
-    return found if text.endswith("-") else found.rstrip("-")
+    return found.rstrip("-") if last and not last[1].startswith("unescaped_") else found
 
 
 def _slug(name: str, valid: re.Pattern, longest: int, hashed: int) -> str:
