@@ -59,10 +59,13 @@ async fn it_outlives_a_terminating_pod(
     })
     .await?;
     assert!(policies.get_opt("workspace-ws").await?.is_some());
-    assert!(!connects(&pods, "other", address, 8888).await?);
-    assert!(!connects(&pods, pod, "kubernetes.default.svc", 443).await?);
-    // The control: its container runs.
-    assert!(resolves(&pods, pod).await?);
+    // All within the pod's grace of 30 s. The last is the control: its container runs.
+    let (from_other, to_others, runs) = tokio::join!(
+        connects(&pods, "other", address, 8888),
+        connects(&pods, pod, "kubernetes.default.svc", 443),
+        resolves(&pods, pod),
+    );
+    assert!(!from_other? && !to_others? && runs?);
     cluster::exec(&pods, pod, &["touch", "/home/jovyan/end"]).await?;
     wait::until("the workspace to be gone", wait::USUAL, || async {
         match alice.get_opt("ws").await {
