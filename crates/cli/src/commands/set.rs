@@ -203,8 +203,7 @@ impl SpecChange {
 /// What takes effect when.
 fn effects(workspace: &Workspace, fields: &[String], target: &Target) -> Vec<String> {
     let status = workspace.status.as_ref();
-    let disk = status.and_then(|status| status.disk.as_ref());
-    let grows = |field: &String| field == SIZE && disk.is_some_and(|disk| disk.volume_name.is_some());
+    let grows = |field: &String| field == SIZE && status.is_some_and(|status| status.disk.is_some());
     let is_immediate = |field: &String| WITHOUT_RESTART.contains(&field.as_str());
     let joined = |holds: &dyn Fn(&String) -> bool| {
         let found = fields.iter().filter(|field| holds(field));
