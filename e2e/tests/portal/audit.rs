@@ -76,9 +76,11 @@ impl Acting<'_> {
         let mut edit: Vec<_> = hidden.iter().map(|(name, value)| (&**name, &**value)).collect();
         edit.extend([("do", "save"), ("spec.displayName", "Changed")]);
         self.send(&self.at("made/edit"), &edit).await?;
-        for action in ["start", "restart", "stop"] {
-            self.send(&self.at(&format!("made/{action}")), &[("uid", &uid)])
-                .await?;
+        self.send(&self.at("made/start"), &[("uid", &uid)]).await?;
+        for action in ["restart", "stop"] {
+            // It has no disk, and once the portal knows that, the name must be typed.
+            let confirmed = [("uid", uid.as_str()), ("name", "made")];
+            self.send(&self.at(&format!("made/{action}")), &confirmed).await?;
         }
         Ok(())
     }
