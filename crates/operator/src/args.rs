@@ -37,6 +37,10 @@ pub struct Args {
     #[arg(long, env = "CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
 
+    /// Has no effect: a change is reconciled at once. A chart from before still sets it.
+    #[arg(long, hide = true)]
+    pub debounce_milliseconds: Option<u16>,
+
     /// Objects per page when a watch starts and lists all objects of a kind. A lower value takes less memory at that moment. A higher
     /// value takes fewer requests.
     #[arg(long, env = "WATCH_PAGE_SIZE", default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=10_000))]
@@ -58,5 +62,9 @@ mod tests {
         assert!(with("--watch-page-size=0").is_err());
         assert!(!with("--workspace-metrics=false").unwrap().workspace_metrics);
         assert_eq!(with("--concurrency=64").unwrap().concurrency, 64);
+        assert!(
+            with("--debounce-milliseconds=50").is_ok(),
+            "the chart of the last release has it"
+        );
     }
 }

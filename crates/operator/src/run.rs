@@ -63,6 +63,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
         concurrency,
         watch_page_size,
         workspace_metrics,
+        debounce_milliseconds: _,
     } = args;
     // Without a debounce, which would delay each step: a change starts a reconcile at once, and all changes during one start one more.
     let pace = controller::Config::default().concurrency(concurrency);
