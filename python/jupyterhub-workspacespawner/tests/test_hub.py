@@ -376,6 +376,10 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         port, api_port = self.url.rsplit(":", 1)[1], self.given["proxy_port"]
         program = os.path.join(os.path.dirname(sys.executable), "configurable-http-proxy")
         hub = f"http://127.0.0.1:{self.given['hub_port']}"
+        # The one of the hub before may take a moment to end.
+        async with asyncio.timeout(60):
+            for each in (port, api_port):
+                await self.so(lambda each=each: self.is_free(each))
         with open(os.path.join(self.folder, "proxy.log"), "ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, program, "--ip=127.0.0.1", f"--port={port}", "--api-ip=127.0.0.1", f"--api-port={api_port}",
@@ -385,8 +389,17 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         try:
             yield
         finally:
-            process.kill()
+            if process.returncode is None:
+                process.kill()
             await process.wait()
+
+    async def is_free(self, port):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return True
+        writer.close()
+        return False
 
     async def test_pages_are_back_after_the_next_check_when_the_proxy_moved(self):
         await self.end()
