@@ -69,9 +69,8 @@ type Stage = (&'static str, &'static Release, Vec<String>);
 type Tool = (&'static str, PathBuf);
 
 /// Profiles of nextest, in order.
-static STAGES: [(&str, Release); 9] = [
+static STAGES: [(&str, Release); 8] = [
     ("installed", Release::Installed(&[])),
-    ("hub", Release::Installed(&[])),
     // Tickets and sessions that end soon, tokens in place of a browser's cookie.
     (
         "settings",
