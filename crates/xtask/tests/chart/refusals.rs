@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::render::{read, with, yaml};
+use crate::render::{read, text_with, yaml};
 
 /// Headings of the chart's own sentences, in `templates/values/checks.yaml`.
 const HEADINGS: [&str; 3] = [
@@ -32,7 +32,7 @@ fn of_each<T: Send>(cases: &[Value], ask: fn(&Value) -> T) -> Vec<T> {
 /// What helm says of the values of a case, or why they are no case of a refusal with its text and its remedy.
 fn refusal(case: &Value) -> Result<String, String> {
     let (values, expected) = (&case["values"], case["says"].as_str().unwrap());
-    let Err(said) = with(values, &[]) else {
+    let Err(said) = text_with(values, &[]) else {
         return Err(format!("accepted: {values}"));
     };
     if !said.contains(expected) {
@@ -49,7 +49,7 @@ fn refusal(case: &Value) -> Result<String, String> {
     }
     let mut mended = values.clone();
     json_patch::merge(&mut mended, &case["remedy"]);
-    match with(&mended, &[]) {
+    match text_with(&mended, &[]) {
         Err(still) => Err(format!("{mended} is what the sentence advises: {still}")),
         Ok(_) => Ok(said),
     }
@@ -117,7 +117,7 @@ fn the_schema_has_no_rule_of_which_helm_says_nothing() {
 #[test]
 fn good_values_beside_them_are_accepted() {
     let said = of_each(&cases("accepted"), |values| {
-        with(values, &[])
+        text_with(values, &[])
             .err()
             .map(|reason| format!("{values}: {reason}"))
     });
@@ -130,7 +130,7 @@ fn all_missing_values_are_reported_at_once() {
     let nothing = json!({
         "image": {"registry": ""}, "routing": {"baseDomain": ""}, "proxy": {"tls": {"secretName": ""}}, "oidc": {"issuerUrl": ""},
     });
-    let reason = with(&nothing, &[]).unwrap_err();
+    let reason = text_with(&nothing, &[]).unwrap_err();
     for setting in [
         "image.registry",
         "routing.baseDomain",

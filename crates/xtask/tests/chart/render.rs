@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -101,18 +101,19 @@ pub(crate) fn parse(text: &str) -> Vec<Value> {
     objects.into_iter().filter(|object| !object.is_null()).collect()
 }
 
-pub(crate) fn template(values: &[&str]) -> Result<Vec<Value>, String> {
-    text_of(".", values).map(|text| parse(&text))
-}
-
 /// Objects for the minimum of values with these changes in a second file.
 pub(crate) fn with(changes: &Value, more: &[&str]) -> Result<Vec<Value>, String> {
+    text_with(changes, more).map(|text| parse(&text))
+}
+
+/// The same as text, which tests of refusals do not parse.
+pub(crate) fn text_with(changes: &Value, more: &[&str]) -> Result<String, String> {
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let file = std::env::temp_dir().join(format!("chart-values-{}-{number}.json", std::process::id()));
     fs::write(&file, changes.to_string()).unwrap();
     let minimum = here("values/default.yaml");
     let files = ["-f", minimum.to_str().unwrap(), "-f", file.to_str().unwrap()];
-    let result = template(&[&files, more].concat());
+    let result = text_of(".", &[&files, more].concat());
     fs::remove_file(file).unwrap();
     result
 }
@@ -155,46 +156,58 @@ pub(crate) fn examples() -> Vec<String> {
     names
 }
 
-/// What all values files render: those of these tests, the local cluster's, the examples.
-pub(crate) fn renderings() -> &'static [Rendering] {
-    static RENDERED: OnceLock<Vec<Rendering>> = OnceLock::new();
-    RENDERED.get_or_init(|| {
-        let copy = copy_with_notes(&json!({}));
-        let chart = copy.path().to_str().unwrap();
-        let own = OWN.map(|name| (name.to_owned(), here(&format!("values/{name}.yaml"))));
-        let local = [("values-local".to_owned(), self::chart().join("values-local.yaml"))];
-        let examples = examples().into_iter().map(|file| {
-            let path = self::chart().join("examples").join(&file);
-            (file.trim_end_matches(".yaml").to_owned(), path)
+/// A name, and what its values file renders, once a test asks for it: each test is a process of its own.
+type Lazy = (String, LazyLock<Rendering, Box<dyn FnOnce() -> Rendering + Send>>);
+
+/// All values files: those of these tests, the local cluster's, the examples.
+static RENDERED: LazyLock<Vec<Lazy>> = LazyLock::new(|| {
+    let own = OWN.map(|name| (name.to_owned(), here(&format!("values/{name}.yaml"))));
+    let local = [("values-local".to_owned(), chart().join("values-local.yaml"))];
+    let examples = examples().into_iter().map(|file| {
+        let path = chart().join("examples").join(&file);
+        (file.trim_end_matches(".yaml").to_owned(), path)
+    });
+    let lazy = |(name, path): (String, PathBuf)| {
+        let own: Box<dyn FnOnce() -> Rendering + Send> = Box::new({
+            let name = name.clone();
+            move || render(name, &path)
         });
-        let cases: Vec<_> = own.into_iter().chain(local).chain(examples).collect();
-        let render = |(name, path): &(String, PathBuf)| {
-            let text = text_of(chart, &["-f", path.to_str().unwrap()]);
-            let text = text.unwrap_or_else(|reason| panic!("{}: {reason}", path.display()));
-            let (shown, objects) = parse(&text).into_iter().partition(|one| one["kind"] == "Notes");
-            let shown: Vec<Value> = shown;
-            let notes = shown[0]["text"].as_str().unwrap().to_owned();
-            Rendering {
-                name: name.clone(),
-                text,
-                objects,
-                notes,
-            }
-        };
-        thread::scope(|scope| {
-            let running: Vec<_> = cases
-                .iter()
-                .map(|case| scope.spawn(move || render(case)))
-                .collect();
-            running.into_iter().map(|one| one.join().unwrap()).collect()
-        })
+        (name, LazyLock::new(own))
+    };
+    own.into_iter().chain(local).chain(examples).map(lazy).collect()
+});
+
+fn render(name: String, values: &Path) -> Rendering {
+    let copy = copy_with_notes(&json!({}));
+    let text = text_of(copy.path().to_str().unwrap(), &["-f", values.to_str().unwrap()]);
+    let text = text.unwrap_or_else(|reason| panic!("{}: {reason}", values.display()));
+    let (shown, objects) = parse(&text).into_iter().partition(|one| one["kind"] == "Notes");
+    let shown: Vec<Value> = shown;
+    let notes = shown[0]["text"].as_str().unwrap().to_owned();
+    Rendering {
+        name,
+        text,
+        objects,
+        notes,
+    }
+}
+
+/// What all values files render.
+pub(crate) fn renderings() -> Vec<&'static Rendering> {
+    thread::scope(|scope| {
+        let running: Vec<_> = RENDERED
+            .iter()
+            .map(|(_, one)| scope.spawn(move || &**one))
+            .collect();
+        running.into_iter().map(|one| one.join().unwrap()).collect()
     })
 }
 
 /// What this values file renders.
 pub(crate) fn rendering(name: &str) -> &'static Rendering {
-    let found = renderings().iter().find(|one| one.name == name);
-    found.unwrap_or_else(|| panic!("no values file {name}"))
+    let found = RENDERED.iter().find(|(own, _)| own == name);
+    let (_, found) = found.unwrap_or_else(|| panic!("no values file {name}"));
+    found
 }
 
 pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
