@@ -1,29 +1,24 @@
-//! renderings -> the checked-in files in `golden` (IO: runs `helm`).
+//! renderings -> the checked-in files in `golden` (IO: runs `helm` and `diff`).
 //!
-//! `default.yaml` is whole. The file of another rendering has the objects that differ from those in `default.yaml`, whole, and at its head the
-//! names of those that it lacks: together they are the rendering.
+//! `default.yaml` is whole. The file of another rendering names the objects that it lacks, and has the lines that differ from `default.yaml`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::render::{Rendering, here, parse, rendering};
+use crate::render::{Folder, Rendering, here, parse, rendering};
 
-/// Renderings with a file. Those of the other examples are bound by the other tests alone.
-const KEPT: [&str; 12] = [
+/// Renderings with a file, each of another kind. Those of the other examples are bound by the other tests alone.
+const KEPT: [&str; 7] = [
     "default",
     "path-mode",
     "everything",
     "operator-and-webhook",
     "cluster-half",
-    "values-local",
     "one-namespace",
-    "bundled-provider",
-    "ingress",
-    "gateway-api",
-    "k3s",
     "openshift",
 ];
 
@@ -43,19 +38,64 @@ fn parts(rendering: &Rendering) -> BTreeMap<String, String> {
     named.collect()
 }
 
-fn golden(rendering: &Rendering, default: &BTreeMap<String, String>) -> String {
-    let own = parts(rendering);
+/// Objects one after the other, each below a line with its kind, namespace and name.
+fn listed<'a>(objects: impl Iterator<Item = (&'a String, &'a String)>) -> String {
     let mut text = String::new();
-    let is_default = rendering.name == "default";
-    for key in default.keys().filter(|key| !own.contains_key(*key)) {
-        let _ = writeln!(text, "# Without {key}");
-    }
-    for (key, object) in &own {
-        if is_default || default.get(key) != Some(object) {
-            let _ = writeln!(text, "---\n{object}");
-        }
+    for (key, object) in objects {
+        let _ = writeln!(text, "---\n# {key}\n{object}");
     }
     text
+}
+
+/// Lines that differ, below the object in which they are. Without numbers of lines, which each change of the default would move.
+fn differences(default: &str, own: &str) -> String {
+    let folder = Folder::new();
+    let files = [("default", default), ("own", own)].map(|(name, text)| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        file
+    });
+    let output = Command::new("diff").arg("-U1").args(files).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "diff: {output:?}");
+    let says = String::from_utf8(output.stdout).unwrap();
+    let mut text = String::new();
+    // The first two lines name the files.
+    for line in says.lines().skip(2) {
+        let Some(place) = line.strip_prefix("@@ -") else {
+            let _ = writeln!(text, "{line}");
+            continue;
+        };
+        let number = place.split([',', ' ']).next().unwrap();
+        let before = default.lines().take(number.parse().unwrap());
+        let object = before
+            .zip(default.lines().skip(1))
+            .filter(|(line, _)| *line == "---");
+        let _ = writeln!(
+            text,
+            "@@ {}",
+            object.last().map_or("", |(_, key)| key.trim_start_matches("# "))
+        );
+    }
+    text
+}
+
+fn golden(rendering: &Rendering, default: &BTreeMap<String, String>) -> String {
+    let own = parts(rendering);
+    if rendering.name == "default" {
+        return listed(own.iter());
+    }
+    let mut text = String::new();
+    for key in default.keys().filter(|key| !own.contains_key(*key)) {
+        let _ = writeln!(text, "Without {key}");
+    }
+    let common = listed(default.iter().filter(|(key, _)| own.contains_key(*key)));
+    text + &differences(&common, &listed(own.iter()))
+}
+
+/// The file of a rendering, below `golden`.
+fn file(name: &str) -> String {
+    let kind = if name == "default" { "yaml" } else { "diff" };
+    format!("{name}.{kind}")
 }
 
 #[test]
@@ -63,12 +103,13 @@ fn every_rendering_is_the_checked_in_one() {
     let default = parts(rendering("default"));
     let mut different = Vec::new();
     for name in KEPT {
-        let file = here(&format!("golden/{name}.yaml"));
+        let file = file(name);
+        let path = here("golden").join(&file);
         let now = golden(rendering(name), &default);
         if std::env::var_os("UPDATE_EXPECT").is_some() {
-            fs::write(&file, &now).unwrap();
+            fs::write(&path, &now).unwrap();
         }
-        let kept = fs::read_to_string(&file).unwrap_or_default();
+        let kept = fs::read_to_string(&path).unwrap_or_default();
         if kept != now {
             let line = kept
                 .lines()
@@ -76,13 +117,13 @@ fn every_rendering_is_the_checked_in_one() {
                 .position(|(one, other)| one != other);
             let line = line.unwrap_or_else(|| kept.lines().count().min(now.lines().count()));
             let of = |text: &str| text.lines().nth(line).unwrap_or("(the end)").to_owned();
-            different.push(format!("{name}.yaml:{}: {} -> {}", line + 1, of(&kept), of(&now)));
+            different.push(format!("{file}:{}: {} -> {}", line + 1, of(&kept), of(&now)));
         }
     }
     let files = fs::read_dir(here("golden")).unwrap();
     assert_eq!(files.count(), KEPT.len(), "a file in golden is of no rendering");
     assert!(
         different.is_empty(),
-        "if these changes are wanted, write the files by UPDATE_EXPECT=1 and review them: {different:#?}"
+        "if these changes are wanted, write the files by `UPDATE_EXPECT=1 ./justw test crates chart::golden` and review them: {different:#?}"
     );
 }

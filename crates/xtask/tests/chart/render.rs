@@ -25,6 +25,14 @@ static FILES: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("chart-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -133,8 +141,7 @@ fn copy(from: &Path, to: &Path) {
 /// A copy of the chart whose notes are an object, for a cluster with these objects, each under `kind/namespace/name`: `helm template` shows no
 /// notes and looks nothing up.
 pub(crate) fn copy_with_notes(objects: &Value) -> Folder {
-    let number = FILES.fetch_add(1, Ordering::Relaxed);
-    let folder = Folder(std::env::temp_dir().join(format!("chart-{}-{number}", std::process::id())));
+    let folder = Folder::new();
     copy(&chart(), folder.path());
     let notes =
         "kind: Notes\ntext: |-\n{{ include (print $.Template.BasePath \"/NOTES.txt\") . | indent 2 }}\n";
