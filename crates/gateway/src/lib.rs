@@ -18,7 +18,6 @@
 //! - `tokens`: content of cookies and redirects, sealing, keys, assertion.
 //! - `site`: host or folder of a workspace.
 //! - `metrics`: metrics for Prometheus.
-//! - `rate`: the algorithm of rate limits.
 //! - `clock`: the current time.
 
 mod args;
@@ -30,7 +29,6 @@ pub mod login;
 pub mod metrics;
 pub mod oidc;
 pub mod pages;
-mod rate;
 pub mod relay;
 pub mod router;
 pub mod run;

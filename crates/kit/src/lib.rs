@@ -7,10 +7,12 @@
 //! - `keys`: certificates, rotated keys, signed tokens.
 //! - `kubernetes`: client, retries, access reviews, leader election.
 //! - `audit`: an audit log.
+//! - `limit`: rates and shares by key.
 
 pub mod audit;
 mod keys;
 mod kubernetes;
+pub mod limit;
 pub mod process;
 mod server;
 

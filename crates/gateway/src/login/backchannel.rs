@@ -7,13 +7,13 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use kit::limit::LogLimit;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::login::App;
 use crate::oidc::{JwtError, payload};
 use crate::pages;
-use crate::rate::LogLimit;
 use crate::session::SessionSelector;
 use crate::verify::AppState;
 use crate::verify::answers::empty;

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
+use kit::limit::LogLimit;
 use serde_json::{Map, Value};
 
 use crate::audit::Audit;
@@ -14,7 +15,6 @@ use crate::login::{App, authorize, home, link};
 use crate::oidc::admission::Outside;
 use crate::oidc::{Binding, JwtError, RedeemError};
 use crate::pages::{self, Failure};
-use crate::rate::LogLimit;
 use crate::session::content::Content;
 use crate::tokens::cookies;
 use crate::tokens::{ENTER_LIFE, Enter, LoginAttempt, SessionCookie, Token as _};

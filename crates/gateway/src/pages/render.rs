@@ -10,11 +10,11 @@ use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
 };
 use http::{HeaderValue, StatusCode};
+use kit::limit::LogLimit;
 
 use super::html;
 use super::message::{Message, NOT_READY, Tone};
 use super::theme::Theme;
-use crate::rate::LogLimit;
 use crate::tokens::request_id;
 
 /// Response header with the request's identifier.

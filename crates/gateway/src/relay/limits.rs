@@ -3,7 +3,8 @@
 //! A workspace has so many places. Guests get three quarters of them, and one guest a quarter, so neither one guest nor all together keep
 //! the owner out. A user has a share of the free places of this replica, over all workspaces.
 
-use crate::server::concurrency::{ConcurrencyLimit, Permit};
+use kit::limit::{ConcurrencyLimit, Permit};
+
 use crate::verify::Holder;
 
 /// Places of websockets, or of their handshakes.

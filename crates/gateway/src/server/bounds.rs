@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::UPGRADE;
+use kit::limit::{ConcurrencyLimit, Permit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::concurrency::{ConcurrencyLimit, Permit};
 use crate::metrics::{Metrics, Open};
 use crate::pages::Failure;
 use crate::server::throttle::{Endpoint, Throttle};

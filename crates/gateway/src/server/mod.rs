@@ -2,7 +2,7 @@
 //!
 //! - `certificates`: the private authority for mutual TLS between gateway and proxy. `self_signed`: the certificate for browsers, if
 //!   the gateway makes it. `pairs`: Secrets with a certificate and its key.
-//! - `bounds`: limits of concurrent requests. `concurrency`: a limit shared fairly by holders. `throttle`: rate limits.
+//! - `bounds`: limits of concurrent requests. `throttle`: rate limits.
 //! - `oversized`: requests with too many headers. `body`: waits for bodies of forms.
 //!
 //! `axum::serve` has no TLS, no maximum age of a connection, and no limits of connections and HTTP/2 streams.
@@ -17,7 +17,6 @@
 mod body;
 pub(crate) mod bounds;
 pub(crate) mod certificates;
-pub(crate) mod concurrency;
 mod oversized;
 pub(crate) mod pairs;
 mod self_signed;

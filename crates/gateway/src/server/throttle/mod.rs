@@ -1,25 +1,20 @@
 //! request for a sign-in page -> allowed, or the time to wait (pure but for the clock).
 //!
-//! `address` finds the client's address, `table` counts, `settings` are the flags. A signed-in user is counted by session, so that
+//! `address` finds the client's address, `settings` are the flags. A signed-in user is counted by session, so that
 //! a flood from one address does not shut out signed-in users behind it.
-//!
-//! `RateLimit` of tower counts the requests of all clients together, and makes them wait instead of refusing them.
 
 mod address;
 mod settings;
-mod table;
 
-use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use ipnet::IpNet;
+use kit::limit::KeyedRate;
+pub use kit::limit::Rate;
 
 pub(crate) use self::settings::RequestLimits;
-use self::table::Table;
-pub use crate::rate::Rate;
 use crate::tokens::RandomId;
 
 /// Maximum number of remembered clients, of all kinds together: about 2 MiB.
@@ -124,9 +119,7 @@ impl Rates {
 #[derive(Debug)]
 pub struct Throttle {
     rates: Rates,
-    table: Mutex<Table>,
-    /// Random hash keys: clients cannot find out which of them share a cell.
-    keys: RandomState,
+    requests: KeyedRate,
 }
 
 impl Throttle {
@@ -134,8 +127,7 @@ impl Throttle {
     pub fn new(rates: Rates) -> Self {
         Self {
             rates,
-            table: Mutex::new(Table::new(CAPACITY)),
-            keys: RandomState::new(),
+            requests: KeyedRate::new(CAPACITY),
         }
     }
 
@@ -159,8 +151,7 @@ impl Throttle {
             (Caller::Address(_), Endpoint::Backchannel) => self.rates.provider,
             (Caller::Address(_), _) => self.rates.address,
         };
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.take(self.keys.hash_one((caller, endpoint)), rate, Instant::now())
+        self.requests.take((caller, endpoint), rate, Instant::now())
     }
 }
 

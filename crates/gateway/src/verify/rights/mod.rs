@@ -1,9 +1,8 @@
 //! user and workspace -> whether roles allow to connect (IO; from memory where known).
 //!
-//! - `question`: the `SubjectAccessReview`. `flights`: callers that share one. `fair_queue`: fair queue of users.
+//! - `question`: the `SubjectAccessReview`. `flights`: callers that share one.
 //! - here: how long an answer is valid, and the renewal of answers that open sockets depend on.
 
-mod fair_queue;
 mod flights;
 mod question;
 
@@ -15,6 +14,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
 use kit::access_review;
+use kit::limit::{ConcurrencyLimit, FairQueue, Permit};
 use kit::role_changes::RoleChanges;
 use kit::scope::Scope;
 use kube::Client;
@@ -26,11 +26,9 @@ use rules::access::Right;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::fair_queue::FairQueue;
 use self::flights::{Flight, Flights};
 use crate::index::Target;
 use crate::metrics::Metrics;
-use crate::server::concurrency::{ConcurrencyLimit, Permit};
 use crate::session::Session;
 use crate::tokens::RandomId;
 

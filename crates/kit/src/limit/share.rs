@@ -1,4 +1,6 @@
-//! holder -> a permit, within a limit for each holder and a limit for all (pure).
+//! Holder -> a permit, within a limit for each holder and a limit for all (in memory).
+//!
+//! [`ConcurrencyLimit`] refuses above the limit. [`FairQueue`] makes callers wait.
 //!
 //! One holder gets at most a share of the free permits. Dozens of greedy holders never take all permits; it takes hundreds to keep
 //! a new one out.
@@ -8,14 +10,23 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// By default one holder may have this fraction (1/n) of the free permits.
 const SHARE: usize = 8;
+/// Maximum number of users that a queue remembers, and how long one who waits for nothing is remembered.
+const MAX_USERS: u64 = 10_000;
+const UNUSED: Duration = Duration::from_mins(1);
 
 /// Counts taken permits, by holder and in total. Clones share their state.
 #[derive(Debug)]
-pub(crate) struct ConcurrencyLimit<K> {
+pub struct ConcurrencyLimit<K> {
     taken: Arc<Mutex<Taken<K>>>,
     for_each: usize,
     for_all: usize,
@@ -30,7 +41,7 @@ struct Taken<K> {
 
 /// A permit, taken until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit<K: Eq + Hash + Clone> {
+pub struct Permit<K: Eq + Hash + Clone> {
     holder: K,
     limit: ConcurrencyLimit<K>,
 }
@@ -46,7 +57,7 @@ impl<K> Clone for ConcurrencyLimit<K> {
 
 impl<K: Eq + Hash + Clone> ConcurrencyLimit<K> {
     /// `for_each`: maximum of permits of one holder; `for_all`: maximum of all together.
-    pub(crate) fn new(for_each: usize, for_all: usize) -> Self {
+    pub fn new(for_each: usize, for_all: usize) -> Self {
         let none = Taken {
             by_holder: HashMap::new(),
             all: 0,
@@ -60,13 +71,13 @@ impl<K: Eq + Hash + Clone> ConcurrencyLimit<K> {
     }
 
     /// The same, but one holder may have 1/`share` of the free permits.
-    pub(crate) fn sharing(self, share: usize) -> Self {
+    pub fn sharing(self, share: usize) -> Self {
         Self { share, ..self }
     }
 
     /// A permit for this holder; `None` when its limit or its share is reached.
-    pub(crate) fn take(&self, holder: K) -> Option<Permit<K>> {
-        let mut taken = self.lock();
+    pub fn take(&self, holder: K) -> Option<Permit<K>> {
+        let mut taken = self.taken.lock();
         let own = taken.by_holder.get(&holder).copied().unwrap_or_default();
         let free = self.for_all.saturating_sub(taken.all);
         if free == 0 || own >= self.for_each.min((free / self.share).max(1)) {
@@ -80,14 +91,15 @@ impl<K: Eq + Hash + Clone> ConcurrencyLimit<K> {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken<K>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Permits that are taken, of all holders together.
+    pub fn taken(&self) -> usize {
+        self.taken.lock().all
     }
 }
 
 impl<K: Eq + Hash + Clone> Drop for Permit<K> {
     fn drop(&mut self) {
-        let mut taken = self.limit.lock();
+        let mut taken = self.limit.taken.lock();
         taken.all -= 1;
         if let Entry::Occupied(mut own) = taken.by_holder.entry(self.holder.clone()) {
             *own.get_mut() -= 1;
@@ -98,8 +110,55 @@ impl<K: Eq + Hash + Clone> Drop for Permit<K> {
     }
 }
 
+/// Turns of users. Each user has few concurrent ones, so a user who wants many does not delay the others.
+#[derive(Debug)]
+pub struct FairQueue {
+    of_one: usize,
+    all: Arc<Semaphore>,
+    users: Cache<String, Arc<Semaphore>>,
+}
+
+/// A turn, until it is dropped.
+#[derive(Debug)]
+pub struct QueuePermit {
+    _all: OwnedSemaphorePermit,
+    _own: Option<OwnedSemaphorePermit>,
+}
+
+impl FairQueue {
+    /// `of_one`: maximum of concurrent turns of one user; `of_all`: of all users together.
+    pub fn new(of_one: usize, of_all: usize) -> Self {
+        Self {
+            of_one,
+            all: Arc::new(Semaphore::new(of_all)),
+            users: Cache::builder()
+                .max_capacity(MAX_USERS)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_idle(UNUSED)
+                .build(),
+        }
+    }
+
+    /// Waits for a turn. `user`: the user; `None`: no user, so only the limit of all applies. Never returns `None` while this
+    /// value lives.
+    pub async fn take(&self, user: Option<&str>) -> Option<QueuePermit> {
+        let own = match user {
+            Some(user) => {
+                let own = self.users.entry_by_ref(user);
+                let own = own.or_insert_with(|| Arc::new(Semaphore::new(self.of_one)));
+                Some(own.into_value().acquire_owned().await.ok()?)
+            }
+            None => None,
+        };
+        let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+        Some(QueuePermit { _all: all, _own: own })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     /// All permits that this holder gets.
@@ -166,7 +225,23 @@ mod tests {
         for holder in 0..100 {
             drop(limit.take(holder).unwrap());
         }
-        let taken = limit.lock();
+        let taken = limit.taken.lock();
         assert_eq!((taken.all, taken.by_holder.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn turns_of_one_user_do_not_delay_those_of_another() {
+        let fair_queue = FairQueue::new(2, 5);
+        let taken = |user| fair_queue.take(user).now_or_never().flatten();
+        let hers: Vec<_> = (0..9).map_while(|_| taken(Some("alice"))).collect();
+        assert_eq!(hers.len(), 2);
+        let his = taken(Some("bob")).unwrap();
+        let nobodys: Vec<_> = (0..9).map_while(|_| taken(None)).collect();
+        assert_eq!(nobodys.len(), 2, "all together are five");
+        assert!(taken(Some("carol")).is_none());
+        drop(his);
+        assert!(taken(Some("carol")).is_some());
+        drop(hers);
+        assert!(taken(Some("alice")).is_some());
     }
 }
