@@ -27,7 +27,6 @@ use crate::cluster::{AsUser, Failure, Identity, Mode, Tokens};
 use crate::index::{Index, Served};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::pace::Pace;
 use crate::user::{Authenticator, User};
 use crate::visible::{self, Rights, VisibleWorkspace};
 
@@ -52,8 +51,6 @@ pub struct App {
     /// Tokens of users; `None`: the portal impersonates users.
     tokens: Option<Tokens>,
     pub(crate) limits: Limits,
-    /// How often users have their forms checked.
-    pub(crate) checks: Pace,
 }
 
 /// What an [`App`] is made of.
@@ -92,7 +89,6 @@ impl App {
             rights: Rights::new(client, scope),
             tokens: parts.without_credentials.clone().map(Tokens::new),
             limits: Limits::default(),
-            checks: Pace::default(),
             parts,
         };
         let app = Arc::new(app);

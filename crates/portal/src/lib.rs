@@ -9,7 +9,6 @@
 //! - `visible`: user and index -> the workspaces that the user sees
 //! - `index`: watched objects in memory
 //! - `cluster`: requests to the API server as the user; access reviews
-//! - `pace`: how often a user may ask
 //! - `limits`: requests of each user
 //! - `metrics`: counts
 //! - `keys`: the gateway's public keys
@@ -35,7 +34,6 @@ mod index;
 mod keys;
 mod limits;
 pub mod metrics;
-mod pace;
 mod pages;
 pub mod router;
 pub mod run;

@@ -1,28 +1,25 @@
-//! User and kind of request -> may it be answered now? (pure, but for the clock)
+//! User and kind of request -> may it be answered now? (in memory)
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use moka::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use kit::limit::{ConcurrencyLimit, FairQueue, KeyedRate, Permit, QueuePermit, Rate};
 
-/// Most users that are counted at the same time.
-const USERS: u64 = 20_000;
+/// Most users, by kind of request, whose requests are counted at the same time.
+const USERS: usize = 20_000;
 /// Maximum size of a form, in bytes.
 pub(crate) const MAX_FORM: usize = 256 * 1024;
-/// Time for which requests are counted.
-pub(crate) const WINDOW: Duration = Duration::from_mins(1);
-/// Most pages of a user in that time.
+/// Most pages of a user in a minute; all of them at once, if none were asked for before.
 pub(crate) const PAGES: u32 = 600;
-/// Most changes of a user in that time.
+/// The same of changes.
 pub(crate) const CHANGES: u32 = 60;
+/// The same of checks of a form, in a second.
+const CHECKS: u32 = 5;
 /// Most answers of a user under way: asked for, and not taken by the proxy yet. Streams are counted apart.
-pub(crate) const ANSWERS: u32 = 16;
+pub(crate) const ANSWERS: usize = 16;
 /// Most open streams of a user. Each open page has one.
-const STREAMS: u32 = 8;
+const STREAMS: usize = 8;
 /// Most open streams of all users: each is a connection of the proxy, of which `kit::https` takes 1,024.
-const ALL_STREAMS: u32 = 700;
+const ALL_STREAMS: usize = 700;
 /// Most outputs of containers in memory at the same time, each up to 2 MiB and five times that as HTML. A user has one of them.
 const OUTPUTS: usize = 8;
 
@@ -33,101 +30,61 @@ pub(crate) enum Kind {
     Page,
     /// A change.
     Change,
+    /// The check of a form, which counts as a page as well.
+    Check,
 }
 
 /// Counts the requests of each user.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    requests: Cache<(String, Kind), Arc<AtomicU32>>,
-    answers: Cache<String, Arc<AtomicU32>>,
-    streams: Cache<String, Arc<AtomicU32>>,
-    all_streams: Arc<AtomicU32>,
-    /// Outputs of containers that are in memory at the same time, by user and of all.
-    outputs: Cache<String, Arc<Semaphore>>,
-    all_outputs: Arc<Semaphore>,
-}
-
-/// One output of a container in memory.
-pub(crate) type OutputPermit = [OwnedSemaphorePermit; 2];
-
-/// One open stream, or one answer under way. It counts until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Permit(Vec<Arc<AtomicU32>>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        for count in &self.0 {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-fn by_user<T: Clone + Send + Sync + 'static>() -> Cache<String, T> {
-    let hour = Duration::from_hours(1);
-    Cache::builder().max_capacity(USERS).time_to_idle(hour).build()
-}
-
-/// A permit that counts in all of these, if each has less than its most.
-fn count(counts: impl IntoIterator<Item = (Arc<AtomicU32>, u32)>) -> Option<Permit> {
-    let mut permit = Permit(Vec::with_capacity(2));
-    for (count, most) in counts {
-        let taken = count.fetch_add(1, Ordering::Relaxed);
-        permit.0.push(count);
-        if taken >= most {
-            return None;
-        }
-    }
-    Some(permit)
+    requests: KeyedRate,
+    answers: ConcurrencyLimit<String>,
+    streams: ConcurrencyLimit<String>,
+    /// Outputs of containers that are in memory at the same time.
+    outputs: FairQueue,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            requests: Cache::builder().max_capacity(USERS).time_to_live(WINDOW).build(),
-            answers: by_user(),
-            streams: by_user(),
-            all_streams: Arc::default(),
-            outputs: by_user(),
-            all_outputs: Arc::new(Semaphore::new(OUTPUTS)),
+            requests: KeyedRate::new(USERS),
+            answers: ConcurrencyLimit::new(ANSWERS, usize::MAX).sharing(1),
+            streams: ConcurrencyLimit::new(STREAMS, ALL_STREAMS).sharing(1),
+            outputs: FairQueue::new(1, OUTPUTS),
         }
     }
 }
 
 impl Limits {
-    /// Counts the request, and says whether it is within the user's limit.
+    /// Whether the request is within the user's limit. If so, it counts. If not, the next one is within a second.
     pub(crate) fn allows(&self, user: &str, kind: Kind) -> bool {
-        let most = match kind {
-            Kind::Page => PAGES,
-            Kind::Change => CHANGES,
+        let (most, window) = match kind {
+            Kind::Page => (PAGES, Duration::from_mins(1)),
+            Kind::Change => (CHANGES, Duration::from_mins(1)),
+            Kind::Check => (CHECKS, Duration::from_secs(1)),
         };
-        let count = self.requests.get_with((user.to_owned(), kind), Arc::default);
-        count.fetch_add(1, Ordering::Relaxed) < most
+        let rate = Rate::new(most, window / most);
+        self.requests.take((user, kind), rate, Instant::now()).is_ok()
     }
 
     /// A permit for an answer to this user, if one is left.
-    pub(crate) fn answer(&self, user: &str) -> Option<Permit> {
-        let own = self.answers.get_with(user.to_owned(), Arc::default);
-        count([(own, ANSWERS)])
+    pub(crate) fn answer(&self, user: &str) -> Option<Permit<String>> {
+        self.answers.take(user.to_owned())
     }
 
     /// A permit for a stream of this user, if one is left.
-    pub(crate) fn stream(&self, user: &str) -> Option<Permit> {
-        let own = self.streams.get_with(user.to_owned(), Arc::default);
-        count([(own, STREAMS), (self.all_streams.clone(), ALL_STREAMS)])
+    pub(crate) fn stream(&self, user: &str) -> Option<Permit<String>> {
+        self.streams.take(user.to_owned())
     }
 
     /// Waits until the user has no other output of a container in memory, and one more fits into it.
-    pub(crate) async fn output(&self, user: &str) -> Option<OutputPermit> {
-        let own = self
-            .outputs
-            .get_with(user.to_owned(), || Arc::new(Semaphore::new(1)));
-        let own = own.acquire_owned().await.ok()?;
-        Some([own, self.all_outputs.clone().acquire_owned().await.ok()?])
+    pub(crate) async fn output(&self, user: &str) -> Option<QueuePermit> {
+        self.outputs.take(Some(user)).await
     }
 
     /// Open streams of all users.
-    pub(crate) fn open_streams(&self) -> u32 {
-        self.all_streams.load(Ordering::Relaxed)
+    pub(crate) fn open_streams(&self) -> usize {
+        self.streams.taken()
     }
 }
 

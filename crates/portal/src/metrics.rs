@@ -111,7 +111,7 @@ impl Metrics {
     }
 
     /// Sets the number of open streams.
-    pub(crate) fn streams(&self, open: u32) {
-        self.streams.set(i64::from(open));
+    pub(crate) fn streams(&self, open: usize) {
+        self.streams.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 }

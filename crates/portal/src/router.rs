@@ -19,7 +19,7 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use crate::app::{App, Context};
 use crate::index::Served;
-use crate::limits::{ANSWERS, CHANGES, Kind, MAX_FORM, PAGES, WINDOW};
+use crate::limits::{ANSWERS, CHANGES, Kind, MAX_FORM, PAGES};
 use crate::pages;
 use crate::source;
 use crate::user::{NoUser, User};
@@ -136,8 +136,8 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
     } else if !app.limits.allows(&context.user.name, kind) {
         Some(context.too_many(
             &format!("{PAGES} pages and {CHANGES} changes a minute are allowed."),
-            "Try again in a minute.",
-            WINDOW,
+            "Try again in a second.",
+            Duration::from_secs(1),
         ))
     } else if permit.is_none() {
         Some(context.too_many(

@@ -180,9 +180,16 @@ async fn a_user_above_the_limit_gets_the_time_of_the_next_request() {
         let answer = portal.post("alice", "/stop", "").await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     }
-    let answer = portal.post("alice", "/stop", "").await;
+    let mut answer = portal.post("alice", "/stop", "").await;
+    // One more is allowed for each second that this takes.
+    for _ in 0..600 {
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        answer = portal.post("alice", "/stop", "").await;
+    }
     assert_page(&answer, StatusCode::TOO_MANY_REQUESTS, "60 changes a minute", "/");
-    assert_eq!(answer.headers["retry-after"], "60");
+    assert_eq!(answer.headers["retry-after"], "1");
     assert_eq!(portal.get("alice", "/").await.status, StatusCode::OK);
 }
 

@@ -71,6 +71,7 @@ impl<K: Eq + Hash + Clone> ConcurrencyLimit<K> {
     }
 
     /// The same, but one holder may have 1/`share` of the free permits.
+    #[must_use]
     pub fn sharing(self, share: usize) -> Self {
         Self { share, ..self }
     }

@@ -1,7 +1,5 @@
 //! What is being typed -> a dry run and quotas, as parts of a page (IO: as the user).
 
-use std::time::Instant;
-
 use askama::Template as _;
 use axum::Json;
 use axum::response::{Html, IntoResponse as _, Response};
@@ -19,6 +17,7 @@ use super::problems::Problems;
 use super::quotas::{self as fit, Amounts};
 use crate::app::Context;
 use crate::cluster::Failure;
+use crate::limits::Kind;
 use crate::pages::answers::plain;
 use crate::views::{Field, Marks, Problem, Quotas, Summary};
 
@@ -138,7 +137,7 @@ pub(super) fn no_check(context: &Context, why: [String; 2]) -> Response {
 
 /// The refusal of a check that comes too soon after others.
 pub(super) fn too_soon(context: &Context) -> Option<Response> {
-    if context.app.checks.allows(&context.user.name, Instant::now()) {
+    if context.app.limits.allows(&context.user.name, Kind::Check) {
         return None;
     }
     let text = "You checked more than five times in a second. The next change is checked again.";

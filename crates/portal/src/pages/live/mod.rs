@@ -25,6 +25,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use http::StatusCode;
 use jiff::Timestamp;
+use kit::limit::Permit;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -39,7 +40,6 @@ use super::namespace;
 use super::search::Search;
 use crate::app::Context;
 use crate::index::{Snapshot, hash};
-use crate::limits::Permit;
 use crate::views::{Quotas, Stale};
 use crate::visible::{self, AccessScope, Visible};
 
@@ -134,7 +134,7 @@ struct Follow {
     stale: Stale,
     /// There is nothing more to show.
     is_gone: bool,
-    _permit: Permit,
+    _permit: Permit<String>,
 }
 
 impl Drop for Follow {

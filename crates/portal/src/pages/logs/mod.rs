@@ -14,6 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
+use kit::limit::{Permit, QueuePermit};
 use kube::ResourceExt as _;
 use kube::api::LogParams;
 use serde::Deserialize;
@@ -27,7 +28,6 @@ use super::held::until_sent;
 use super::summary::above;
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::limits::{OutputPermit, Permit};
 use crate::views::{Logs, Nav, Note, plain_log};
 
 /// Most lines of a page and of a file.
@@ -210,7 +210,7 @@ pub(crate) async fn follow(
 
 /// Lines of a container, at a bounded rate, until the user must be checked again.
 struct Lines {
-    _permit: Permit,
+    _permit: Permit<String>,
     reader: Output,
     unread: Unread,
     /// After the last line.
@@ -271,7 +271,7 @@ async fn text(
     context: &Context,
     namespace: &str,
     source: &Source,
-) -> Result<(Vec<String>, Position, OutputPermit), Failure> {
+) -> Result<(Vec<String>, Position, QueuePermit), Failure> {
     let late =
         |what: &str, time: Duration| Failure::Unanswered(format!("{what} within {} s", time.as_secs()));
     let permit = timeout(TURN, context.app.limits.output(&context.user.name)).await;
