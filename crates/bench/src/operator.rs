@@ -28,6 +28,8 @@ const BARE: &str = "bench-bare";
 const TEMPLATE: &str = "bench";
 /// Mark of a fake node, as kwok names it.
 const FAKE: &str = "kwok.x-k8s.io/node";
+/// Name of the workspace that stays: a template in use and a namespace's keys are not made anew at each start.
+const KEPT: &str = "kept";
 /// Pods of a fake node, which has 254 addresses.
 const PODS: usize = 200;
 /// Requests at a time.
@@ -109,7 +111,8 @@ impl Bench {
         if args.stopped > 0 {
             self.forget_peaks()?;
             let side = workspaces("Stopped", "Stopped");
-            self.create(&side, args.stopped, &mut Times::default()).await?;
+            self.create(&side, names(args.stopped), &mut Times::default())
+                .await?;
             tokio::time::sleep(SETTLE).await;
             let peak = self.peak()?.context("the operator is not on this machine")?;
             let name = format!("{} stopped: operator's memory at most, MiB", args.stopped);
@@ -128,12 +131,12 @@ impl Bench {
             // The first side changes, so that a machine that becomes slower slows both.
             for is_bare in [turn % 2 == 0, turn % 2 == 1] {
                 if is_bare {
-                    self.create(bare, count, &mut theirs).await?;
+                    self.create(bare, names(count), &mut theirs).await?;
                     self.delete(bare).await?;
                     continue;
                 }
                 let (before, used) = (self.count_objects().await?, self.cpu()?);
-                self.create(&side, count, &mut ours).await?;
+                self.create(&side, names(count), &mut ours).await?;
                 tokio::time::sleep(SETTLE).await;
                 cpu += self.cpu()? - used;
                 let after = self.count_objects().await?;
@@ -164,16 +167,16 @@ impl Bench {
         Ok(figures)
     }
 
-    /// Pods as those of workspaces, without what makes them so.
+    /// Starts the workspace that stays. Pods as its own, without what makes them so.
     async fn bare(&self) -> anyhow::Result<Side> {
         let side = workspaces("Running", "Available");
-        self.create(&side, 1, &mut Times::default()).await?;
+        let names = vec![KEPT.to_owned()];
+        self.create(&side, names, &mut Times::default()).await?;
         let started = Api::<Pod>::namespaced(self.client.clone(), WORKSPACES);
         let pod = started.list(&ListParams::default()).await?.items.pop();
         let spec = pod
             .and_then(|pod| pod.spec)
             .context("a workspace is Available without a pod")?;
-        self.delete(&side).await?;
         let mut spec = serde_json::to_value(spec)?;
         for other in [
             "nodeName",
@@ -204,15 +207,15 @@ impl Bench {
         Api::namespaced_with(self.client.clone(), side.namespace, &side.resource)
     }
 
-    /// Creates `count` objects as fast as the API server takes them, and waits until all are done.
-    async fn create(&self, side: &Side, count: usize, times: &mut Times) -> anyhow::Result<()> {
-        let api = &self.api(side);
+    /// Creates objects as fast as the API server takes them, and waits until all are done.
+    async fn create(&self, side: &Side, names: Vec<String>, times: &mut Times) -> anyhow::Result<()> {
+        let (api, count) = (&self.api(side), names.len());
         let mut events = watcher(api.clone(), Config::default()).boxed();
         while !matches!(events.try_next().await?, Some(Event::InitDone) | None) {}
         let begin = Instant::now();
-        let asked = stream::iter(0..count)
-            .map(|number| async move {
-                let mut object = DynamicObject::new(&format!("w-{number:05}"), &side.resource);
+        let asked = stream::iter(names)
+            .map(|name| async move {
+                let mut object = DynamicObject::new(&name, &side.resource);
                 object.data = json!({"spec": side.spec});
                 let sent = Instant::now();
                 let created = api.create(&PostParams::default(), &object).await;
@@ -242,14 +245,17 @@ impl Bench {
         Ok(())
     }
 
-    /// Deletes all objects of a side, and waits until they and their pods are gone.
+    /// Deletes all objects of a side but the one that stays, and waits until they and their pods are gone.
     async fn delete(&self, side: &Side) -> anyhow::Result<()> {
         let (api, begin) = (self.api(side), Instant::now());
         let pods = Api::<Pod>::namespaced(self.client.clone(), side.namespace);
         let all = ListParams::default();
-        api.delete_collection(&DeleteParams::background(), &all).await?;
-        while !api.list_metadata(&all).await?.items.is_empty()
-            || !pods.list_metadata(&all).await?.items.is_empty()
+        let others = all.clone().fields(&format!("metadata.name!={KEPT}"));
+        api.delete_collection(&DeleteParams::background(), &others)
+            .await?;
+        let other_pods = all.fields(&format!("metadata.name!=workspace-{KEPT}"));
+        while !api.list_metadata(&others).await?.items.is_empty()
+            || !pods.list_metadata(&other_pods).await?.items.is_empty()
         {
             ensure!(
                 begin.elapsed() < LIMIT,
@@ -305,8 +311,9 @@ impl Bench {
     }
 
     async fn clean(&self) -> anyhow::Result<()> {
-        self.delete(&workspaces("Running", "Available")).await?;
-        self.delete(&pods(Value::Null)).await?;
+        for side in [workspaces("Running", "Available"), pods(Value::Null)] {
+            self.delete(&side).await?;
+        }
         let (client, now) = (|| self.client.clone(), DeleteParams::default());
         for namespace in [WORKSPACES, BARE] {
             Api::<Namespace>::all(client()).delete(namespace, &now).await?;
@@ -318,6 +325,11 @@ impl Bench {
         Api::<Node>::all(client()).delete_collection(&now, &nodes).await?;
         Ok(())
     }
+}
+
+/// Names of the objects of a turn.
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("w-{number:05}")).collect()
 }
 
 /// Workspaces of the template, until they have a condition.
