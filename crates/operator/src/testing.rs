@@ -67,7 +67,7 @@ pub(crate) fn started() -> Observed {
     let lasting = plan::lasting(&valid(), &installation());
     Observed {
         claim: lasting.claim.map(Into::into),
-        service: Some(lasting.service.into()),
+        service: lasting.service.map(Into::into),
         policy: lasting.policy.map(Into::into),
         pods: vec![partial(&pod())],
         ..observed()

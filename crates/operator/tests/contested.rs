@@ -47,7 +47,9 @@ async fn is_braked<K>(change: fn(&mut Value))
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    let mut stage = Stage::with_running_demo().await;
+    let mut stage = Stage::with_service();
+    stage.run().await;
+    stage.sync();
     let kind = K::kind(&());
     let writes = contest::<K>(&mut stage, 60, change).await;
     assert!((3..10).contains(&writes), "{kind}: {writes} writes in a minute");

@@ -14,7 +14,9 @@ use crate::stage::{Stage, short};
 
 #[tokio::test]
 async fn a_delete_removes_the_children_first_and_the_network_policy_after_the_last_pod() {
-    let mut stage = Stage::with_running_demo().await;
+    let mut stage = Stage::with_service();
+    stage.run().await;
+    stage.server.take_calls();
     stage.delete_demo();
     stage.reconcile().await.unwrap();
     let calls = stage.server.take_calls();

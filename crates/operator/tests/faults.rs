@@ -34,7 +34,7 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
     ];
     for (method, path) in calls {
         for code in [409, 429, 500] {
-            let mut stage = Stage::with_demo();
+            let mut stage = Stage::with_service();
             stage.fail(method.clone(), path, code, "not now", 1);
             // Another client wrote the workspace meanwhile: that is no failure.
             let is_everyday = (path, code) == ("status", 409);

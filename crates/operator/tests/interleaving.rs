@@ -34,6 +34,8 @@ enum Step {
     Policy(UpdatePolicy),
     Restart(u8),
     Keep(Retain),
+    /// A text names the Service, or none does.
+    Service(bool),
     Delete,
     /// By hand, past the finalizer.
     Tear,
@@ -65,6 +67,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => policy.prop_map(Step::Policy),
         2 => any::<u8>().prop_map(Step::Restart),
         1 => retain().prop_map(Step::Keep),
+        2 => any::<bool>().prop_map(Step::Service),
         2 => Just(Step::Delete),
         1 => Just(Step::Tear),
         8 => Just(Step::Everything),
@@ -152,6 +155,7 @@ impl Play {
             Step::Keep(retain) => self
                 .stage
                 .edit_spec(|spec| spec["storage"]["retain"] = json!(retain)),
+            Step::Service(is_named) => self.stage.name_service(is_named),
             Step::Delete => self.stage.delete_demo(),
             Step::Tear => server.remove::<Workspace>(Some(NAMESPACE), "demo"),
             Step::Create(bob, retain) => self.create(if bob { "bob" } else { "alice" }, retain),
@@ -239,10 +243,17 @@ impl Play {
             disk.metadata
         );
         prop_assert_eq!(pods, usize::from(ours && running), "{:?}", workspace.status);
-        prop_assert_eq!(others, (1, 1));
+        let has_service = !workspace.spec.variables.is_empty();
+        let status = workspace.status.clone().unwrap_or_default();
+        prop_assert!(others.0 == 1 || !has_service, "a Service is named");
+        // While a change is pending, the pod may use the Service that it was made with.
+        prop_assert!(
+            others.0 == 0 || has_service || !status.pending_update.is_empty(),
+            "nothing uses it"
+        );
+        prop_assert_eq!(others.1, 1);
         if workspace.spec.update_policy == UpdatePolicy::Always {
-            let pending = workspace.status.unwrap_or_default().pending_update;
-            prop_assert!(pending.is_empty(), "{pending:?}");
+            prop_assert!(status.pending_update.is_empty(), "{status:?}");
         }
         for pod in stage.all::<Pod>() {
             prop_assert_eq!(&pod.owner_references()[0].uid, &uid);

@@ -18,7 +18,8 @@ use crate::stage::{CHILD, Stage, run_id};
 
 #[tokio::test]
 async fn a_stop_keeps_the_disk_and_reports_stopped_only_when_the_last_pod_is_gone() {
-    let mut stage = Stage::with_running_demo().await;
+    let mut stage = Stage::with_service();
+    stage.run().await;
     let disk = stage.child::<PersistentVolumeClaim>().unwrap().uid();
     stage.set(DesiredStatus::Stopped);
     stage.reconcile().await.unwrap();

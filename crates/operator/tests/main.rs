@@ -26,6 +26,7 @@ mod races;
 mod required_template;
 mod restarts;
 mod routing;
+mod services;
 mod settled;
 mod sharing;
 mod stage;

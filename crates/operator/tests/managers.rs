@@ -179,7 +179,7 @@ async fn rbac_secrets_and_pods_are_never_made_for_a_manager_that_no_webhook_refu
         let writes = stage.writes();
         assert_eq!(
             writes,
-            ["PATCH workspaces/demo/status", "POST events"],
+            ["POST services", "PATCH workspaces/demo/status", "POST events"],
             "{version} {kind}"
         );
         assert!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{Workspace, names};
 use k8s_openapi::api::{
-    core::v1::{PersistentVolumeClaim, Pod, Service},
+    core::v1::{PersistentVolumeClaim, Pod},
     networking::v1::NetworkPolicy,
 };
 use kube::{Resource, ResourceExt as _};
@@ -29,7 +29,6 @@ fn collect_dependents(stage: &Stage) {
             }
         }
     }
-    take::<Service>(stage);
     take::<PersistentVolumeClaim>(stage);
     take::<NetworkPolicy>(stage);
     for pod in stage.all::<Pod>() {

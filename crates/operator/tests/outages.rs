@@ -112,7 +112,7 @@ fn phase(stage: &Stage) -> Option<Phase> {
     stage.workspace().status.and_then(|status| status.phase)
 }
 
-/// A start's writes, as they are called.
+/// The writes of a start with a Service, as they are called.
 pub(crate) fn writes() -> [(Method, &'static str); 5] {
     [
         (Method::PATCH, "persistentvolumeclaims"),
@@ -138,7 +138,7 @@ fn every_disruption_was_met(stage: &Stage) {
 
 /// An operator and a workspace that runs.
 async fn running() -> (Stage, Process) {
-    let stage = Stage::with_demo();
+    let stage = Stage::with_service();
     let process = begin(&stage);
     within("a start", Duration::from_secs(10), || !stage.is_ending()).await;
     stage.cluster();
@@ -191,7 +191,7 @@ async fn a_server_that_never_answers_a_call_delays_one_reconcile_and_no_more() {
     for (method, path) in [
         (Method::PATCH, "persistentvolumeclaims/workspace-demo"),
         // A creation's path names no object: it is the one whose turn comes first that waits.
-        (Method::POST, "services"),
+        (Method::POST, "networkpolicies"),
         (Method::POST, "pods"),
         (Method::PATCH, "demo/status"),
     ] {
@@ -210,7 +210,7 @@ async fn a_server_that_never_answers_a_call_delays_one_reconcile_and_no_more() {
         .await;
         every_disruption_was_met(&stage);
         within("the next try", Duration::from_mins(1), || started() == 2).await;
-        assert_eq!(stage.all::<Service>().len(), 2, "{path}");
+        assert_eq!(stage.all::<NetworkPolicy>().len(), 2, "{path}");
         assert_eq!(stage.all::<Pod>().len(), 2, "{path}");
     }
 }
@@ -219,7 +219,7 @@ async fn a_server_that_never_answers_a_call_delays_one_reconcile_and_no_more() {
 async fn answers_that_are_lost_double_nothing() {
     let (children, status) = (&writes()[..4], &writes()[4..]);
     for lost in [children, status] {
-        let stage = Stage::with_demo();
+        let stage = Stage::with_service();
         for (method, path) in lost {
             stage
                 .server

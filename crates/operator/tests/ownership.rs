@@ -35,7 +35,7 @@ fn disk_of_predecessor(terminating: bool) -> PersistentVolumeClaim {
 
 #[tokio::test]
 async fn a_foreign_object_of_our_name_is_left_alone_and_reported() {
-    let mut stage = Stage::with_demo();
+    let mut stage = Stage::with_service();
     stage.server.put(&foreign_service());
     stage.reconcile().await.unwrap();
     let status = stage.status();
@@ -64,7 +64,7 @@ async fn a_predecessors_disk_that_stays_is_a_conflict() {
 
 #[tokio::test]
 async fn a_delete_leaves_foreign_objects_alone_and_does_not_wait_for_them() {
-    let mut stage = Stage::with_demo();
+    let mut stage = Stage::with_service();
     stage.server.put(&foreign_service());
     stage.server.put(&disk_of_predecessor(false));
     stage.reconcile().await.unwrap();

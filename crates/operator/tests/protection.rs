@@ -7,7 +7,7 @@ use api::{
     workspace::Phase,
 };
 use http::Method;
-use k8s_openapi::api::{core::v1::Service, events::v1::Event};
+use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 use kube::ResourceExt as _;
 use operator::controllers::{catalog, catalog::CatalogState, resync};
 use serde_json::json;
@@ -95,7 +95,7 @@ async fn no_child_is_made_before_the_cache_shows_the_finalizer_and_waiting_costs
         "the cache does not show it yet"
     );
     reconcile_alone(&mut stage).await;
-    assert!(stage.child::<Service>().is_some());
+    assert!(stage.child::<Pod>().is_some());
     let writes = stage.writes();
     assert!(
         writes.iter().all(|write| !write.contains("workspacetemplates")),
@@ -141,7 +141,7 @@ async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
     reconcile_catalog(&mut stage, &catalog_state).await;
     assert!(template(&stage).is_none(), "it must not come back");
     reconcile_alone(&mut stage).await;
-    assert!(stage.child::<Service>().is_none());
+    assert!(stage.child::<Pod>().is_none());
     assert_eq!(stage.status().reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
 }
 
@@ -216,7 +216,7 @@ async fn an_object_that_is_being_deleted_accepts_no_new_workspace_and_its_users_
     assert_eq!(status.phase, Some(Phase::Invalid));
     let valid = condition::find(&status.conditions, VALID).unwrap();
     assert_eq!(valid.reason, reason::TEMPLATE_TERMINATING);
-    let child = stage.server.get::<Service>(Some(NAMESPACE), "workspace-late");
+    let child = stage.server.get::<Pod>(Some(NAMESPACE), "workspace-late");
     assert!(child.is_none());
 
     stage.reconcile().await.unwrap();
@@ -244,7 +244,7 @@ async fn a_finalizer_that_was_removed_while_a_workspace_came_is_set_again() {
     stage.sync_one(0);
     stage.reconcile_unsynced("demo").await.unwrap();
     settle(&mut stage, &catalog_state).await;
-    assert!(stage.child::<Service>().is_some() && is_held(&stage));
+    assert!(stage.child::<Pod>().is_some() && is_held(&stage));
 }
 
 #[tokio::test]

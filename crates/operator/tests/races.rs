@@ -37,7 +37,7 @@ async fn name_taken_at_the_last_moment<K>(path: &'static str, spec: &Value)
 where
     K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Send + 'static,
 {
-    let mut stage = Stage::with_demo();
+    let mut stage = Stage::with_service();
     let object: K = foreign(spec);
     let how_it_is_made = how_it_is_made(path);
     stage.server.disrupt(
@@ -78,7 +78,8 @@ async fn a_name_taken_between_read_and_write_is_a_conflict_and_never_merged() {
 
 #[tokio::test]
 async fn a_child_replaced_between_read_and_write_is_left_alone() {
-    let mut stage = Stage::with_running_demo().await;
+    let mut stage = Stage::with_service();
+    stage.run().await;
     stage.server.edit::<Service>(Some(NAMESPACE), CHILD, |service| {
         service["spec"]["selector"] = json!({"app": "changed"});
     });

@@ -4,7 +4,7 @@ use api::{
     names,
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::ResourceExt as _;
 use operator::plan::Build;
 use serde_json::{Value, json};
@@ -48,7 +48,8 @@ async fn settle(stage: &mut Stage) {
 
 #[tokio::test]
 async fn an_edit_of_a_running_workspace_is_pending_until_it_is_stopped_and_started() {
-    let mut stage = Stage::with_running_demo().await;
+    let mut stage = Stage::with_service();
+    settle(&mut stage).await;
     let first = stage.child::<Pod>().unwrap();
     stage.edit_spec(|spec| spec["port"] = 9000.into());
     settle(&mut stage).await;
@@ -87,7 +88,7 @@ fn another_build() -> Build {
 #[tokio::test]
 async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_no_workspace_nor_does_a_rollback() {
     let relabelled = |stage: &Stage| {
-        let labels = stage.child::<Service>().unwrap().metadata.labels;
+        let labels = stage.child::<PersistentVolumeClaim>().unwrap().metadata.labels;
         labels.unwrap().contains_key("example.com/build")
     };
     let pod = |stage: &Stage| {

@@ -112,6 +112,23 @@ impl Stage {
         stage
     }
 
+    /// The same, with a text that names its Service, so that it has one.
+    pub(crate) fn with_service() -> Self {
+        let stage = Self::with_demo();
+        stage.name_service(true);
+        stage
+    }
+
+    /// From now on a text of `demo` names its Service, or none does.
+    pub(crate) fn name_service(&self, is_named: bool) {
+        let variables = if is_named {
+            json!({"address": "{service.name}"})
+        } else {
+            json!({})
+        };
+        self.edit_spec(|spec| spec["variables"] = variables);
+    }
+
     /// The same, started and ready, and everything settled.
     pub(crate) async fn with_running_demo() -> Self {
         let mut stage = Self::with_demo();

@@ -144,7 +144,7 @@ async fn a_former_leader_ends_no_run_of_its_successor() {
 
 #[tokio::test]
 async fn an_operator_that_is_newer_than_its_definitions_writes_what_they_declare() {
-    let mut stage = Stage::with_demo();
+    let mut stage = Stage::with_service();
     let mut definition = json!(Workspace::crd());
     let status = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
     status["properties"]

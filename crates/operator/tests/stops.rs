@@ -79,7 +79,7 @@ fn profile(stage: &Stage, annotations: &Value) {
 }
 
 fn with_account() -> Stage {
-    let stage = Stage::with_demo();
+    let stage = Stage::with_service();
     profile(&stage, &json!({"example.com/role": "reader"}));
     stage.edit_spec(|spec| spec["executionProfileRef"] = "p".into());
     stage

@@ -78,7 +78,9 @@ async fn a_start_waits_only_for_answers_and_takes_few_reconciles() {
     for (method, path) in writes() {
         stage.server.disrupt(method, path, Disruption::Late(ANSWER));
     }
-    stage.server.put(&objects::workspace("demo"));
+    let mut demo = objects::workspace("demo");
+    demo.spec.variables = [("address".to_owned(), "{service.name}".to_owned())].into();
+    stage.server.put(&demo);
     // Disk, policy and Service are written together, then the pod.
     let made = until(|| stage.child::<Pod>().is_some()).await;
     assert!(made <= 2 * ANSWER + AT_ONCE, "{made:?}");

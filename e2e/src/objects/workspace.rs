@@ -49,6 +49,13 @@ pub fn echo(name: &str) -> anyhow::Result<Workspace> {
     Ok(of_image(name, &Environment::get()?.images.echo))
 }
 
+/// The same workspace with a text that names its Service, so that it has one.
+pub fn naming_service(mut workspace: Workspace) -> Workspace {
+    let address = ("address".to_owned(), "{service.name}".to_owned());
+    workspace.spec.variables.extend([address]);
+    workspace
+}
+
 /// JupyterLab as it comes, stopped after a minute without use.
 pub fn idle_after_a_minute(name: &str) -> Workspace {
     let spec = WorkspaceSpec {
@@ -121,7 +128,8 @@ pub async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
     Box::pin(made(scratch, &Workspace::new("lab", spec))).await
 }
 
-async fn made(scratch: &Scratch, wanted: &Workspace) -> anyhow::Result<Workspace> {
+/// Creates a workspace as alice, and waits until it runs.
+pub async fn made(scratch: &Scratch, wanted: &Workspace) -> anyhow::Result<Workspace> {
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     alice.create(&PostParams::default(), wanted).await?;
     reached(&alice, &wanted.name_any(), Phase::Running).await

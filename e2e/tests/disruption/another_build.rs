@@ -233,7 +233,7 @@ async fn another_build_and_the_rollback_restart_no_pod_and_create_new_ones() -> 
         .into_iter()
         .zip([UpdatePolicy::OnStop, UpdatePolicy::Always])
     {
-        let mut lab = workspace::echo(name)?;
+        let mut lab = workspace::naming_service(workspace::echo(name)?);
         lab.spec.update_policy = policy;
         workspaces.create(&PostParams::default(), &lab).await?;
     }

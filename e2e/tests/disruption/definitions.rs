@@ -86,7 +86,8 @@ async fn an_operator_newer_than_its_crds_works_and_reports_it() -> anyhow::Resul
     let _exclusive = super::EXCLUSIVE.lock().await;
     let scratch = Scratch::new("older", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let before = workspace::running(&scratch, "runs").await?;
+    let named = |name| anyhow::Ok(workspace::naming_service(workspace::echo(name)?));
+    let before = Box::pin(workspace::made(&scratch, &named("runs")?)).await?;
     let take = |schema: &mut Value| {
         if let Some(fields) = schema["properties"].as_object_mut() {
             fields.remove("serviceName");
@@ -99,9 +100,7 @@ async fn an_operator_newer_than_its_crds_works_and_reports_it() -> anyhow::Resul
             is_gone.then_some(()).ok_or_else(|| stored["status"].to_string())
         })
         .await?;
-        alice
-            .create(&PostParams::default(), &workspace::echo("new")?)
-            .await?;
+        alice.create(&PostParams::default(), &named("new")?).await?;
         workspace::reached(&alice, "new", Phase::Running).await?;
         workspace::stop(&alice, "runs").await?;
         let again = workspace::start(&alice, "runs").await?;

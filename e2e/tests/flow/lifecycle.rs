@@ -54,7 +54,7 @@ async fn files_and_labels_of_others_survive_stop_and_start_and_nothing_survives_
 -> anyhow::Result<()> {
     let scratch = Scratch::new("lifecycle", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut wanted = workspace::echo("disk")?;
+    let mut wanted = workspace::naming_service(workspace::echo("disk")?);
     wanted.spec.storage = Some(Storage {
         size: Some(Quantity("1Gi".into())),
         ..Storage::default()
@@ -136,7 +136,8 @@ async fn files_and_labels_of_others_survive_stop_and_start_and_nothing_survives_
 #[tokio::test]
 async fn manually_deleted_children_and_changed_assertion_keys_are_restored() -> anyhow::Result<()> {
     let scratch = Scratch::new("heal", &["alice"]).await?;
-    let ws = workspace::running(&scratch, "ws").await?;
+    let wanted = workspace::naming_service(workspace::echo("ws")?);
+    let ws = Box::pin(workspace::made(&scratch, &wanted)).await?;
     let (policies, services) = (scratch.api::<NetworkPolicy>(), scratch.api::<Service>());
     let pods = scratch.api::<Pod>();
     let now = kube::api::DeleteParams::default();

@@ -52,7 +52,8 @@ async fn nothing_bypasses_the_gateway_at_its_replicas_the_pod_s_address_or_by_a_
     let params = PatchParams::default();
     let mark = json!({"metadata": {"labels": {"bent": "here"}}});
     pods.patch("caller", &params, &Patch::Merge(mark)).await?;
-    let ws = workspace::running(&scratch, "ws").await?;
+    let wanted = workspace::naming_service(workspace::echo("ws")?);
+    let ws = Box::pin(workspace::made(&scratch, &wanted)).await?;
     let url = workspace::url(&ws)?;
     let session = HttpSession::new()?;
     session.enter(&url, "alice").await?;
@@ -80,6 +81,8 @@ async fn nothing_bypasses_the_gateway_at_its_replicas_the_pod_s_address_or_by_a_
     elsewhere.finish().await?;
 
     let service = "workspace-ws";
+    let spec = services.get(service).await?.spec.unwrap_or_default();
+    assert_eq!(spec.cluster_ip.as_deref(), Some("None"), "it takes no address");
     let selector = json!([{"op": "replace", "path": "/spec/selector", "value": {"bent": "here"}}]);
     services
         .patch(

@@ -112,7 +112,8 @@ async fn edits_of_stopped_workspaces_count_and_others_are_pending_until_a_restar
 -> anyhow::Result<()> {
     let scratch = Scratch::new("onstop", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut never = workspace::of_image("ws", "localhost/there-is-no-such-image:1");
+    let mut never =
+        workspace::naming_service(workspace::of_image("ws", "localhost/there-is-no-such-image:1"));
     never.spec.update_policy = UpdatePolicy::OnStop;
     never.spec.storage = Some(api::workspace::Storage::default());
     alice.create(&PostParams::default(), &never).await?;

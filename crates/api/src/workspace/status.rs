@@ -39,7 +39,7 @@ pub struct WorkspaceStatus {
     /// Name of the pod, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_name: Option<String>,
-    /// Name of the Service.
+    /// Name of the Service, if the workspace has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
     /// Target of routes, also of those that others make. Present only while the workspace's pod is ready.

@@ -45,7 +45,7 @@ impl Namespaces {
             },
             "status": {
                 "observedGeneration": 1, "phase": "Running", "reason": "Ready", "message": "The workspace is ready.",
-                "url": format!("https://{name}.workspaces.localhost:8443/"), "serviceName": format!("workspace-{name}"),
+                "url": format!("https://{name}.workspaces.localhost:8443/"),
                 "runID": "b5c1d7", "owner": owner, "startedAt": "2026-01-02T03:04:05Z",
                 "endpoint": {"podName": format!("workspace-{name}"), "podIP": "10.0.0.1", "port": 8888},
                 "resolved": {

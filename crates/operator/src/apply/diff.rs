@@ -153,9 +153,15 @@ mod tests {
         plan::lasting(&testing::valid(), &testing::installation())
     }
 
+    fn planned_service() -> Service {
+        let mut valid = testing::valid();
+        valid.has_service = true;
+        plan::lasting(&valid, &testing::installation()).service.unwrap()
+    }
+
     /// A Service as the API server stores it: as planned, with more fields.
     fn stored_service() -> Service {
-        let mut service = planned().service;
+        let mut service = planned_service();
         let spec = service.spec.as_mut().unwrap();
         spec.cluster_ip = Some("10.96.0.7".to_owned());
         spec.session_affinity = Some("None".to_owned());
@@ -171,18 +177,16 @@ mod tests {
 
     #[test]
     fn what_is_as_planned_is_kept() {
-        let planned = planned();
         assert_eq!(
-            step(&testing::identity(), &planned.service, &stored_service()),
+            step(&testing::identity(), &planned_service(), &stored_service()),
             Step::Keep
         );
-        let policy = planned.policy.unwrap();
+        let policy = planned().policy.unwrap();
         assert_eq!(step(&testing::identity(), &policy, &policy), Step::Keep);
     }
 
     #[test]
     fn an_externally_changed_child_is_written() {
-        let planned = planned();
         let mut selector = stored_service();
         selector
             .spec
@@ -198,11 +202,11 @@ mod tests {
         owner.metadata.owner_references = None;
         for changed in [selector, label, owner] {
             assert_eq!(
-                step(&testing::identity(), &planned.service, &changed),
+                step(&testing::identity(), &planned_service(), &changed),
                 Step::Write
             );
         }
-        let policy = planned.policy.unwrap();
+        let policy = planned().policy.unwrap();
         let mut wider = policy.clone();
         wider
             .spec
@@ -217,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_service_changed_to_external_name_is_restored_as_headless() {
-        let planned = planned().service;
+        let planned = planned_service();
         let corrected = |live: &Service| match planned.correction(live) {
             Correction::MergePatch(patch) => patch["spec"].get("clusterIP").cloned(),
             Correction::JsonPatch(_) => panic!("a Service is corrected by a merge patch"),
@@ -233,20 +237,14 @@ mod tests {
 
     #[test]
     fn an_object_of_another_owner_is_never_written() {
-        let planned = planned();
+        let planned = planned_service();
         let mut other = stored_service();
         other.metadata.owner_references.as_mut().unwrap()[0].uid = "another".to_owned();
-        assert_eq!(
-            step(&testing::identity(), &planned.service, &other),
-            Step::Conflict
-        );
+        assert_eq!(step(&testing::identity(), &planned, &other), Step::Conflict);
         let mut unowned = stored_service();
         unowned.metadata.owner_references = None;
         unowned.metadata.annotations = None;
-        assert_eq!(
-            step(&testing::identity(), &planned.service, &unowned),
-            Step::Conflict
-        );
+        assert_eq!(step(&testing::identity(), &planned, &unowned), Step::Conflict);
     }
 
     #[test]
@@ -255,7 +253,7 @@ mod tests {
         terminating.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         assert_eq!(
-            step(&testing::identity(), &planned().service, &terminating),
+            step(&testing::identity(), &planned_service(), &terminating),
             Step::Wait
         );
     }

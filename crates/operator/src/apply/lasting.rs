@@ -24,7 +24,7 @@ use crate::{
     blockers::Blocker,
     cache::{observed::Observed, stores::Trim},
     context::Context,
-    plan::Plan,
+    plan::{Plan, record},
 };
 
 /// Writes what outlasts a run. `runs`: whether a pod runs, or may start.
@@ -45,7 +45,8 @@ pub(super) async fn lasting(
             applied.blocker = applied.blocker.take().or_else(differs);
         }
         Err(planned) if runs => {
-            let policy = network_policy(context, &applied.observed, planned.map(|policy| *policy)).await?;
+            let live = applied.observed.policy.as_ref();
+            let policy = child(context, &applied.observed, planned.map(|policy| *policy), live).await?;
             applied.blocker = applied.blocker.take().or_else(|| policy.blocker());
             policy.put_into(&mut applied.observed.policy);
         }
@@ -65,8 +66,8 @@ async fn children(
     let observed = &applied.observed;
     let (claim, policy, service, account) = futures::join!(
         disk::disk(context, observed, valid, plan.claim),
-        network_policy(context, observed, plan.policy),
-        child::<Service>(context, observed, plan.service, observed.service.as_ref()),
+        child(context, observed, plan.policy, observed.policy.as_ref()),
+        service(context, observed, valid, plan.service),
         account::account(context, observed, plan.account),
     );
     let (claim, policy, service, account) = (claim?, policy?, service?, account?);
@@ -86,37 +87,48 @@ async fn children(
     Ok(())
 }
 
-/// Makes the network policy as planned, and deletes ours where none is wanted.
-async fn network_policy(
+/// Makes the Service as planned. One that is not planned goes once nothing uses it: routes that name it are gone, and no pod runs that was
+/// made when a text may still have named it.
+async fn service(
     context: &Context,
     observed: &Observed,
-    planned: Option<NetworkPolicy>,
-) -> Result<Outcome<NetworkPolicy>, WriteError> {
-    let live = observed.policy.as_ref();
-    if let Some(planned) = planned {
-        return child(context, observed, planned, live).await;
-    }
-    let ours = |live: &&Arc<NetworkPolicy>| diff::stance(&observed.identity, &live.metadata) == Step::Keep;
-    let Some(unwanted) = live.filter(ours) else {
-        return Ok(Outcome::Is(live.cloned()));
+    valid: &ValidWorkspace,
+    planned: Option<Service>,
+) -> Result<Outcome<Service>, WriteError> {
+    let live = observed.service.as_ref();
+    let has_routes = || !context.stores.routes.with_label_of(&observed.identity).is_empty();
+    let is_changed = || {
+        let started = observed.started_from();
+        started.is_some_and(|started| !record::pending(started, valid).is_empty())
     };
-    remove(context, &observed.identity, unwanted.as_ref()).await
+    if planned.is_none() && live.is_some() && (has_routes() || is_changed()) {
+        return Ok(Outcome::Is(live.cloned()));
+    }
+    child(context, observed, planned, live).await
 }
 
-/// Makes the child as planned, where the caches show `live`. If another client made one first, it is handled like any other.
+/// Makes the child as planned, and deletes ours where none is planned. The caches show `live`. If another client made one first, it is
+/// handled like any other.
 async fn child<K>(
     context: &Context,
     observed: &Observed,
-    planned: K,
+    planned: Option<K>,
     live: Option<&Arc<K>>,
 ) -> Result<Outcome<K>, WriteError>
 where
     K: Child + Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
+    let identity = &observed.identity;
+    let Some(planned) = planned else {
+        let ours = |live: &&Arc<K>| diff::stance(identity, live.meta()) == Step::Keep;
+        return match live.filter(ours) {
+            Some(unwanted) => remove(context, identity, unwanted.as_ref()).await,
+            None => Ok(Outcome::Is(live.cloned())),
+        };
+    };
     if let Some(live) = live {
         return correct(context, observed, &planned, live).await;
     }
-    let identity = &observed.identity;
     let write = create(context, identity, &planned);
     match make(context, identity, &identity.child_name(), write).await? {
         Made::New(outcome) => Ok(outcome),

@@ -27,13 +27,13 @@ impl Default for Build {
 
 impl Build {
     pub(super) fn lasting(self, plan: &mut Plan) {
-        (self.meta)(&mut plan.service.metadata);
-        let others = [
+        let children = [
             plan.claim.as_mut().map(|it| &mut it.metadata),
             plan.policy.as_mut().map(|it| &mut it.metadata),
+            plan.service.as_mut().map(|it| &mut it.metadata),
             plan.account.as_mut().map(|it| &mut it.metadata),
         ];
-        others.into_iter().flatten().for_each(self.meta);
+        children.into_iter().flatten().for_each(self.meta);
     }
 
     pub(super) fn run(self, pod: &mut Pod) {

@@ -93,8 +93,8 @@ pub struct Plan {
     pub claim: Option<PersistentVolumeClaim>,
     /// The network policy of the pod, unless its manager wants none.
     pub policy: Option<NetworkPolicy>,
-    /// The pod's name inside the cluster.
-    pub service: Service,
+    /// The pod's name inside the cluster, if its routes or a text use it.
+    pub service: Option<Service>,
     /// The workspace's own service account, if its profile requests one.
     pub account: Option<ServiceAccount>,
 }
@@ -105,7 +105,7 @@ pub fn lasting(workspace: &ValidWorkspace, installation: &Installation) -> Plan 
         claim: claim::plan(workspace),
         policy: network_policy(&identity(workspace), installation, &workspace.network_policy)
             .map(|policy| network_policy::with_idle_port(policy, installation, workspace)),
-        service: service::plan(workspace),
+        service: workspace.has_service.then(|| service::plan(workspace)),
         account: service_account::plan(workspace),
     };
     installation.build.lasting(&mut plan);
@@ -170,7 +170,7 @@ mod tests {
             .map(|claim| serde_json::to_value(claim).unwrap())
             .collect();
         objects.push(serde_json::to_value(plan.policy.unwrap()).unwrap());
-        objects.push(serde_json::to_value(&plan.service).unwrap());
+        objects.push(serde_json::to_value(plan.service.unwrap()).unwrap());
         objects.push(serde_json::to_value(&run).unwrap());
         objects
     }
@@ -204,6 +204,7 @@ mod tests {
             workspace.spec.image = image;
             workspace.spec.port = port;
             workspace.spec.storage = storage;
+            workspace.spec.variables = [("address".to_owned(), "{service.name}".to_owned())].into();
             workspace.spec.container_config = Some(ContainerConfig { args, ..ContainerConfig::default() });
             testing::admit(&workspace)
         }
@@ -245,7 +246,7 @@ mod tests {
             let pod_labels = run(&workspace, &installation, "run1").metadata.labels.unwrap();
             let plan = lasting(&workspace, &installation);
             let policy = plan.policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
-            for selector in [plan.service.spec.unwrap().selector.unwrap(), policy] {
+            for selector in [plan.service.unwrap().spec.unwrap().selector.unwrap(), policy] {
                 prop_assert!(!selector.is_empty());
                 prop_assert!(selector.iter().all(|(key, value)| pod_labels.get(key) == Some(value)));
             }

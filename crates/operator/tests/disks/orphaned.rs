@@ -38,6 +38,7 @@ async fn running() -> Stage {
     stage
         .server
         .put(&workspace("first", "alice", &json!({"size": "1Gi"})));
+    stage.name_service(true);
     stage.run().await;
     stage.sync();
     stage

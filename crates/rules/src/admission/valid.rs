@@ -18,6 +18,7 @@ use super::managers;
 use super::references::References;
 use crate::effective::idle::{self, Idle};
 use crate::effective::profile::{self, ExecutionProfile};
+use crate::effective::service;
 use crate::effective::{Effective, Given, Home, PodFields, canonical, limits, merge};
 use crate::routes::{self, Routes};
 use crate::settings::{ImageMirror, ImagePullPolicy, Settings, mirrors};
@@ -103,6 +104,8 @@ pub struct ValidWorkspace {
     pub url: Option<String>,
     /// How requests reach the workspace.
     pub routes: Routes,
+    /// Whether it has a Service: routes are objects, or a text names one.
+    pub has_service: bool,
 }
 
 /// Resolves a workspace that breaks no rule. It fails only for an object that the API server never stored.
@@ -170,6 +173,7 @@ pub(crate) fn resolve(
         base_path,
         url,
         routes,
+        has_service: service::is_used(workspace, references.template, references.profile, manager),
         image,
         image_pull_policy: settings.image_pull_policy,
         image_pull_secrets: settings.image_pull_secrets.clone(),

@@ -4,6 +4,7 @@
 //! - `expand`: a template with the variables of a workspace replaced
 //! - `profile`: an execution profile for a workspace
 //! - `variables`: text with variables
+//! - `service`: whether the workspace gets a Service
 //! - `defaults`: all effective values, field by field
 //! - `home`, `pod`, `resources`, `idle`, `limits`: those of one topic
 
@@ -16,6 +17,7 @@ pub(crate) mod limits;
 mod pod;
 pub(crate) mod profile;
 mod resources;
+pub(crate) mod service;
 pub mod variables;
 
 pub(crate) use defaults::merge;

@@ -15,9 +15,7 @@ use crate::pages::words::amount;
 use crate::views::{QuotaLine, Quotas, Tone};
 
 /// Objects that each workspace has once, besides pod and claim.
-const OBJECTS: [&str; 4] = [
-    "services",
-    "count/services",
+const OBJECTS: [&str; 2] = [
     "count/networkpolicies.networking.k8s.io",
     "count/workspaces.workspaces.jupyter.org",
 ];
@@ -305,7 +303,7 @@ mod tests {
             ("requests.storage", "20 GiB"),
             ("persistentvolumeclaims", "1"),
             ("count/workspaces.workspaces.jupyter.org", "1"),
-            ("count/services", "1"),
+            ("count/networkpolicies.networking.k8s.io", "1"),
         ];
         for (resource, wanted) in lines {
             let line = line(
@@ -316,7 +314,7 @@ mod tests {
             assert_eq!(line.asked, wanted, "{resource}");
             assert_eq!(line.tone, Tone::Bad, "{resource}");
         }
-        for resource in ["count/secrets", "services.loadbalancers"] {
+        for resource in ["count/secrets", "count/services"] {
             let line = line(&quota(json!({resource: "0"}), json!({})), &asked, resource);
             assert_eq!((&*line.asked, line.tone), ("", Tone::Calm), "{resource}");
         }
