@@ -1,4 +1,4 @@
-//! Specs of workspace, template, profile and manager -> whether the workspace gets a Service (pure).
+//! Specs of workspace, template, profile, manager -> whether it gets a Service (pure).
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use serde::Serialize;
