@@ -165,8 +165,8 @@ async fn serve(
     maintain(&sessions, (&mut tasks, &mut renewals), (follower, watched), &stop);
 
     let strip = strip_list(args);
-    let rights = Rights::new(client.clone(), scope.clone(), metrics.clone());
-    tasks.spawn(rights.clone().follow_roles(client.clone(), scope));
+    let rights = Rights::new(client.clone(), scope, metrics.clone());
+    tasks.spawn(rights.clone().follow_roles());
     let app = Arc::new(AppState {
         index: index.clone(),
         rights,

@@ -1,7 +1,6 @@
 //! Calls to the Kubernetes API -> answers, with retries, access reviews and leader election (IO).
 //!
-//! - `access_review`: what a user may do
-//! - `role_changes`: where rights may have changed
+//! - `access_review`: what a user may do, cached until roles change
 //! - `lease`: leader election
 //! - `client`: the Kubernetes client
 //! - `retry`: the client's retries and concurrency limit
@@ -13,7 +12,6 @@ pub mod api_error;
 pub mod client;
 pub mod lease;
 mod retry;
-pub mod role_changes;
 pub mod scope;
 
 /// The `metadata.resourceVersion` of a server-side apply that must create the object.

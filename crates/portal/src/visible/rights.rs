@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use kit::access_review::{AccessReviews, Lifetimes, Right};
+use kit::access_review::{AccessReviews, Right, Settings};
 use kit::scope::Scope;
 use kube::Client;
 use tokio::time::timeout;
@@ -12,10 +12,13 @@ use tokio::time::timeout;
 use crate::index::Index;
 use crate::user::User;
 
-/// How long access reviews are cached when a page is loaded.
-const LIFETIMES: Lifetimes = Lifetimes {
+/// How access reviews are asked for, and how long they are cached when a page is loaded.
+const REVIEWS: Settings = Settings {
     granted: Duration::from_secs(30),
     refused: Duration::from_secs(30),
+    must_be_certain: false,
+    of_one_user: CONCURRENCY,
+    timeout: Duration::from_secs(10),
 };
 /// Time for which a refusal is cached on an open page while no role changes. Such a page reviews rights in each namespace,
 /// and most users have rights in few.
@@ -70,15 +73,15 @@ fn info(user: &User) -> k8s_openapi::api::authentication::v1::UserInfo {
 impl Rights {
     pub(crate) fn new(client: &Client, scope: &Scope) -> Self {
         Self {
-            reviews: AccessReviews::new(client.clone(), scope.clone(), LIFETIMES),
+            reviews: AccessReviews::new(client.clone(), scope.clone(), REVIEWS),
             scope: scope.clone(),
-            refused: LIFETIMES.refused,
+            refused: REVIEWS.refused,
         }
     }
 
     /// Follows changes of roles forever.
     pub(crate) async fn follow_roles(self) {
-        self.reviews.follow_roles().await;
+        self.reviews.follow_roles(|_| {}).await;
     }
 
     /// The same for a page that is open and not loaded: a right that is given by something else than a role shows up later there, in exchange
@@ -88,7 +91,7 @@ impl Rights {
         let refused = if self.scope.is_cluster() {
             REFUSED_ON_OPEN_PAGE
         } else {
-            LIFETIMES.refused
+            REVIEWS.refused
         };
         Self {
             refused,

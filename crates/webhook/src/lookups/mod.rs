@@ -17,13 +17,16 @@ use kube::{Api, Client, ResourceExt};
 use crate::review::{Kind, Request};
 
 pub(crate) use kit::access_review::Right;
-use kit::access_review::{AccessReviews, Lifetimes};
+use kit::access_review::{AccessReviews, Settings};
 use kit::scope::Scope;
 
-/// How long access reviews are cached. A refusal is cached shorter, because users try again when they have just got the permission.
-const RIGHTS: Lifetimes = Lifetimes {
+/// How access reviews are asked for and cached. A refusal is cached shorter, because users try again when they have just got the permission.
+const RIGHTS: Settings = Settings {
     granted: Duration::from_secs(10),
     refused: Duration::from_secs(2),
+    must_be_certain: false,
+    of_one_user: 16,
+    timeout: Duration::from_secs(10),
 };
 /// The objects and permissions in the cluster that an answer depends on.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
-//! user and workspace -> the `SubjectAccessReview` to send; its answer -> granted or not (pure).
+//! user and workspace -> the `SubjectAccessReview` to send (pure).
 
 use k8s_openapi::api::authentication::v1::UserInfo;
-use k8s_openapi::api::authorization::v1::{SubjectAccessReviewSpec, SubjectAccessReviewStatus};
+use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
 use kit::access_review::{Right, question};
 
 use crate::session::{Credential, Session};
@@ -54,22 +54,6 @@ fn user(session: &Session) -> UserInfo {
         groups: Some(groups),
         uid: uid.filter(|uid| !uid.is_empty()),
         extra: extra.filter(|extra| !extra.is_empty()),
-    }
-}
-
-/// Whether the right is granted.
-///
-/// # Errors
-/// An authorizer failed, so its decision is not known.
-pub(super) fn is_granted(status: Option<&SubjectAccessReviewStatus>) -> Result<bool, String> {
-    let status = status.ok_or("the answer has no result")?;
-    match status
-        .evaluation_error
-        .as_deref()
-        .filter(|error| !error.is_empty())
-    {
-        Some(error) if !status.allowed => Err(error.to_owned()),
-        _ => Ok(status.allowed && !status.denied.unwrap_or(false)),
     }
 }
 
@@ -144,25 +128,5 @@ mod tests {
             asked["extra"],
             json!({"authentication.kubernetes.io/pod-name": ["job"]})
         );
-    }
-
-    #[test]
-    fn only_an_allowed_review_grants_and_a_failed_authorizer_is_no_refusal() {
-        let read = |status: serde_json::Value| {
-            let status: Option<SubjectAccessReviewStatus> = serde_json::from_value(status).unwrap();
-            is_granted(status.as_ref()).ok()
-        };
-        assert_eq!(read(json!({"allowed": true})), Some(true));
-        assert_eq!(read(json!({"allowed": true, "denied": true})), Some(false));
-        assert_eq!(read(json!({"allowed": false})), Some(false));
-        assert_eq!(
-            read(json!({"allowed": false, "evaluationError": "webhook is away"})),
-            None
-        );
-        assert_eq!(
-            read(json!({"allowed": true, "evaluationError": "one role is missing"})),
-            Some(true)
-        );
-        assert_eq!(read(json!(null)), None);
     }
 }

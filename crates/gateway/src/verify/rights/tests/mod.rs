@@ -2,7 +2,7 @@
 
 mod load;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use http::Method;
 use kit::scope::Scope;

@@ -14,7 +14,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::scope::Scope;
+use crate::scope::Scope;
 
 /// The API server ends a watch after this many seconds. Some seconds later without data the connection counts as dead.
 const LONGEST_WATCH: u32 = 30;
@@ -29,14 +29,14 @@ type ChangedIn = Option<String>;
 
 /// When roles changed last, by namespace and in the whole cluster. Answers from before may be outdated.
 #[derive(Debug, Default)]
-pub struct RoleChanges {
+pub(super) struct RoleChanges {
     everywhere: Option<Instant>,
     namespaces: HashMap<String, Instant>,
 }
 
 impl RoleChanges {
     /// Records a change of roles in a namespace (`None`: in the whole cluster).
-    pub fn add(&mut self, namespace: Option<&str>, now: Instant) {
+    pub(super) fn add(&mut self, namespace: Option<&str>, now: Instant) {
         self.namespaces
             .retain(|_, changed| now.duration_since(*changed) < LONGEST);
         match namespace {
@@ -47,21 +47,18 @@ impl RoleChanges {
         }
     }
 
-    /// Whether an answer about `namespace` that was requested at `asked` may be outdated. Roles of one namespace say nothing about a right in
-    /// all of them.
-    pub fn outdate(&self, namespace: &str, asked: Instant, now: Instant) -> bool {
+    /// The last time at which answers about `namespace` became outdated. Roles of one namespace say nothing about a right in all of them.
+    pub(super) fn last(&self, namespace: &str, now: Instant) -> Option<Instant> {
         let of_namespace = self.namespaces.get(namespace).copied();
-        let mut changes = self.everywhere.into_iter().chain(of_namespace);
-        changes.any(|changed| {
-            let rechecks = RECHECKS.map(|after| changed + after);
-            once(changed).chain(rechecks).any(|at| asked < at && at <= now)
-        })
+        let changes = self.everywhere.into_iter().chain(of_namespace);
+        let times = changes.flat_map(|changed| once(changed).chain(RECHECKS.map(|after| changed + after)));
+        times.filter(|at| *at <= now).max()
     }
 }
 
 /// Calls `changed` at every change and `failed` with the resource at every failed watch, forever. Objects that exist at the start are no
 /// change. A restarted watch may have missed some, so a restart counts as a change.
-pub async fn follow(
+pub(super) async fn follow(
     client: Client,
     watched: &Scope,
     failed: impl Fn(&'static str),
