@@ -80,6 +80,8 @@ fn upkeep(release: &str, time: Duration) -> BTreeMap<(String, String, String), u
             format!("{release}-operator-keys"),
             CHECKS,
         ),
+        // Every ten minutes: whether it may act as users. An upgrade of the cluster may bring the feature.
+        of("portal", "create selfsubjectreviews", String::new(), every(600)),
     ]
     .into()
 }
@@ -99,9 +101,10 @@ fn excess(calls: &[Call], time: Duration) -> anyhow::Result<BTreeMap<String, usi
             continue;
         }
         let key = (component.to_owned(), call.what(), call.name.clone());
-        let left = known
-            .get_mut(&key)
-            .filter(|left| **left > 0 && call.namespace == environment.system_namespace && call.is_done());
+        let is_own = call.namespace == environment.system_namespace && call.is_done();
+        // A cluster without impersonation refuses this one.
+        let is_own = is_own || call.namespace.is_empty() && matches!(call.code, 201 | 403);
+        let left = known.get_mut(&key).filter(|left| **left > 0 && is_own);
         if let Some(left) = left {
             *left -= 1;
             continue;
