@@ -51,9 +51,13 @@ const ROLE_LOST: Expected = Expected {
 };
 /// While the workspace is being deleted, users with access see that it does not run. Later its address is like any unused
 /// one.
-/// Its pod may close the websockets before the gateway does.
+/// Its pod may close the websockets before the gateway does, and a request that was admitted may no longer reach it.
 const DELETED: Expected = Expected {
-    answers: &[StatusCode::SERVICE_UNAVAILABLE, StatusCode::FORBIDDEN],
+    answers: &[
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::FORBIDDEN,
+    ],
     codes: &[1008, 0],
     ..DENIED
 };
