@@ -18,7 +18,8 @@ import struct
 import sys
 import threading
 
-LIMIT = 2
+# Seconds. A packet that opens a connection may be lost twice: the kernel sends it again after one second and after three.
+LIMIT = 4
 # A datagram may be lost, so a question is asked again, as resolvers do.
 QUESTIONS = 3
 NETWORK = 0x40000000
@@ -128,7 +129,7 @@ def connect(sources, targets):
             if libc.setns(handle, NETWORK):
                 raise OSError(ctypes.get_errno(), "setns")
 
-        with concurrent.futures.ThreadPoolExecutor(16, initializer=enter) as pool:
+        with concurrent.futures.ThreadPoolExecutor(64, initializer=enter) as pool:
             opened = list(pool.map(answers, targets))
         os.close(handle)
         return {"listening": listening(process), "reached": [it for it, is_open in zip(targets, opened) if is_open]}

@@ -101,7 +101,7 @@ impl NodeNetwork {
         Ok(Self { namespace, client })
     }
 
-    /// What each source listens on, and which targets answer it within two seconds. A source is the address of a pod, or empty for the
+    /// What each source listens on, and which targets answer it within four seconds. A source is the address of a pod, or empty for the
     /// node itself. A target is `protocol:address:port`; by `udp` it is asked for a name, three times at most.
     ///
     /// # Errors
