@@ -1,7 +1,9 @@
 //! Output, YAML and deletion, where a kubelet runs and disks are real.
 
+use anyhow::Context as _;
 use api::Workspace;
 use api::workspace::DesiredStatus;
+use e2e::Environment;
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
 use e2e::{objects::workspace, wait};
@@ -138,6 +140,53 @@ async fn yaml_is_stored_as_it_was_typed_and_a_fault_is_named_with_its_line() -> 
     browser.click("main form .actions button[value=save]").await?;
     browser.sees("main", "The changes are stored").await?;
     assert_eq!(alice.get("ws").await?.spec.port, Some(8888));
+    browser.close().await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_form_sent_after_the_session_ended_stores_nothing_and_keeps_what_was_typed_for_the_next_try()
+-> anyhow::Result<()> {
+    const TYPED: &str = "typed before the end";
+    let environment = Environment::get()?;
+    let scratch = Scratch::new("portal-ended", &["alice"]).await?;
+    workspace::stopped(&scratch, "alice", "ws").await?;
+    let workspaces: Api<Workspace> = scratch.api();
+    let name = async || anyhow::Ok(workspaces.get("ws").await?.spec.display_name);
+    let before = name().await?;
+    let browser = Browser::start().await?;
+    let edit = address(&format!("/w/{}/ws/edit", scratch.namespace))?;
+    let (field, save) = ("#f-spec\\.displayName", "main form .actions button[value=save]");
+    browser.sign_in(&edit, "alice").await?;
+    let input = browser.find(field).await?;
+    input.clear().await?;
+    input.send_keys(TYPED).await?;
+
+    let form = browser.page.window().await?;
+    let other = browser.page.new_window(true).await?.handle;
+    browser.page.switch_to_window(other.clone()).await?;
+    let auth = format!("{}/", environment.origin(&environment.auth_host()));
+    browser.page.goto(&auth).await?;
+    browser.sees("h1", "You are signed in").await?;
+    browser.click("form button").await?;
+    browser.sees("h1", "You are signed out").await?;
+
+    browser.page.switch_to_window(form.clone()).await?;
+    browser.click(save).await?;
+    browser.sees("#gone", "What you typed stays on this page").await?;
+    assert_eq!(name().await?, before);
+
+    // As the page says.
+    let link = browser.find("#gone a").await?;
+    let link = link.prop("href").await?.context("no link")?;
+    browser.page.switch_to_window(other).await?;
+    browser.sign_in(&link, "alice").await?;
+    browser.page.switch_to_window(form).await?;
+    let kept = browser.find(field).await?.prop("value").await?;
+    assert_eq!(kept.as_deref(), Some(TYPED));
+    browser.click(save).await?;
+    browser.sees("main", "The changes are stored").await?;
+    assert_eq!(name().await?, TYPED);
     browser.close().await?;
     scratch.finish().await
 }
