@@ -184,6 +184,71 @@ async fn one_connection_has_100_streams_with_at_most_80_kibibytes_of_headers_eac
     }
 }
 
+/// What docs/operations.md says of a stranger's connection, in KiB: silent in TLS, with endless headers, with requests and no window.
+const SILENT: usize = 50;
+const ENDLESS: usize = 160;
+const UNREAD: usize = 14 * 1024;
+/// Go's heap grows to twice what is in use before it is tidied. Beside it, in KiB, are what the proxy takes once.
+const ONCE: usize = 24 * 1024;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_of_strangers_take_at_most_twice_the_memory_that_the_page_says() {
+    let (site, _, _) = site().await;
+    let lab = host("lab");
+    let answers_users = async || {
+        let answer = site.get("lab", "/lab", &[TICKET]).await;
+        assert_eq!(answer.0, StatusCode::OK, "{}", site.log());
+    };
+    answers_users().await;
+    let begin = site.memory();
+    let taken = || site.memory().saturating_sub(begin);
+
+    let (mut held, mut page) = (Vec::new(), 0);
+    for _ in 0..400 {
+        held.push(site.connect(&lab).await.unwrap());
+        page += SILENT;
+    }
+    answers_users().await;
+    assert!(taken() < ONCE + 2 * page, "silent: {} KiB", taken());
+
+    let line = format!("cookie: {}\r\n", "x".repeat(1000));
+    let headers = format!("GET / HTTP/1.1\r\nhost: {lab}\r\n{}", line.repeat(75));
+    for _ in 0..100 {
+        let mut stream = site.connect(&lab).await.unwrap();
+        stream.write_all(headers.as_bytes()).await.unwrap();
+        held.push(stream);
+        page += ENDLESS;
+    }
+    answers_users().await;
+    assert!(taken() < ONCE + 2 * page, "endless headers: {} KiB", taken());
+
+    let before = taken();
+    for _ in 0..10 {
+        let mut stream = site.connect_as(&lab, "h2").await.unwrap();
+        stream.write_all(&heavy(100, 19)).await.unwrap();
+        // The proxy has all these requests, and none of their answers may go on.
+        let heads = async {
+            let mut seen = 0;
+            while seen < 100 {
+                let (kind, _) = raw_http2::next_frame(&mut stream).await.unwrap();
+                assert_ne!(kind, RESET);
+                seen += usize::from(kind == HEADERS);
+            }
+        };
+        timeout(Duration::from_secs(20), heads).await.unwrap();
+        held.push(stream);
+        page += UNREAD;
+    }
+    answers_users().await;
+    assert!(taken() < ONCE + 2 * page, "unread answers: {} KiB", taken());
+    // The control: so much is held indeed.
+    assert!(
+        taken() > before + 10 * UNREAD / 4,
+        "{before} KiB, then {} KiB",
+        taken()
+    );
+}
+
 /// The first byte of what comes back to a greeting in TLS 1.2 with this one cipher suite.
 async fn greeted(site: &Site, cipher: [u8; 2]) -> u8 {
     // Groups: X25519, P-256. Signatures: ECDSA and RSA with SHA-256. Points: uncompressed.

@@ -184,6 +184,14 @@ impl<D: Authorizer> Site<D> {
         fs::read_to_string(self.folder.with_extension("log")).unwrap_or_default()
     }
 
+    /// What the proxy holds in memory, in KiB.
+    pub(crate) fn memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.proxy.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+            .unwrap()
+    }
+
     /// A connection without TLS to where the proxy listens.
     pub(crate) async fn connect_bare(&self) -> TcpStream {
         TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
