@@ -116,14 +116,12 @@ pub(crate) fn with(changes: &Value, more: &[&str]) -> Result<Vec<Value>, String>
 
 /// The same as text, which tests of refusals do not parse.
 pub(crate) fn text_with(changes: &Value, more: &[&str]) -> Result<String, String> {
-    let number = FILES.fetch_add(1, Ordering::Relaxed);
-    let file = std::env::temp_dir().join(format!("chart-values-{}-{number}.json", std::process::id()));
+    let folder = Folder::new();
+    let file = folder.path().join("values.json");
     fs::write(&file, changes.to_string()).unwrap();
     let minimum = here("values/default.yaml");
     let files = ["-f", minimum.to_str().unwrap(), "-f", file.to_str().unwrap()];
-    let result = text_of(".", &[&files, more].concat());
-    fs::remove_file(file).unwrap();
-    result
+    text_of(".", &[&files, more].concat())
 }
 
 fn copy(from: &Path, to: &Path) {
