@@ -1,4 +1,4 @@
-//! The proxy: invalid URLs; credentials, forged headers and prefetches that must not reach a pod.
+//! The proxy: credentials, forged headers and prefetches that must not reach a pod.
 
 use anyhow::{Context as _, ensure};
 use api::names;

@@ -42,8 +42,9 @@ async fn silent(browser: &Browser) -> anyhow::Result<()> {
     .await
 }
 
-/// A process of her workspace has run out of memory: the page says so. Alice types into a file, signs out in another tab, and saves: the page asks her to sign in again, keeps her text, and saves it
-/// when she has. Then her workspace is stopped and started: the page says so, keeps what she goes on typing, and saves it.
+/// A process of her workspace has run out of memory: the page says so. Alice types into a file, signs out in another tab, and saves: the page
+/// asks her to sign in again, keeps her text, and saves it when she has. Then her workspace is stopped and started: the page says so, keeps
+/// what she goes on typing, and saves it.
 #[tokio::test]
 async fn unsaved_text_can_be_saved_after_signing_in_again() -> anyhow::Result<()> {
     let environment = Environment::get()?;
