@@ -180,15 +180,13 @@ impl Rights {
         let Some(permit) = self.0.callers.take(session.identity.user_name.clone()) else {
             return Right::Unanswered;
         };
-        let (reviews, key) = (self.0.reviews.clone(), self.key(session, target));
         let question = question::about(session, &target.namespace, &target.name);
-        // A task of its own: the caller may leave before the answer. Until then it keeps its permit.
-        let asked = tokio::spawn(async move {
-            let answer = reviews.ask(key, question, TTL_MISSING).await;
-            drop(permit);
-            answer.ok()
-        });
-        right(asked.await.ok().flatten())
+        // A caller who leaves before the answer keeps its permit until then.
+        let asked = self
+            .0
+            .reviews
+            .ask(self.key(session, target), question, TTL_MISSING, permit);
+        right(asked.await.ok())
     }
 
     /// Whether a user may `use` a template. Always asks the API server and caches nothing.

@@ -73,7 +73,8 @@ struct Inner<K> {
     scope: Scope,
     settings: Settings,
     answers: sync::Cache<K, Answer>,
-    /// Reviews that callers share, with the change of roles that they came after: one from before it says nothing about the present.
+    /// Reviews that callers share, with the change of roles that they came after: one from before it says nothing about the present. An answer
+    /// expires as it comes, so that only callers who wait for it get it.
     under_way: future::Cache<(K, Option<Instant>), Answer>,
     queue: FairQueue,
     changes: RwLock<RoleChanges>,
@@ -116,7 +117,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> AccessReviews<K> {
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_idle(LONGEST)
                 .build(),
-            under_way: future::Cache::builder().build(),
+            under_way: future::Cache::builder().time_to_live(Duration::ZERO).build(),
             queue: FairQueue::new(settings.of_one_user, CONCURRENCY),
             changes: RwLock::default(),
             observer: Box::new(observer),
@@ -153,8 +154,8 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> AccessReviews<K> {
                 .is_none_or(|changed| changed <= answer.asked)
     }
 
-    /// Asks, or joins the callers who ask the same since the last change of roles. The answer is cached, a refusal for `refused`. If this may be
-    /// cancelled, spawn it: otherwise those who joined ask again.
+    /// Asks, or joins the callers who ask the same since the last change of roles. The answer is cached, a refusal for `refused`. The review goes
+    /// on if the caller leaves; `permit` is dropped when it ends.
     ///
     /// # Errors
     /// The API server does not answer. This is not cached.
@@ -163,21 +164,24 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> AccessReviews<K> {
         key: K,
         question: SubjectAccessReviewSpec,
         refused: Duration,
+        permit: impl Send + 'static,
     ) -> Result<Answer, Arc<kube::Error>> {
-        let shared = (key, self.last_change(namespace(&question)));
-        let review = async {
-            let user = question.user.clone().unwrap_or_default();
-            let answer = self.review(Some(&user), question, refused).await?;
-            self.store(shared.0.clone(), answer);
-            Ok(answer)
-        };
-        let answer = self
-            .0
-            .under_way
-            .try_get_with_by_ref(&shared, Box::pin(review))
-            .await;
-        self.0.under_way.invalidate(&shared).await;
-        answer
+        let this = self.clone();
+        // A task of its own: a caller who leaves or is not polled neither holds a turn nor makes those who joined ask again.
+        let asked = tokio::spawn(async move {
+            let _permit = permit;
+            let shared = (key, this.last_change(namespace(&question)));
+            let review = async {
+                let user = question.user.clone().unwrap_or_default();
+                let answer = this.review(Some(&user), question, refused).await?;
+                this.store(shared.0.clone(), answer);
+                Ok(answer)
+            };
+            this.0.under_way.try_get_with_by_ref(&shared, review).await
+        });
+        asked
+            .await
+            .unwrap_or_else(|ended| Err(Arc::new(kube::Error::Service(ended.into()))))
     }
 
     /// The same, but it joins no review and takes no share of the user: it waits for none of the user's other reviews.
@@ -274,13 +278,8 @@ impl AccessReviews {
         if let Some(answer) = self.newest(&key).filter(counts) {
             return Ok(answer.granted);
         }
-        // A task of its own: a caller who gives up or is not polled neither holds a turn nor makes others wait.
-        let this = self.clone();
-        let asked = tokio::spawn(async move { this.ask(key, question, refused).await });
-        let answer = asked
-            .await
-            .unwrap_or_else(|ended| Err(Arc::new(kube::Error::Service(ended.into()))));
-        Ok(answer?.granted)
+        let answer = self.ask(key, question, refused, ()).await?;
+        Ok(answer.granted)
     }
 }
 

@@ -74,14 +74,30 @@ async fn callers_who_ask_the_same_share_one_review_and_few_of_a_user_and_of_all_
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_review_of_a_caller_who_gives_up_is_still_cached() {
+async fn the_review_of_a_caller_who_leaves_goes_on_is_cached_and_serves_no_later_caller() {
     let (all, most) = (Arc::default(), Arc::default());
     let reviews = AccessReviews::new(counting(&all, &most), Scope::Cluster, lasting());
-    let (user, right) = (UserInfo::default(), get_of(1));
-    let early = timeout(Duration::from_millis(1), reviews.is_granted(&user, &right)).await;
+    let question = question(&UserInfo::default(), &get_of(1));
+    let key = digest(&question).unwrap();
+    let permit = Arc::new(());
+    let ask = || reviews.ask(key, question.clone(), lasting().refused, permit.clone());
+    let early = timeout(Duration::from_millis(1), ask()).await;
     assert!(early.is_err());
-    assert!(reviews.is_granted(&user, &right).await.unwrap());
+    assert_eq!(
+        Arc::strong_count(&permit),
+        2,
+        "a permit is held as long as its review"
+    );
+    let joined = ask().await.unwrap();
     assert_eq!(all.load(SeqCst), 1);
+    assert_eq!(
+        reviews.newest(&key).map(|answer| answer.asked),
+        Some(joined.asked)
+    );
+    reviews.0.under_way.run_pending_tasks().await;
+    assert_eq!(reviews.0.under_way.entry_count(), 0);
+    assert!(ask().await.unwrap().asked > joined.asked);
+    assert_eq!((all.load(SeqCst), Arc::strong_count(&permit)), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
