@@ -8,11 +8,11 @@ use kit::limit::{ConcurrencyLimit, FairQueue, KeyedRate, Permit, QueuePermit, Ra
 const USERS: usize = 20_000;
 /// Maximum size of a form, in bytes.
 pub(crate) const MAX_FORM: usize = 256 * 1024;
-/// Most pages of a user in a minute; all of them at once, if none were asked for before.
+/// Most pages of a user at once; then ten a second.
 pub(crate) const PAGES: u32 = 600;
-/// The same of changes.
+/// The same of changes; then one a second.
 pub(crate) const CHANGES: u32 = 60;
-/// The same of checks of a form, in a second.
+/// The same of checks of a form; then five a second.
 const CHECKS: u32 = 5;
 /// Most answers of a user under way: asked for, and not taken by the proxy yet. Streams are counted apart.
 pub(crate) const ANSWERS: usize = 16;

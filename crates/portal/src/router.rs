@@ -135,7 +135,7 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
         Some(context.foreign())
     } else if !app.limits.allows(&context.user.name, kind) {
         Some(context.too_many(
-            &format!("{PAGES} pages and {CHANGES} changes a minute are allowed."),
+            &format!("{PAGES} pages and {CHANGES} changes at once are allowed, and more as time passes."),
             "Try again in a second.",
             Duration::from_secs(1),
         ))

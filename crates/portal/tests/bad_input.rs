@@ -188,7 +188,7 @@ async fn a_user_above_the_limit_gets_the_time_of_the_next_request() {
         }
         answer = portal.post("alice", "/stop", "").await;
     }
-    assert_page(&answer, StatusCode::TOO_MANY_REQUESTS, "60 changes a minute", "/");
+    assert_page(&answer, StatusCode::TOO_MANY_REQUESTS, "60 changes at once", "/");
     assert_eq!(answer.headers["retry-after"], "1");
     assert_eq!(portal.get("alice", "/").await.status, StatusCode::OK);
 }
