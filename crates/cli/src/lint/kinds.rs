@@ -1,12 +1,8 @@
 //! apiVersion and kind -> one of ours, a misspelt one of ours, or another product's (pure).
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use rules::Violation;
+use rules::{Violation, spelling};
 use serde_json::Value;
-use strsim::damerau_levenshtein as distance;
-
-/// Most typing errors in a name that is taken for one of ours.
-const ERRORS: usize = 2;
 
 /// What an object is by its kind.
 pub(super) enum Kind<'a> {
@@ -43,7 +39,7 @@ pub(super) fn kind_of<'a>(object: &Value, crds: &'a [CustomResourceDefinition]) 
 /// An object of a group that is written almost as ours.
 fn near<'a>(group: &str, kind: &str, api_version: &str, crds: &'a [CustomResourceDefinition]) -> Kind<'a> {
     let is_near = |crd: &&CustomResourceDefinition| {
-        apart(&crd.spec.group, group) <= ERRORS && apart(&crd.spec.names.kind, kind) <= ERRORS
+        apart(&crd.spec.group, group) <= spelling::MOST && apart(&crd.spec.names.kind, kind) <= spelling::MOST
     };
     let near = crds.iter().filter(is_near);
     match near.min_by_key(|crd| apart(&crd.spec.names.kind, kind)) {
@@ -71,7 +67,7 @@ fn serves(crd: &CustomResourceDefinition, version: &str) -> bool {
 
 /// Typing errors between two names; letters of another case are none.
 fn apart(one: &str, other: &str) -> usize {
-    distance(&one.to_lowercase(), &other.to_lowercase())
+    spelling::errors(&one.to_lowercase(), &other.to_lowercase())
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::document::{Document, Finding, Place};
 use super::parse::{MAX_BYTES, MAX_FINDINGS, Syntax, parse};
-use super::unknown::{nearest, unknown, unknown_fields};
+use super::unknown::{unknown, unknown_fields};
+use crate::spelling::nearest;
 use crate::violation::Violation;
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";

@@ -2,12 +2,9 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
-use strsim::damerau_levenshtein as distance;
 
+use crate::spelling::nearest;
 use crate::violation::Violation;
-
-/// Most typing errors in a name that is taken for a known one.
-const ERRORS: usize = 2;
 
 /// Fields beside `apiVersion`, `kind` and `metadata` that the kind does not have.
 pub fn unknown_fields(object: &Value, crd: &CustomResourceDefinition) -> Vec<Violation> {
@@ -46,17 +43,6 @@ pub(super) fn unknown(path: &str, nearest: Option<&str>, explained: &str) -> Vio
         None => format!("is an unknown field: see `kubectl explain {explained}`"),
     };
     Violation::new(path, "", rule)
-}
-
-/// The known name that `name` was probably meant to be. Short names allow for fewer typing errors.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let most = ERRORS.min(name.len() / 3).max(1);
-    known
-        .filter(|known| known.len().abs_diff(name.len()) <= most)
-        .map(|known| (distance(name, known), known))
-        .filter(|(errors, _)| *errors <= most)
-        .min()
-        .map(|(_, known)| known)
 }
 
 fn names(schema: &Value) -> impl Iterator<Item = &str> {
