@@ -1,5 +1,6 @@
 //! What a client wants -> a request or patch that the API server applies to nothing else (pure).
 
+use json_patch::jsonptr::PointerBuf;
 use kube::{ResourceExt as _, core::request::Error};
 use serde_json::{Value, json};
 
@@ -27,19 +28,14 @@ pub fn set_desired_status(workspace: &Workspace, status: DesiredStatus, record: 
         json!({"op": "add", "path": "/spec/desiredStatus", "value": status}),
     ];
     if names::takes_records(&workspace.metadata) {
-        let at = "/metadata/annotations";
         steps.push(if workspace.metadata.annotations.is_some() {
-            json!({"op": "add", "path": format!("{at}/{}", pointer_token(key)), "value": value})
+            let path = PointerBuf::from_tokens(["metadata", "annotations", key]);
+            json!({"op": "add", "path": path, "value": value})
         } else {
-            json!({"op": "add", "path": at, "value": {key: value}})
+            json!({"op": "add", "path": "/metadata/annotations", "value": {key: value}})
         });
     }
     steps.into()
-}
-
-/// A key as part of a JSON pointer.
-pub fn pointer_token(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

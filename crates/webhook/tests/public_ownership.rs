@@ -1,6 +1,7 @@
 //! Workspaces with ownershipType Public: users with the RBAC permission may edit them.
 
 use api::names::{CREATED_BY, RESTARTED_AT, STARTED_BY};
+use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -23,13 +24,7 @@ fn public(spec: &Value) -> Value {
 
 fn changed(old: &Value, place: &str, value: Value) -> Value {
     let mut new = old.clone();
-    let (parent, key) = place.rsplit_once('/').unwrap();
-    let key = key.replace("~1", "/");
-    if new.pointer(parent).is_none() {
-        let (above, name) = parent.rsplit_once('/').unwrap();
-        new.pointer_mut(above).unwrap()[name] = json!({});
-    }
-    new.pointer_mut(parent).unwrap()[key] = value;
+    Pointer::parse(place).unwrap().assign(&mut new, value).unwrap();
     new
 }
 
@@ -38,7 +33,7 @@ async fn every_user_changes_stops_starts_restarts_and_deletes_it_without_the_rig
     let webhook = webhook();
     let running = public(&json!({}));
     let stopped = public(&json!({"desiredStatus": "Stopped"}));
-    let restarted = format!("/metadata/annotations/{}", RESTARTED_AT.replace('/', "~1"));
+    let restarted = PointerBuf::from_tokens(["metadata", "annotations", RESTARTED_AT]);
     for (old, place, value) in [
         (&running, "/spec/displayName", json!("Ours")),
         (&running, "/spec/storage", json!({"size": "2Gi"})),

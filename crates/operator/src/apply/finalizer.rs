@@ -5,9 +5,8 @@
 use api::{
     Workspace,
     names::{CLEANUP_FINALIZER, CREATED_BY, OPERATOR},
-    request::pointer_token,
 };
-use json_patch::Patch as JsonPatch;
+use json_patch::{Patch as JsonPatch, jsonptr::PointerBuf};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, Resource, ResourceExt as _, api::Patch, core::DeserializeGuard};
 use serde_json::{Value, json};
@@ -66,7 +65,7 @@ fn release_steps(meta: &ObjectMeta) -> Vec<Value> {
         steps.push(if owner.contains(ESCAPED) {
             json!({"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version})
         } else {
-            let path = format!("/metadata/annotations/{}", pointer_token(CREATED_BY));
+            let path = PointerBuf::from_tokens(["metadata", "annotations", CREATED_BY]);
             json!({"op": "test", "path": path, "value": owner})
         });
     }

@@ -40,6 +40,7 @@ fn changes_content(request: &Request, changes: &Changes) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use json_patch::jsonptr::Pointer;
     use serde_json::{Value, json};
 
     use super::*;
@@ -51,11 +52,10 @@ mod tests {
 
     fn with(path: &str, value: Value) -> Value {
         let mut object = stored("alice");
-        let (parent, key) = path.rsplit_once('/').unwrap();
-        let parent = object.pointer_mut(parent).unwrap();
+        let path = Pointer::parse(path).unwrap();
         match value {
-            Value::Null => drop(parent.as_object_mut().unwrap().remove(key)),
-            value => parent[key] = value,
+            Value::Null => drop(path.delete(&mut object)),
+            value => drop(path.assign(&mut object, value).unwrap()),
         }
         object
     }

@@ -6,9 +6,9 @@
 
 use api::{
     WorkspaceSpec, WorkspaceTemplate, names,
-    request::pointer_token,
     workspace::{ResolvedStorage, Retain},
 };
+use json_patch::jsonptr::PointerBuf;
 use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde_json::{Value, json};
 
@@ -93,7 +93,7 @@ pub(crate) fn retention_patch(
         steps.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
     }
     for (key, value) in marks(identity, owner) {
-        let path = format!("/metadata/annotations/{}", pointer_token(&key));
+        let path = PointerBuf::from_tokens(["metadata", "annotations", &key]);
         steps.push(json!({"op": "add", "path": path, "value": value}));
     }
     Value::Array(steps)

@@ -109,11 +109,12 @@ pub(super) fn differences(form: &Form, stored: &Workspace, yours: &Workspace) ->
         |object: &Value, path: &str| object.pointer(path).map(ToString::to_string).unwrap_or_default();
     let others = json_patch::diff(&theirs, &mine).0;
     let others = others.iter().map(|operation| {
-        let path = operation.path().to_string();
+        let path = operation.path();
+        let tokens: Vec<_> = path.tokens().map(|token| token.decoded().into_owned()).collect();
         Difference {
-            label: path[1..].replace('/', ".").replace("~1", "/"),
-            theirs: of_path(&theirs, &path),
-            yours: of_path(&mine, &path),
+            label: tokens.join("."),
+            theirs: of_path(&theirs, path.as_str()),
+            yours: of_path(&mine, path.as_str()),
         }
     });
     fields
@@ -173,7 +174,8 @@ mod tests {
             settings: &settings,
         };
         let theirs = workspace(json!({"image": "b", "tolerations": [{"key": "gpu"}]}));
-        let yours = workspace(json!({"image": "c", "resources": {"limits": {"memory": "1Gi"}}}));
+        let mut yours = workspace(json!({"image": "c", "resources": {"limits": {"memory": "1Gi"}}}));
+        yours.metadata.annotations = Some([("example.org/a~b".to_owned(), "c".to_owned())].into());
         let found = differences(&form(&offer, Some(&theirs)), &theirs, &yours);
         let shown: Vec<_> = found
             .iter()
@@ -184,6 +186,7 @@ mod tests {
             [
                 ["Image", "b", "c"],
                 ["Memory", "", "1Gi"],
+                ["metadata.annotations.example.org/a~b", "", "\"c\""],
                 ["spec.tolerations", "[{\"key\":\"gpu\"}]", ""]
             ]
         );
