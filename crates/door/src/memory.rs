@@ -6,10 +6,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 /// Where a container finds its own control group.
 const FOLDER: &str = "/sys/fs/cgroup";
@@ -90,10 +90,7 @@ impl Memory {
     /// When a process was last ended, as RFC 3339.
     pub(crate) fn last_kill(&self) -> Option<String> {
         let kills = self.group.kills();
-        let mut seen = self
-            .seen
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         if kills > seen.kills {
             seen.kills = kills;
             seen.last = Some(Timestamp::now());

@@ -1,6 +1,6 @@
 //! request to a listener -> the handler of its route (pure; the handlers do IO).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -12,6 +12,7 @@ use axum::{BoxError, Router};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tower::timeout::TimeoutLayer;
@@ -198,7 +199,8 @@ type Delivered = Arc<Mutex<Option<(Option<HeaderValue>, Bytes)>>>;
 /// has just started opens a new connection, so it never waits for its first routes.
 async fn poll(provider: RouteProvider, delivered: Delivered, request: Request) -> Response {
     let instance = request.headers().get("x-proxy-instance").cloned();
-    let before = lock(&delivered)
+    let before = delivered
+        .lock()
         .clone()
         .filter(|(to, _)| *to == instance)
         .map(|(_, body)| body);
@@ -220,13 +222,9 @@ async fn poll(provider: RouteProvider, delivered: Delivered, request: Request) -
     } else {
         "changed"
     });
-    *lock(&delivered) = Some((instance, body.clone()));
+    *delivered.lock() = Some((instance, body.clone()));
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
     (headers, body).into_response()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn by_host<D: Authorizer>(State(hosts): State<Arc<Hosts<D>>>, request: Request) -> Response {

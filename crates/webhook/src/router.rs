@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::error_handling::HandleErrorLayer;
@@ -16,6 +16,7 @@ use bytes::Bytes;
 use kit::https::Peer;
 use kube::api::DynamicObject;
 use kube::core::admission::AdmissionReview;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
@@ -169,10 +170,7 @@ async fn review(
 /// Logs each client address once. Administrators find the API server's addresses there (docs/install.md).
 fn log_address(context: &Context, peer: Option<Extension<Peer>>) {
     let Some(Extension(Peer(peer))) = peer else { return };
-    let mut logged = context
-        .logged_addresses
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut logged = context.logged_addresses.lock();
     if logged.len() < MAX_LOGGED_ADDRESSES && logged.insert(peer) {
         tracing::info!("asked for the first time from {peer}");
     }

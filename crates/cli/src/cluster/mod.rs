@@ -18,7 +18,6 @@ mod plugin;
 pub(crate) mod wait;
 mod warning;
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -29,6 +28,7 @@ use kube::api::{
 use kube::client::Body;
 use kube::core::{Request, Status};
 use kube::{Client, Resource};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::args::Connection;
@@ -217,17 +217,15 @@ impl Cluster {
 
     /// Shows what was not shown yet: warnings and, with `-v`, requests.
     pub(crate) fn show_notes(&self, err: &mut Text<'_>) -> std::io::Result<()> {
-        let notes = self.notes.lock().map(|mut notes| std::mem::take(&mut *notes));
-        for note in notes.unwrap_or_default() {
+        let notes = std::mem::take(&mut *self.notes.lock());
+        for note in notes {
             writeln!(err, "{note}")?;
         }
         Ok(())
     }
 
     fn note(&self, line: String) {
-        if let Ok(mut notes) = self.notes.lock() {
-            notes.push(line);
-        }
+        self.notes.lock().push(line);
     }
 
     /// Sends a request. Warnings count also when the API server refuses.

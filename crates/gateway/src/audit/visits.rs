@@ -1,10 +1,11 @@
 //! session admitted to a workspace by a rule -> whether to record it (pure, in memory).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use rules::access::Allowed;
 use tokio::time::Instant;
 
@@ -75,7 +76,7 @@ impl Recorded {
         if self.rule != Allowed::Administrator {
             return Visit::Recorded;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.1 += 1;
         if now.duration_since(state.0) < MINUTE {
             return Visit::Recorded;

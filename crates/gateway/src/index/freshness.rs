@@ -1,10 +1,11 @@
 //! heartbeats and broken watches -> age of the index (pure but for reading the clock).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -82,7 +83,7 @@ impl Freshness {
 
     /// Adds a watch whose state affects the age.
     pub fn watch(self: &Arc<Self>) -> Watched {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.broken.push(Some(self.now()));
         self.note(&state);
         Watched {
@@ -99,7 +100,7 @@ impl Freshness {
     /// Records that heartbeat `number` was sent; numbers increase.
     pub fn sent(&self, number: u64) {
         let now = self.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         // The first lists are from about this time.
         state.back.get_or_insert(now);
         let is_full = state.unseen.len() >= NEVER;
@@ -113,13 +114,13 @@ impl Freshness {
 
     /// The API server accepted a heartbeat. So it is up, and if no heartbeat returns, the watches are at fault.
     pub fn taken(&self) {
-        self.doubt_watches(&mut self.lock());
+        self.doubt_watches(&mut self.state.lock());
     }
 
     /// Heartbeat `number` returned, so everything before its sending has arrived. Or the API server refused it and it will never
     /// return: then only the states of the watches are known.
     pub fn seen(&self, number: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         self.doubt_watches(&mut state);
         while let Some((_, at)) = state.unseen.pop_front_if(|(sent, _)| *sent <= number) {
             state.back = Some(at);
@@ -152,10 +153,6 @@ impl Freshness {
 
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(NONE)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Heartbeats> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Age of the index; zero while nothing measures it.
@@ -191,7 +188,7 @@ impl Watched {
 
     /// `change`: maps the start of the failure and the sending time of the last returned heartbeat to the new start of the failure.
     fn set(&self, change: impl FnOnce(Option<u64>, Option<u64>) -> Option<u64>) {
-        let mut state = self.freshness.lock();
+        let mut state = self.freshness.state.lock();
         let back = state.back;
         let broken = &mut state.broken[self.at];
         *broken = change(*broken, back);

@@ -3,9 +3,9 @@
 //! A side can vanish without a close frame: a closed laptop, a network that dropped the connection. Without pings it would keep its
 //! permit here and its socket at the pod. Load balancers drop a connection that is silent for a minute.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -64,31 +64,31 @@ impl Side {
 
     /// Bytes came from this side.
     pub(super) fn speaks(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.last_received = Instant::now();
         state.ask = Ask::No;
     }
 
     /// Its bytes were passed on, and reading resumes. `under_way`: a frame is incomplete.
     pub(super) fn is_heard_by_peer(&self, under_way: bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.last_received = Instant::now();
         state.under_way = under_way;
     }
 
     /// Bytes wait for this side to read them.
     pub(super) fn is_offered(&self) {
-        self.lock().offered = Some(Instant::now());
+        self.state.lock().offered = Some(Instant::now());
     }
 
     /// This side read them.
     pub(super) fn takes(&self) {
-        self.lock().offered = None;
+        self.state.lock().offered = None;
     }
 
     /// Whether a ping is due.
     pub(super) fn is_due(&self) -> bool {
-        self.lock().ask == Ask::Due
+        self.state.lock().ask == Ask::Due
     }
 
     /// Waits until a ping is due.
@@ -100,17 +100,17 @@ impl Side {
 
     /// A ping was sent.
     pub(super) fn was_asked(&self) {
-        self.lock().ask = Ask::Open;
+        self.state.lock().ask = Ask::Open;
     }
 
     fn is_stuck(&self) -> bool {
-        self.lock().offered.is_some()
+        self.state.lock().offered.is_some()
     }
 
     /// Whether the side is silent although it owes something: a pong, the rest of a frame, or reading the bytes that wait for it.
     /// Also marks a ping as due. `is_heard`: the relay reads from this side, which it does not while the other side does not read.
     fn is_dead(&self, is_heard: bool, limit: Duration) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let silent = state.last_received.elapsed();
         let owes = is_heard && (state.under_way || state.ask == Ask::Open);
         let stuck = state.offered.is_some_and(|since| since.elapsed() >= limit);
@@ -122,10 +122,6 @@ impl Side {
             self.due.notify_one();
         }
         false
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

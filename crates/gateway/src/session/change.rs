@@ -78,7 +78,7 @@ impl Sessions {
         let asked_at = self.stage();
         let object = within(self.api.create(&params, &object)).await?;
         if let Some((id, known)) = self.read(&object) {
-            self.view_mut().add(id, Arc::new(known), asked_at);
+            self.view.write().add(id, Arc::new(known), asked_at);
         }
         if self.was_ended(content) {
             self.delete(id, &content.user_name, "provider").await?;
@@ -152,7 +152,7 @@ impl Sessions {
             };
             let known = self
                 .read(&object)
-                .and_then(|(id, known)| self.view_mut().add(id, Arc::new(known), asked_at));
+                .and_then(|(id, known)| self.view.write().add(id, Arc::new(known), asked_at));
             return Ok(known.map(|known| Changed {
                 result,
                 content,

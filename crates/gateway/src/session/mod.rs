@@ -15,12 +15,13 @@ mod settings;
 mod upkeep;
 mod view;
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::GatewaySession;
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt as _};
+use parking_lot::RwLock;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
@@ -161,11 +162,7 @@ impl Sessions {
 
     /// Number of known sessions.
     pub fn count(&self) -> usize {
-        self.view
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .known
-            .len()
+        self.view.read().known.len()
     }
 
     /// How long sessions last.
@@ -176,7 +173,7 @@ impl Sessions {
     /// The session, if it is known here and valid at the moment. No IO. The use triggers a renewal in the background when one is
     /// due.
     pub fn peek(&self, id: RandomId) -> Option<Arc<Session>> {
-        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        let view = self.view.read();
         self.admits(id, view.known.get(&id)?)
     }
 
@@ -209,7 +206,7 @@ impl Sessions {
 
     async fn known(&self, id: RandomId) -> Result<Option<Arc<SessionState>>, Unavailable> {
         let watched = {
-            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            let view = self.view.read();
             view.known.get(&id).filter(|known| known.open.is_some()).cloned()
         };
         if watched.is_some() {
@@ -223,7 +220,7 @@ impl Sessions {
         let asked_at = self.stage();
         let object = self.get(&object_name(id), Duration::ZERO).await?;
         let found = object.and_then(|object| self.read(&object));
-        Ok(found.and_then(|(id, known)| self.view_mut().add(id, Arc::new(known), asked_at)))
+        Ok(found.and_then(|(id, known)| self.view.write().add(id, Arc::new(known), asked_at)))
     }
 
     /// Waits up to `time_limit` for a permit while too many requests are in flight.
@@ -244,7 +241,7 @@ impl Sessions {
         match event {
             watcher::Event::Apply(object) => {
                 if let Some((id, known)) = self.read(&object) {
-                    self.view_mut().put(id, Arc::new(known));
+                    self.view.write().put(id, Arc::new(known));
                 }
             }
             watcher::Event::Delete(object) => {
@@ -252,20 +249,20 @@ impl Sessions {
                     self.forget(id).await;
                 }
             }
-            watcher::Event::Init => self.view_mut().begin_list(),
+            watcher::Event::Init => self.view.write().begin_list(),
             watcher::Event::InitApply(object) => {
                 if let Some((id, known)) = self.read(&object) {
-                    self.view_mut().add_listed(id, known);
+                    self.view.write().add_listed(id, known);
                 }
             }
-            watcher::Event::InitDone => self.view_mut().end_list(),
+            watcher::Event::InitDone => self.view.write().end_list(),
         }
         self.notify();
     }
 
     /// A session was deleted: cached answers of the API server are no longer valid.
     async fn forget(&self, id: RandomId) {
-        self.view_mut().remove(id, self.clock.now());
+        self.view.write().remove(id, self.clock.now());
         self.asked.insert(id, None).await;
         self.renewal.forget(id).await;
         self.notify();
@@ -276,11 +273,7 @@ impl Sessions {
     }
 
     fn stage(&self) -> Option<u64> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).stage()
-    }
-
-    fn view_mut(&self) -> RwLockWriteGuard<'_, View> {
-        self.view.write().unwrap_or_else(PoisonError::into_inner)
+        self.view.read().stage()
     }
 
     fn read(&self, object: &GatewaySession) -> Option<(RandomId, SessionState)> {

@@ -132,12 +132,12 @@ async fn a_read_is_cached_unless_a_list_or_deletion_came_between() {
     let known = || Arc::new(sessions.read(&stored(&server, id)).unwrap().1);
     let asked_at = sessions.stage();
     list().await;
-    assert!(sessions.view_mut().add(id, known(), asked_at).is_some());
+    assert!(sessions.view.write().add(id, known(), asked_at).is_some());
     assert_eq!(sessions.peek(id), None);
 
     let asked_at = sessions.stage();
     sessions.apply(watcher::Event::Delete(stored(&server, id))).await;
-    assert!(sessions.view_mut().add(id, known(), asked_at).is_none());
+    assert!(sessions.view.write().add(id, known(), asked_at).is_none());
     assert_eq!(sessions.peek(id), None);
 }
 

@@ -1,6 +1,5 @@
 //! session objects -> the view; deletes ended ones (IO, in the background).
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -47,7 +46,7 @@ impl Sessions {
     pub async fn remove_ended(&self) {
         let before = self.clock.now() - CLEANUP_GRACE;
         let ended: Vec<(RandomId, u64)> = {
-            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            let view = self.view.read();
             let ended = view.known.iter().filter(|(_, known)| known.expires < before);
             ended
                 .map(|(id, known)| (*id, known.version))

@@ -1,9 +1,11 @@
 //! Named conditions -> ready, or the names of what is missing (pure).
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
+
+use parking_lot::Mutex;
 
 /// Conditions that must hold before the process takes traffic. Clones share their state.
 #[derive(Clone, Debug, Default)]
@@ -26,29 +28,23 @@ impl Readiness {
             name,
             open: Arc::default(),
         };
-        self.gates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(gate.clone());
+        self.gates.lock().push(gate.clone());
         gate
     }
 
     /// Sets a problem that does not stop the process from taking traffic. `None`: the problem is solved.
     pub fn set_problem(&self, set_problem: Option<String>) {
-        *self.set_problem.lock().unwrap_or_else(PoisonError::into_inner) = set_problem;
+        *self.set_problem.lock() = set_problem;
     }
 
     /// The problem that the process has although it is ready.
     pub fn problem(&self) -> Option<String> {
-        self.set_problem
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.set_problem.lock().clone()
     }
 
     /// Names of the conditions that do not hold.
     pub fn missing(&self) -> Vec<&'static str> {
-        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let gates = self.gates.lock();
         gates
             .iter()
             .filter(|gate| !gate.is_open())

@@ -12,11 +12,12 @@ mod answer;
 mod pauses;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -166,12 +167,7 @@ fn again(content: &Content, now: i64, pause: i64, limits: Lifetimes) -> i64 {
 impl Sessions {
     /// Processes queued sessions until `stop`, then finishes those in progress.
     pub async fn maintain(&self, stop: CancellationToken) {
-        let queue = self
-            .renewal
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let queue = self.renewal.queue.lock().take();
         let Some(mut queue) = queue else { return };
         let mut under_way = HashSet::new();
         let mut work = FuturesUnordered::new();

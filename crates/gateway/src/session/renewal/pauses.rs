@@ -1,7 +1,8 @@
 //! unanswered requests to a provider -> how long it is not asked (in memory).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::tokens::random::random;
 
@@ -22,27 +23,23 @@ struct Pause {
 impl Pauses {
     /// Whether requests to this provider pause at `now`.
     pub(super) fn is_pausing(&self, issuer: &str, now: i64) -> bool {
-        self.lock().get(issuer).is_some_and(|pause| now < pause.until)
+        self.0.lock().get(issuer).is_some_and(|pause| now < pause.until)
     }
 
     /// The provider answered.
     pub(super) fn record_answer(&self, issuer: &str) {
-        self.lock().remove(issuer);
+        self.0.lock().remove(issuer);
     }
 
     /// The provider did not answer a request of the time `asked`, or refused the gateway. Concurrent requests count once.
     pub(super) fn record_silence(&self, issuer: &str, asked: i64, now: i64) {
-        let mut pauses = self.lock();
+        let mut pauses = self.0.lock();
         let pause = pauses.entry(issuer.to_owned()).or_default();
         if asked >= pause.until {
             pause.failures += 1;
             let length = LONGEST.min(1 << pause.failures.min(6));
             pause.until = now + length + jitter(length);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Pause>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,10 @@
 //! token of an open websocket -> whether it is still valid (from memory; checks in the background).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use super::cache::TTL;
@@ -55,7 +56,7 @@ impl SocketToken {
     pub(in crate::verify) fn session(&self, grace: Duration) -> Option<Arc<Session>> {
         let now = self.0.bearer.0.clock.now();
         let (session, age) = {
-            let status = self.0.lock();
+            let status = self.0.status.lock();
             (status.session.clone()?, now - status.asked)
         };
         if session.end <= now {
@@ -78,20 +79,14 @@ impl SocketToken {
             let verified = inner.bearer.verify(inner.token.expose(), &inner.site, || Ok(()));
             match verified.await {
                 Ok(accepted) => {
-                    let mut status = inner.lock();
+                    let mut status = inner.status.lock();
                     status.session = Some(accepted.session);
                     status.asked = accepted.asked;
                 }
-                Err(TokenError::Refused(_)) => inner.lock().session = None,
+                Err(TokenError::Refused(_)) => inner.status.lock().session = None,
                 Err(TokenError::Failed(_)) => sleep(PAUSE).await,
             }
             inner.is_asked.store(false, Ordering::Relaxed);
         });
-    }
-}
-
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, TokenStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

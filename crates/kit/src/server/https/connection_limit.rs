@@ -7,12 +7,13 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +70,7 @@ impl ConnectionLimit {
     /// At the limit it evicts a connection of the address with most connections: idle ones first, and of these the one that was used longest
     /// ago. If `peer` itself would then have most, its own idle one is evicted. Returns `None` if it has none.
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<Permit> {
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         if open.by_id.len() >= self.limit {
             let mut counts = HashMap::<_, usize>::new();
             for it in open.by_id.values() {
@@ -103,10 +104,6 @@ impl ConnectionLimit {
             activity,
         })
     }
-
-    fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Permit {
@@ -122,7 +119,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limit.lock().by_id.remove(&self.id);
+        self.limit.open.lock().by_id.remove(&self.id);
     }
 }
 
@@ -140,7 +137,7 @@ impl Activity {
 
     /// The beginning of the connection, or of its last answer.
     fn last(&self) -> Instant {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.last.lock()
     }
 
     /// Counts a request until the returned guard is dropped.
@@ -164,7 +161,7 @@ impl Activity {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.0.last.lock() = Instant::now();
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -200,7 +197,7 @@ mod tests {
         let more: Vec<_> = (0..3).map(|_| limit.acquire(peer(2)).unwrap()).collect();
         assert!(others.iter().chain(&more).all(|permit| !is_evicted(permit)));
         drop((others, more));
-        assert!(limit.lock().by_id.is_empty());
+        assert!(limit.open.lock().by_id.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
