@@ -10,7 +10,6 @@ use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceStatus};
 use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::core::Status;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 
@@ -148,10 +147,7 @@ async fn watch(
             Ok(Some(workspace)) if workspace.uid() == object.uid() => workspace,
             Ok(_) => return gone(),
             Err(error) => {
-                if let Some(status) = refusal(&error) {
-                    return Err(Failure::Refused(Box::new(status.clone())));
-                }
-                seen.watch_error = Some(error_message(error));
+                seen.watch_error = Some(retry_reason(error)?);
                 continue;
             }
         };
@@ -181,28 +177,23 @@ async fn watch(
     gone()
 }
 
+/// Why a watch failed that is tried again: the API server's message, if there is one.
+///
+/// # Errors
 /// A refusal that a retry does not change: the user is unknown or has no permission to watch.
-pub(crate) fn refusal(error: &watcher::Error) -> Option<&Status> {
-    answer(error).filter(|status| matches!(status.code, 401 | 403))
-}
-
-/// The API server's answer, if there is one.
-fn answer(error: &watcher::Error) -> Option<&Status> {
-    match error {
+pub(crate) fn retry_reason(error: watcher::Error) -> Result<String, Failure> {
+    let status = match &error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status))
         | watcher::Error::WatchError(status) => Some(status),
         _ => None,
+    };
+    match status {
+        Some(status) if matches!(status.code, 401 | 403) => Err(Failure::Refused(status.clone())),
+        Some(status) if !status.message.is_empty() => Ok(status.message.clone()),
+        _ => Ok(chain(&error.into())),
     }
-}
-
-/// The API server's message, if there is one.
-pub(crate) fn error_message(error: watcher::Error) -> String {
-    let message = answer(&error).map(|status| status.message.clone());
-    message
-        .filter(|message| !message.is_empty())
-        .unwrap_or_else(|| chain(&error.into()))
 }
 
 fn progress(workspace: &Workspace, goal: &Goal) -> Progress {

@@ -124,10 +124,7 @@ async fn watch(
             Ok(None) => return Ok(()),
             Ok(Some(event)) => event,
             Err(error) => {
-                if let Some(status) = wait::refusal(&error) {
-                    return Err(Failure::Refused(Box::new(status.clone())));
-                }
-                writeln!(console.err, "Warning: {}", wait::error_message(error))?;
+                writeln!(console.err, "Warning: {}", wait::retry_reason(error)?)?;
                 continue;
             }
         };
