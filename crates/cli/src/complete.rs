@@ -34,8 +34,6 @@ enum Candidates {
 enum Names {
     Workspaces,
     Templates,
-    /// Or files.
-    TemplatesOrFiles,
     Profiles,
     /// That templates allow.
     Images,
@@ -50,7 +48,6 @@ pub async fn complete(words: &[String], out: &mut dyn Write) -> std::io::Result<
     let last = words.last().map(String::as_str).unwrap_or_default();
     let (candidates, directive) = match candidates(words) {
         Candidates::Words(words) => (words, NO_FILES),
-        Candidates::Names(kind) if kind == Names::TemplatesOrFiles => (names(kind, words).await, FILES),
         Candidates::Names(kind) => (names(kind, words).await, NO_FILES),
         Candidates::Files => (Vec::new(), FILES),
     };
@@ -126,7 +123,6 @@ fn value_candidates(argument: &Arg) -> Candidates {
         _ if takes_path => return Candidates::Files,
         "name" | "names" => Names::Workspaces,
         "template" | "explained_template" => Names::Templates,
-        "old" | "new" => Names::TemplatesOrFiles,
         "profile" => Names::Profiles,
         "image" => Names::Images,
         "namespace" | "in_namespace" => Names::Namespaces,
@@ -198,7 +194,7 @@ async fn images(cluster: &Cluster, words: &[String]) -> Vec<String> {
 async fn cluster_names(kind: Names, cluster: &Cluster) -> Vec<String> {
     let namespace = Some(cluster.namespace());
     match kind {
-        Names::Templates | Names::TemplatesOrFiles => list_names::<WorkspaceTemplate>(cluster, None).await,
+        Names::Templates => list_names::<WorkspaceTemplate>(cluster, None).await,
         Names::Profiles => list_names::<WorkspaceExecutionProfile>(cluster, namespace).await,
         Names::Namespaces => list_names::<Namespace>(cluster, None).await,
         _ => list_names::<Workspace>(cluster, namespace).await,
@@ -258,8 +254,6 @@ mod tests {
             ("create demo --profile ", Names::Profiles),
             ("create demo --image ", Names::Images),
             ("template show ", Names::Templates),
-            ("template compare ", Names::TemplatesOrFiles),
-            ("template compare a ", Names::TemplatesOrFiles),
             ("explain template ", Names::Templates),
             ("list -n ", Names::Namespaces),
             ("--context ", Names::Contexts),

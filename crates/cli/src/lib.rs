@@ -7,7 +7,6 @@
 //! - `commands`: one file per command
 //! - `cluster`: connection and requests
 //! - `remote`: sign-in and connections through the gateway
-//! - `comparison`: two templates -> what differs, and whom the second refuses
 //! - `lint`: checks of manifests without a cluster
 //! - `object`: flags -> the object to create
 //! - `manifest`: text -> the object to create, or errors with lines
@@ -25,7 +24,6 @@
 pub mod args;
 mod cluster;
 mod commands;
-mod comparison;
 mod complete;
 mod console;
 mod duration;

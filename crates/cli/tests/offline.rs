@@ -45,13 +45,6 @@ impl Files {
         let broken = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: demo}\n\
                       spec:\n  displayName: d\n  port: 80\n  templateRef: elsewhere\n";
         fs::write(folder.join("broken.yaml"), broken).unwrap();
-        for (name, cpu) in [("old", "4"), ("new", "2")] {
-            let template = json!({
-                "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceTemplate", "metadata": {"name": name},
-                "spec": {"displayName": "T", "defaultImage": "uv", "resourceBounds": {"cpu": {"min": "100m", "max": cpu}}},
-            });
-            fs::write(folder.join(format!("{name}.yaml")), template.to_string()).unwrap();
-        }
         Self(folder)
     }
 
@@ -79,12 +72,11 @@ fn without_a_network_the_commands_that_need_no_cluster_say_the_same() {
     let kubeconfig = files.path("kubeconfig");
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples");
     let samples = samples.to_str().unwrap();
-    let [broken, old, new] = ["broken.yaml", "old.yaml", "new.yaml"].map(|name| files.path(name));
+    let broken = files.path("broken.yaml");
     for (words, code) in [
         (&["lint", samples][..], 0),
         (&["lint", &broken], 3),
         (&["lint", &broken, "-o", "json"], 3),
-        (&["template", "compare", &old, &new], 0),
         (&["create", "demo", "--dry-run=client", "-o", "yaml"], 0),
         (&["completion", "bash"], 0),
         (&["version", "--client"], 0),

@@ -1,4 +1,4 @@
-//! `template compare`, `lint`, `explain template`, and `-o`, from files and an API server in memory.
+//! `lint`, `explain template`, and `-o`, from files and an API server in memory.
 
 use std::path::PathBuf;
 
@@ -54,68 +54,6 @@ async fn offline(line: &str) -> Ran {
 
 fn yaml(template: &WorkspaceTemplate) -> String {
     serde_json::to_string(template).unwrap()
-}
-
-/// The template with other bounds on CPUs.
-fn bounded(name: &str, max: &str) -> WorkspaceTemplate {
-    let mut object = template(name);
-    let bounds = json!({"cpu": {"min": "100m", "max": max}, "memory": {"min": "128Mi", "max": "2Gi"}});
-    object.spec.resource_bounds = serde_json::from_value(bounds).unwrap();
-    object
-}
-
-fn using(name: &str, template: &str, cpu: &str) -> Workspace {
-    let mut object = serde_json::to_value(workspace(name)).unwrap();
-    object["spec"]["templateRef"] = json!(template);
-    object["spec"]["resources"] = json!({"limits": {"cpu": cpu}});
-    serde_json::from_value(object).unwrap()
-}
-
-#[tokio::test]
-async fn workspaces_that_the_new_template_would_refuse_are_named_with_the_reason() {
-    let (server, client) = ApiServer::start();
-    server.put(&template("old"));
-    server.put(&using("small", "old", "1"));
-    server.put(&using("large", "old", "2"));
-    server.put(&using("other", "another", "2"));
-    let folder = Folder::with("cluster", &[("new.yaml", yaml(&bounded("new", "1")))]);
-    let line = format!("template compare old {}", folder.path("new.yaml"));
-    let ran = run(&client, &line).await;
-    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED, "{:?}", ran.outcome);
-    assert!(
-        ran.out
-            .contains("would refuse workspace large of namespace team:\n  spec.resources.limits.cpu: \"2\""),
-        "{}",
-        ran.out
-    );
-    assert!(
-        !ran.out.contains("small") && !ran.out.contains("workspace other"),
-        "{}",
-        ran.out
-    );
-    assert_eq!(ran.err, "1 of 2 workspaces of old would be refused.\n");
-    // Without the right to list all, those of the namespace count.
-    server.fail(Fault {
-        method: Method::GET,
-        path_part: "v1alpha1/workspaces",
-        code: 403,
-        reason: "Forbidden",
-        message: "no right".to_owned(),
-        times: 1,
-    });
-    let ran = run(&client, &line).await;
-    assert!(
-        ran.err.starts_with("Only workspaces of namespace team"),
-        "{}",
-        ran.err
-    );
-    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
-    let missing = run(&client, "template compare none old").await;
-    assert!(
-        missing.error().contains("\"none\" does not exist"),
-        "{}",
-        missing.error()
-    );
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub use remote::{Code, Connect, Login, Logout, Remote, Ssh, SshConfig};
 pub use set::Set;
 pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
-pub use template::{Template, TemplateCompare, TemplateList, TemplateShow};
+pub use template::{Template, TemplateList, TemplateShow};
 pub use tips::with_tips;
 pub use values::{Assignment, Gpu, Gpus, Idle};
 
@@ -51,7 +51,7 @@ Exit codes; of several workspaces, the highest counts:
   0  done
   1  the cluster refused it, or there is no connection, no right, or no such object; or a file cannot be read
   2  the command line is wrong; or the file holds no workspace, so create sent nothing; or the question was not answered with yes
-  3  not as wanted: the workspace exists, but will not become so; or explain, lint, template compare or version found a problem
+  3  not as wanted: the workspace exists, but will not become so; or explain, lint or version found a problem
   4  the workspace was not as wanted in time
   130  interrupted (Ctrl-C). What was reported as done is done; the last request may be done, too";
 
@@ -113,7 +113,7 @@ pub enum Command {
     Logs(Logs),
     /// Check the rules of manifests without a cluster
     Lint(Lint),
-    /// See and compare templates
+    /// See templates
     #[command(subcommand)]
     Template(Template),
     /// Show the versions of this plugin, the CRDs and the API server, and whether they fit
@@ -135,7 +135,6 @@ impl Command {
                 change.targets.filename.iter().any(is_stdin)
             }
             Self::Explain(args) => args.filename.iter().any(is_stdin),
-            Self::Template(Template::Compare(args)) => args.old == "-" || args.new == "-",
             _ => false,
         }
     }

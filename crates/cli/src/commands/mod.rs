@@ -11,7 +11,7 @@
 //! | `change.rs` | `start`, `stop`, `restart`, `delete` |
 //! | `explain/` | `explain` |
 //! | `sharing.rs` | `share`, `unshare`, `shares` |
-//! | `template/` | `template` |
+//! | `template.rs` | `template` |
 //! | `set.rs`, `lint.rs`, `logs.rs`, `completion.rs` | `set`, `lint`, `logs`, `completion` |
 //! | `about.rs` | `version`, `whoami` |
 //! | `targets.rs` | which workspaces a command is about -> these workspaces |
@@ -37,7 +37,7 @@ mod template;
 
 use ::explain::consequence::Action;
 
-use crate::args::{Cli, Command, DryRun, Template};
+use crate::args::{Cli, Command, DryRun};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
@@ -49,9 +49,6 @@ pub(crate) async fn offline(cli: &Cli, console: &mut Console<'_>) -> Option<Resu
             create::print_manifest(flags, cli.connection.namespace.as_deref(), console)
         }
         Command::Lint(args) => lint::run(args, console),
-        Command::Template(Template::Compare(args)) if template::is_offline(args) => {
-            template::compare(None, args, console).await
-        }
         Command::Version(args) if args.client => about::version_of_client(args, console),
         Command::Completion(args) => completion::run(args, console),
         Command::Remote(command) => Box::pin(remote::run(&cli.connection, command, console)).await,
@@ -81,7 +78,7 @@ pub(crate) async fn run(
         Command::Shares(args) => sharing::list(cluster?, args, console).await,
         Command::Set(args) => set::run(cluster?, args, console).await,
         Command::Logs(args) => logs::run(cluster?, args, console).await,
-        Command::Template(args) => template::run(cluster, args, console).await,
+        Command::Template(args) => template::run(cluster?, args, console).await,
         Command::Version(args) => about::version(cluster?, &args.shown, console).await,
         Command::Whoami(args) => about::whoami(cluster, args, console).await,
         // These need no cluster.

@@ -114,7 +114,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>, Finding> {
     Ok(items.map(|document| document.value).collect())
 }
 
-pub(crate) fn error_in_file(file: &Path, finding: &Finding) -> Failure {
+fn error_in_file(file: &Path, finding: &Finding) -> Failure {
     let Finding { place, message, .. } = finding;
     Failure::Other(anyhow!(
         "{}:{}:{}: {message}",
@@ -125,7 +125,7 @@ pub(crate) fn error_in_file(file: &Path, finding: &Finding) -> Failure {
 }
 
 /// Whether a document is an object of this kind of ours.
-pub(crate) fn is_kind(document: &Value, kind: &str) -> bool {
+fn is_kind(document: &Value, kind: &str) -> bool {
     let group = document["apiVersion"]
         .as_str()
         .and_then(|version| version.split_once('/'));

@@ -1,10 +1,4 @@
 //! Templates -> a table with what one may use, or one template's bounds (IO).
-//!
-//! - `compare`: `template compare`
-
-mod compare;
-
-pub(super) use compare::{is_offline, run as compare};
 
 use api::WorkspaceTemplate;
 use api::names::{DEFAULT_TEMPLATE_LABEL, DEPRECATED, REPLACED_BY, USE_VERB};
@@ -17,19 +11,15 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
 
-/// Lists, shows or compares templates.
+/// Lists or shows templates.
 pub(crate) async fn run(
-    cluster: Result<&Cluster, Failure>,
+    cluster: &Cluster,
     args: &Template,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     match args {
-        Template::List(args) => list(cluster?, args, console).await,
-        Template::Show(args) => show(cluster?, args, console).await,
-        Template::Compare(args) => {
-            let cluster = cluster.map_err(|failure| compare::explain_missing_connection(args, failure))?;
-            compare::run(Some(cluster), args, console).await
-        }
+        Template::List(args) => list(cluster, args, console).await,
+        Template::Show(args) => show(cluster, args, console).await,
     }
 }
 
