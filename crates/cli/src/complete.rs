@@ -261,9 +261,7 @@ mod tests {
         ] {
             assert_eq!(candidates_for(line), Candidates::Names(kind), "{line}");
         }
-        assert_eq!(candidates_for("lint --template "), Candidates::Files);
         assert_eq!(candidates_for("open demo "), Candidates::Words(Vec::new()));
-        assert_eq!(candidates_for("lint "), Candidates::Files);
         assert_eq!(candidates_for("stop -f "), Candidates::Files);
         let Candidates::Words(formats) = candidates_for("list -o ") else {
             unreachable!()

@@ -7,7 +7,6 @@
 //! - `commands`: one file per command
 //! - `cluster`: connection and requests
 //! - `remote`: sign-in and connections through the gateway
-//! - `lint`: checks of manifests without a cluster
 //! - `object`: flags -> the object to create
 //! - `manifest`: text -> the object to create, or errors with lines
 //! - `output`: objects -> text as kubectl prints it
@@ -28,7 +27,6 @@ mod complete;
 mod console;
 mod duration;
 mod failure;
-mod lint;
 mod manifest;
 mod object;
 mod output;

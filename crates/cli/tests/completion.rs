@@ -49,15 +49,7 @@ fn offered(words: &[&str]) -> Vec<String> {
 fn bash_offers_commands_flags_and_values() {
     assert_eq!(offered(&["sta"]), ["start"]);
     let all = offered(&[""]);
-    for command in [
-        "create",
-        "list",
-        "open",
-        "explain",
-        "lint",
-        "template",
-        "completion",
-    ] {
+    for command in ["create", "list", "open", "explain", "template", "completion"] {
         assert!(all.iter().any(|word| word == command), "{command}: {all:?}");
     }
     assert_eq!(offered(&["stop", "--wai"]), ["--wait"]);

@@ -45,7 +45,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// All violations of one object, in the order of its fields. Never empty.
+/// All violations of one object. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violations(Vec<Violation>);
 
@@ -53,13 +53,6 @@ impl Violations {
     /// `None` if the list is empty.
     pub fn from_list(list: Vec<Violation>) -> Option<Self> {
         if list.is_empty() { None } else { Some(Self(list)) }
-    }
-
-    /// Sorts the violations by field name, and entries of lists by index.
-    #[must_use]
-    pub fn in_order(mut self) -> Self {
-        self.0.sort_by_cached_key(|violation| steps(&violation.field));
-        self
     }
 
     /// Iterates over the violations.
@@ -95,17 +88,6 @@ impl fmt::Display for Violations {
 
 impl std::error::Error for Violations {}
 
-/// Names and indexes of the path, beginning at the object.
-fn steps(field: &str) -> Vec<(usize, String)> {
-    let steps = field.split(['.', '[', ']']).filter(|step| !step.is_empty());
-    steps
-        .map(|step| match step.parse() {
-            Ok(place) => (place, String::new()),
-            Err(_) => (0, step.to_owned()),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,30 +112,6 @@ mod tests {
         assert_eq!(
             Violations::from_list(list).unwrap().to_string(),
             r#"spec.image: "a\nb" is not allowed: choose another; spec.storage.size: is missing: set it"#
-        );
-    }
-
-    #[test]
-    fn violations_can_be_sorted_by_field() {
-        let of = |field: &&str| Violation::new(*field, "", "is wrong");
-        let fields = [
-            "spec.storage.size",
-            "spec.env[10].name",
-            "spec.env[2].name",
-            "spec.env",
-            "metadata.name",
-        ];
-        let list = Violations::from_list(fields.iter().map(of).collect()).unwrap();
-        let sorted: Vec<_> = list.in_order().iter().map(|it| it.field.clone()).collect();
-        assert_eq!(
-            sorted,
-            [
-                "metadata.name",
-                "spec.env",
-                "spec.env[2].name",
-                "spec.env[10].name",
-                "spec.storage.size"
-            ]
         );
     }
 }

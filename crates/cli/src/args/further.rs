@@ -1,36 +1,11 @@
-//! Command lines of `lint`, `logs`, `completion`, `version`, `whoami` -> arguments (pure).
+//! Command lines of `logs`, `completion`, `version`, `whoami` -> arguments (pure).
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::{Format, name, report_format};
 use crate::duration;
-
-/// Which manifests are checked, and how.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Lint {
-    /// Files or folders; - is standard input. Templates, managers and profiles among them count for the workspaces
-    #[arg(value_name = "PATH", required = true)]
-    pub paths: Vec<PathBuf>,
-
-    /// The installation's settings, a YAML file [default: built-in values]
-    #[arg(long, value_name = "FILE")]
-    pub settings: Option<PathBuf>,
-
-    /// Templates and profiles that workspaces of the files refer to: a file or folder; may be given several times
-    #[arg(long, value_name = "PATH")]
-    pub template: Vec<PathBuf>,
-
-    /// Managers that workspaces of the files refer to: a file or folder; may be given several times
-    #[arg(long, value_name = "PATH")]
-    pub manager: Vec<PathBuf>,
-
-    /// The report as an object, in place of text
-    #[arg(short, long, value_name = "FORMAT", value_parser = report_format())]
-    pub output: Option<Format>,
-}
 
 /// For which shell completion is written.
 #[derive(Debug, Clone, clap::Args)]

@@ -10,7 +10,7 @@
 //! | `values.rs` | checked values of the flags that `create` and `set` share |
 //! | `explain.rs`, `set.rs`, `sharing.rs`, `template.rs` | the commands of these names |
 //! | `remote.rs` | `login`, `logout`, `ssh`, `ssh-config`, `code`, `connect` |
-//! | `further.rs` | `lint`, `logs`, `completion`, `version`, `whoami` |
+//! | `further.rs` | `logs`, `completion`, `version`, `whoami` |
 
 mod connection;
 mod create;
@@ -37,7 +37,7 @@ pub use create::{CreateArgs, CreateFlags, DryRun};
 pub use explain::Explain;
 pub use format::{Format, ListFormat};
 use format::{list_format, object_format, report_format};
-pub use further::{Completion, Lint, Logs, Shell, Shown, Version};
+pub use further::{Completion, Logs, Shell, Shown, Version};
 pub use remote::{Code, Connect, Login, Logout, Remote, Ssh, SshConfig};
 pub use set::Set;
 pub use sharing::{Share, Shares, Subjects, Unshare};
@@ -51,7 +51,7 @@ Exit codes; of several workspaces, the highest counts:
   0  done
   1  the cluster refused it, or there is no connection, no right, or no such object; or a file cannot be read
   2  the command line is wrong; or the file holds no workspace, so create sent nothing; or the question was not answered with yes
-  3  not as wanted: the workspace exists, but will not become so; or explain, lint or version found a problem
+  3  not as wanted: the workspace exists, but will not become so; or explain or version found a problem
   4  the workspace was not as wanted in time
   130  interrupted (Ctrl-C). What was reported as done is done; the last request may be done, too";
 
@@ -111,8 +111,6 @@ pub enum Command {
     Set(Set),
     /// Show the output of a workspace's pod
     Logs(Logs),
-    /// Check the rules of manifests without a cluster
-    Lint(Lint),
     /// See templates
     #[command(subcommand)]
     Template(Template),

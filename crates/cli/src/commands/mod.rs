@@ -12,7 +12,7 @@
 //! | `explain/` | `explain` |
 //! | `sharing.rs` | `share`, `unshare`, `shares` |
 //! | `template.rs` | `template` |
-//! | `set.rs`, `lint.rs`, `logs.rs`, `completion.rs` | `set`, `lint`, `logs`, `completion` |
+//! | `set.rs`, `logs.rs`, `completion.rs` | `set`, `logs`, `completion` |
 //! | `about.rs` | `version`, `whoami` |
 //! | `targets.rs` | which workspaces a command is about -> these workspaces |
 //! | `identity.rs` | the user, as the API server knows them |
@@ -25,7 +25,6 @@ pub(crate) mod create;
 mod explain;
 mod identity;
 mod launch;
-mod lint;
 mod list;
 mod logs;
 mod open;
@@ -48,7 +47,6 @@ pub(crate) async fn offline(cli: &Cli, console: &mut Console<'_>) -> Option<Resu
         Command::Create(flags) if flags.dry_run == DryRun::Client => {
             create::print_manifest(flags, cli.connection.namespace.as_deref(), console)
         }
-        Command::Lint(args) => lint::run(args, console),
         Command::Version(args) if args.client => about::version_of_client(args, console),
         Command::Completion(args) => completion::run(args, console),
         Command::Remote(command) => Box::pin(remote::run(&cli.connection, command, console)).await,
@@ -82,6 +80,6 @@ pub(crate) async fn run(
         Command::Version(args) => about::version(cluster?, &args.shown, console).await,
         Command::Whoami(args) => about::whoami(cluster, args, console).await,
         // These need no cluster.
-        Command::Lint(_) | Command::Completion(_) | Command::Remote(_) => Ok(()),
+        Command::Completion(_) | Command::Remote(_) => Ok(()),
     }
 }
