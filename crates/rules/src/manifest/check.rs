@@ -2,44 +2,18 @@
 //!
 //! The schema's bounds and the rules of templates are not checked here: a dry run does that, and [`Document::finding`] places its answer.
 
-use std::sync::LazyLock;
-
 use api::Workspace;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt as _;
-use serde::de::DeserializeOwned;
+use serde_ignored::Path;
 use serde_json::{Map, Value};
 
 use super::document::{Document, Finding, Place};
 use super::parse::{MAX_BYTES, MAX_FINDINGS, Syntax, parse};
-use super::unknown::{unknown, unknown_fields};
-use crate::spelling::nearest;
 use crate::violation::Violation;
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
 const KIND: &str = "Workspace";
 /// What a line of a message shows of a value, in characters.
 const SHOWN: usize = 100;
-/// The fields of Kubernetes' `ObjectMeta`.
-const METADATA: [&str; 15] = [
-    "annotations",
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "labels",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
-
-static DEFINITION: LazyLock<CustomResourceDefinition> = LazyLock::new(Workspace::crd);
 
 /// A text that holds one workspace.
 #[derive(Debug, Clone)]
@@ -73,32 +47,73 @@ pub fn workspace(text: &str) -> Result<Manifest, Vec<Finding>> {
         return Err(vec![Finding::new(document.start(), "", message)]);
     };
     let mut findings = of_kind(fields, &document);
-    findings.extend(of_metadata(fields, &document));
+    findings.extend(of_name(fields, &document));
+    let (read, unknown) = typed(&document);
     if findings.iter().all(|finding| finding.field != "kind") {
-        findings.extend(of_spec(&document));
+        findings.extend(unknown);
     }
     findings.sort_by_key(|finding| finding.place);
     findings.truncate(MAX_FINDINGS);
-    if !findings.is_empty() {
-        return Err(findings);
-    }
-    let mut value = document.value.clone();
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("status");
-    }
-    match typed(&value) {
-        Ok(workspace) => Ok(Manifest { workspace, document }),
-        Err(violation) => Err(vec![document.finding(&violation)]),
+    match read {
+        Ok(workspace) if findings.is_empty() => Ok(Manifest { workspace, document }),
+        Err(violation) if findings.is_empty() => Err(vec![document.finding(&violation)]),
+        _ => Err(findings),
     }
 }
 
-/// The object in its type, or the first field that has another one.
-pub fn typed<K: DeserializeOwned>(object: &Value) -> Result<K, Violation> {
-    serde_path_to_error::deserialize(object).map_err(|error| {
-        let path = error.path().to_string();
+/// The workspace, or the first field that has another type; and the fields before it that the type does not have.
+fn typed(document: &Document) -> (Result<Workspace, Violation>, Vec<Finding>) {
+    let mut object = document.value.clone();
+    if let Some(fields) = object.as_object_mut() {
+        for name in ["apiVersion", "kind", "status"] {
+            fields.remove(name);
+        }
+    }
+    let mut unknown = Vec::new();
+    let mut track = serde_path_to_error::Track::new();
+    let deserializer = serde_path_to_error::Deserializer::new(&object, &mut track);
+    let read = serde_ignored::deserialize(deserializer, |path| {
+        // To find the place of each takes a search of the text.
+        if unknown.len() < MAX_FINDINGS {
+            unknown.push(unknown_finding(document, &field(&path)));
+        }
+    });
+    let read = read.map_err(|error: serde_json::Error| {
+        let path = track.path().to_string();
         let field = if path == "." { "spec" } else { &path };
-        Violation::new(field, "", plain(&error.into_inner().to_string()))
-    })
+        Violation::new(field, "", plain(&error.to_string()))
+    });
+    (read, unknown)
+}
+
+/// The path in the notation of messages.
+fn field(path: &Path<'_>) -> String {
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", field(parent)),
+        Path::Map { parent, key } => match field(parent) {
+            parent if parent.is_empty() => key.clone(),
+            parent => format!("{parent}.{key}"),
+        },
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            field(parent)
+        }
+    }
+}
+
+/// A field that the type does not have, at its key. Readers may copy the proposed command, so it holds no name of the text.
+fn unknown_finding(document: &Document, field: &str) -> Finding {
+    let explained = match field.split_once('.') {
+        Some(("metadata", _)) => "workspace.metadata",
+        Some(("spec", _)) => "workspace.spec",
+        _ => "workspace",
+    };
+    let rule = format!("is an unknown field: see `kubectl explain {explained}`");
+    let finding = document.finding(&Violation::new(field, "", rule));
+    Finding {
+        place: document.key_place(field),
+        ..finding
+    }
 }
 
 /// What a parser expected, without the names of Rust's types.
@@ -159,22 +174,14 @@ fn of_kind(fields: &Map<String, Value>, document: &Document) -> Vec<Finding> {
         .collect()
 }
 
-/// Names in the metadata. The type says what is wrong with values.
-fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding> {
-    let nothing = Map::new();
+/// The name. The type says what is wrong with values of other types.
+fn of_name(fields: &Map<String, Value>, document: &Document) -> Vec<Finding> {
     let metadata = match fields.get("metadata") {
-        None | Some(Value::Null) => &nothing,
-        Some(Value::Object(metadata)) => metadata,
+        None | Some(Value::Null) => None,
+        Some(Value::Object(metadata)) => Some(metadata),
         Some(_) => return Vec::new(),
     };
-    let mut findings = Vec::new();
-    let unknown_names = metadata.keys().filter(|name| !METADATA.contains(&name.as_str()));
-    for name in unknown_names.take(MAX_FINDINGS) {
-        let nearest = nearest(name, METADATA.into_iter());
-        let violation = unknown(&format!("metadata.{name}"), nearest, "workspace.metadata");
-        findings.push(key_finding(document, &violation));
-    }
-    let of_name = match metadata.get("name") {
+    let found = match metadata.and_then(|metadata| metadata.get("name")) {
         None | Some(Value::Null) => {
             let rule = "is missing: name the workspace, such as name: my-lab";
             vec![Violation::new("metadata.name", "", rule)]
@@ -182,29 +189,10 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
         Some(Value::String(name)) => crate::checks::name(name),
         Some(_) => Vec::new(),
     };
-    findings.extend(of_name.iter().map(|violation| document.finding(violation)));
-    findings
-}
-
-fn of_spec(document: &Document) -> Vec<Finding> {
-    let mut object = document.value.clone();
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("status");
-    }
-    // To find the place of each takes a search of the text.
-    let unknown = unknown_fields(&object, &DEFINITION)
-        .into_iter()
-        .take(MAX_FINDINGS);
-    unknown
-        .map(|violation| key_finding(document, &violation))
+    found
+        .iter()
+        .map(|violation| document.finding(violation))
         .collect()
-}
-
-fn key_finding(document: &Document, violation: &Violation) -> Finding {
-    Finding {
-        place: document.key_place(&violation.field),
-        ..document.finding(violation)
-    }
 }
 
 fn shown(value: &Value) -> String {

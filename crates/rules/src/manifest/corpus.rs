@@ -63,7 +63,10 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "spec:\n  displayName: a\n  imagee: b\n",
-        &[("7:3", "spec.imagee: is an unknown field: did you mean \"image\"?")],
+        &[(
+            "7:3",
+            "spec.imagee: is an unknown field: see `kubectl explain workspace.spec`",
+        )],
     ),
     (
         "spec:\n  displayName: a\n  env:\n  - name: A\n    value: b\n  - name: B\n    vlaue: c\n",
@@ -125,7 +128,7 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
         "spec:\n  display\u{a0}Name: a\n",
         &[(
             "6:3",
-            "spec.display\u{a0}Name: is an unknown field: did you mean \"displayName\"?",
+            "spec.display\u{a0}Name: is an unknown field: see `kubectl explain workspace.spec`",
         )],
     ),
     // Twice.
@@ -173,7 +176,10 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "Spec:\n  displayName: a\n",
-        &[("5:1", "Spec: is an unknown field: did you mean \"spec\"?")],
+        &[(
+            "5:1",
+            "Spec: is an unknown field: see `kubectl explain workspace`",
+        )],
     ),
     (
         "spec:\n  displayName: a\n  nodeSelector: {gpu: true, pool: a}\n",

@@ -112,7 +112,7 @@ impl Document {
     }
 
     /// The place of a field's key, else as [`Self::place`].
-    pub fn key_place(&self, field: &str) -> Place {
+    pub(super) fn key_place(&self, field: &str) -> Place {
         self.last(field).0.map_or(self.root.place, |(key, _)| key)
     }
 

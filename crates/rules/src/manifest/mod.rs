@@ -3,7 +3,6 @@
 //! - `document`: a document and the places of its fields
 //! - `parse`: text -> documents
 //! - `check`: document -> workspace, or what is wrong with it
-//! - `unknown`: fields that a kind's schema does not have
 //! - `write`: workspace and form -> commented YAML
 //! - `corpus`: broken documents for tests
 //!
@@ -12,13 +11,11 @@
 mod check;
 mod document;
 mod parse;
-mod unknown;
 mod write;
 
-pub use check::{Manifest, typed, workspace};
+pub use check::{Manifest, workspace};
 pub use document::{Document, Finding, Place};
-pub use parse::{MAX_BYTES, documents};
-pub use unknown::unknown_fields;
+pub use parse::documents;
 pub use write::{is_hidden, yaml};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::document::{Document, Entry, Finding, Inner, Node, Place};
 
 /// Largest manifest of one workspace, in bytes. Its spec has the same limit.
-pub const MAX_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BYTES: usize = 64 * 1024;
 /// Deepest nesting. The deepest field of a workspace is half as deep.
 const MAX_DEPTH: usize = 64;
 /// Most values and keys in one text. A file of 1 MiB has about 100,000.

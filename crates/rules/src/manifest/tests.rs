@@ -63,7 +63,7 @@ fn what_names_the_object_is_checked_too() {
         (
             HEAD.to_owned() + "metadata:\n  nmae: a\n  name: a\n",
             "4:3",
-            "metadata.nmae: is an unknown field: did you mean \"name\"?",
+            "metadata.nmae: is an unknown field: see `kubectl explain workspace.metadata`",
         ),
         (
             HEAD.to_owned() + "metadata:\n  name: a\n  labels:\n    x.org/course: 5\n",
