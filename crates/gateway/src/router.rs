@@ -61,7 +61,7 @@ pub fn entrance<D: Authorizer>(entrance: Arc<Entrance<D>>) -> Router {
         }
     };
     let mut router = Router::new().route("/verify", any(question::<D>));
-    for proxy_kind in [ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy] {
+    for proxy_kind in [ProxyKind::Nginx, ProxyKind::Envoy] {
         if !entrance.other_proxies.contains(&proxy_kind) {
             continue;
         }
@@ -160,7 +160,7 @@ async fn other_proxy_question<D: Authorizer>(
     request: Request,
 ) -> Response {
     let is_theirs = match proxy_kind {
-        ProxyKind::Nginx | ProxyKind::Caddy => entrance.is_addressed(&request),
+        ProxyKind::Nginx => entrance.is_addressed(&request),
         // Envoy sends it under the host of the workspace.
         ProxyKind::Envoy => !request.headers().contains_key(UPGRADE),
     };

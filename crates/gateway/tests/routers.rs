@@ -85,19 +85,10 @@ async fn other_proxies_are_answered_where_a_setting_names_them_and_nowhere_else(
         ("x-original-method", "GET"),
         ("x-forwarded-proto", "https"),
     ];
-    let caddys = [
-        ("x-forwarded-method", "GET"),
-        ("x-forwarded-host", HOST),
-        ("x-forwarded-uri", "/"),
-    ];
     let asked = [
         (
             ProxyKind::Nginx,
             request("/verify/nginx", &[&[own], &lines[..]].concat()),
-        ),
-        (
-            ProxyKind::Caddy,
-            request("/verify/caddy", &[&[own], &lines[..], &caddys].concat()),
         ),
         (
             ProxyKind::Envoy,

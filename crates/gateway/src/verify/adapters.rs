@@ -1,4 +1,4 @@
-//! auth requests of nginx, Envoy and Caddy <-> Traefik's form of request and answer (pure).
+//! auth requests of nginx and Envoy <-> Traefik's form of request and answer (pure).
 //!
 //! There is one decision: `/verify`. The adapter reads what a proxy reports only from headers that the proxy alone writes.
 //! All other such headers may come from the browser and are dropped.
@@ -30,8 +30,6 @@ const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remo
 pub enum ProxyKind {
     /// nginx's `auth_request`.
     Nginx,
-    /// Caddy's `forward_auth`.
-    Caddy,
     /// Envoy's HTTP service of `ext_authz`.
     Envoy,
 }
@@ -40,7 +38,6 @@ pub enum ProxyKind {
 pub(crate) fn paths(proxy_kind: ProxyKind) -> &'static [&'static str] {
     match proxy_kind {
         ProxyKind::Nginx => &["/verify/nginx"],
-        ProxyKind::Caddy => &["/verify/caddy"],
         ProxyKind::Envoy => &["/ext_authz/", "/ext_authz/{*path}"],
     }
 }
@@ -63,7 +60,6 @@ pub(crate) fn question(
     }
     let original = match proxy_kind {
         ProxyKind::Nginx => by_original(headers)?,
-        ProxyKind::Caddy => Forwarded::from_headers(headers)?,
         ProxyKind::Envoy => by_itself(method, uri, headers)?,
     };
     let mut question = HeaderMap::with_capacity(headers.len() + 4);
@@ -141,7 +137,7 @@ pub(crate) fn answer(proxy_kind: ProxyKind, mut response: Response, strip: &Stri
     if response.status() == StatusCode::OK {
         match proxy_kind {
             // If the header were absent, the proxy would keep the browser's own.
-            ProxyKind::Nginx | ProxyKind::Caddy => {
+            ProxyKind::Nginx => {
                 for name in &REPLACED {
                     let headers = response.headers_mut();
                     headers.entry(name).or_insert(HeaderValue::from_static(""));
@@ -243,22 +239,6 @@ mod tests {
         ];
         assert_eq!(
             read(ProxyKind::Nginx, "/verify/nginx", &[&NGINX[..], &lies].concat()),
-            Ok(expected.clone())
-        );
-        let caddy = [
-            ("x-forwarded-method", "POST"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "w.ws.example:8443"),
-            ("x-forwarded-uri", "/lab?x=%2F..&y"),
-            ("upgrade", "websocket"),
-        ];
-        let lies = [
-            ("x-original-url", "https://other.ws.example/"),
-            ("x-original-method", "GET"),
-            ("x_forwarded_host", "other.ws.example"),
-        ];
-        assert_eq!(
-            read(ProxyKind::Caddy, "/verify/caddy", &[&caddy[..], &lies].concat()),
             Ok(expected)
         );
         let envoy = [("host", "w.ws.example"), ("x-forwarded-proto", "https")];
@@ -334,22 +314,14 @@ mod tests {
     #[test]
     fn an_answer_that_allows_leaves_none_of_the_browsers_own_headers_in_place() {
         let strip = StripList::default().with_headers(["Remote-User", "X-Vouch-"].map(str::to_owned));
-        for proxy_kind in [ProxyKind::Nginx, ProxyKind::Caddy] {
-            let answer = answer(
-                proxy_kind,
-                given(StatusCode::OK, &[("set-cookie", "__Host-ws=new")]),
-                &strip,
-            );
-            assert_eq!(answer.headers()[COOKIE], "");
-            assert_eq!(answer.headers()[AUTHORIZATION], "");
-            assert_eq!(answer.headers()[SET_COOKIE], "__Host-ws=new");
-            let kept = super::answer(
-                proxy_kind,
-                given(StatusCode::OK, &[("cookie", "_xsrf=1")]),
-                &strip,
-            );
-            assert_eq!(kept.headers()[COOKIE], "_xsrf=1");
-        }
+        let renewed = given(StatusCode::OK, &[("set-cookie", "__Host-ws=new")]);
+        let renewed = answer(ProxyKind::Nginx, renewed, &strip);
+        assert_eq!(renewed.headers()[COOKIE], "");
+        assert_eq!(renewed.headers()[AUTHORIZATION], "");
+        assert_eq!(renewed.headers()[SET_COOKIE], "__Host-ws=new");
+        let kept = given(StatusCode::OK, &[("cookie", "_xsrf=1")]);
+        let kept = answer(ProxyKind::Nginx, kept, &strip);
+        assert_eq!(kept.headers()[COOKIE], "_xsrf=1");
         let none = answer(ProxyKind::Envoy, given(StatusCode::OK, &[]), &strip);
         let removed = none.headers()[REMOVE].to_str().unwrap();
         assert!(removed.starts_with("cookie,authorization"), "{removed}");
@@ -386,14 +358,9 @@ mod tests {
             assert_eq!(answer.status().as_u16(), message, "{status}");
             assert!(!answer.headers().contains_key(LOCATION) && !answer.headers().contains_key(SET_COOKIE));
         }
-        for proxy_kind in [ProxyKind::Caddy, ProxyKind::Envoy] {
-            let answer = answer(
-                proxy_kind,
-                given(StatusCode::FOUND, &[("location", "https://auth.ws.example/")]),
-                &StripList::default(),
-            );
-            assert_eq!(answer.status(), StatusCode::FOUND);
-            assert!(answer.headers().contains_key(LOCATION));
-        }
+        let given = given(StatusCode::FOUND, &[("location", "https://auth.ws.example/")]);
+        let answer = answer(ProxyKind::Envoy, given, &StripList::default());
+        assert_eq!(answer.status(), StatusCode::FOUND);
+        assert!(answer.headers().contains_key(LOCATION));
     }
 }

@@ -6,7 +6,7 @@
 //! - `portal`: the answer for the portal.
 //! - `decision`: applies `rules::access`. `rights`: what the cluster's roles allow.
 //! - `authorizer`: the trait that the listeners use.
-//! - `request`: reads a request. `answers`: refusals and redirects. `adapters`: nginx, Envoy, Caddy.
+//! - `request`: reads a request. `answers`: refusals and redirects. `adapters`: nginx, Envoy.
 
 pub(crate) mod adapters;
 mod admit;

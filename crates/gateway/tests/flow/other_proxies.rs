@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use crate::support::browser::{Answer, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, origin};
 
-const PROXIES: [&str; 3] = ["nginx", "caddy", "envoy"];
+const PROXIES: [&str; 2] = ["nginx", "envoy"];
 
 /// The question of this proxy about a GET of `path` on `host`.
 async fn ask(fixture: &Fixture, proxy: &str, host: &str, path: &str, lines: &HeaderMap) -> Answer {
@@ -18,12 +18,6 @@ async fn ask(fixture: &Fixture, proxy: &str, host: &str, path: &str, lines: &Hea
             .header("host", own)
             .header("x-original-url", format!("https://{authority}{path}"))
             .header("x-original-method", "GET"),
-        "caddy" => Request::get("/verify/caddy")
-            .header("host", own)
-            .header("x-forwarded-method", "GET")
-            .header("x-forwarded-proto", "https")
-            .header("x-forwarded-host", &authority)
-            .header("x-forwarded-uri", path),
         _ => Request::get(format!("/ext_authz{path}"))
             .header("host", &authority)
             .header("x-forwarded-proto", "https"),

@@ -33,7 +33,7 @@ use crate::support::fixture::{Fixture, SYSTEM, target};
 use crate::support::pod::counting;
 
 /// The streams that pass with a valid ticket. `{host}`, `{path}` and `{cookies}` are filled in.
-const SEEDS: [&str; 6] = [
+const SEEDS: [&str; 5] = [
     "GET /verify HTTP/1.1\r\nhost: gateway.system.svc:8443\r\nx-forwarded-method: GET\r\nx-forwarded-proto: https\r\n\
      x-forwarded-host: {host}\r\nx-forwarded-uri: {path}\r\nsec-fetch-site: same-origin\r\nsec-fetch-mode: cors\r\n\
      sec-fetch-dest: empty\r\ncookie: {cookies}\r\nconnection: close\r\n\r\n",
@@ -41,8 +41,6 @@ const SEEDS: [&str; 6] = [
      X-Forwarded-Host: {host}\r\nX-Forwarded-Uri: {path}?a=%2F\r\nCookie: _xsrf=1; {cookies}\r\nUser-Agent: x\r\n\r\n",
     "GET /verify/nginx HTTP/1.1\r\nhost: gateway.system.svc\r\nx-original-url: https://{host}{path}\r\n\
      x-original-method: GET\r\nconnection: close\r\nsec-fetch-site: same-origin\r\ncookie: {cookies}\r\n\r\n",
-    "GET /verify/caddy HTTP/1.1\r\nconnection: close\r\nhost: gateway.system.svc\r\nx-forwarded-method: GET\r\nx-forwarded-proto: https\r\n\
-     x-forwarded-host: {host}\r\nx-forwarded-uri: {path}\r\nsec-fetch-site: same-origin\r\ncookie: {cookies}\r\n\r\n",
     "GET /ext_authz{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nx-forwarded-proto: https\r\nsec-fetch-site: same-origin\r\n\
      cookie: {cookies}\r\n\r\n",
     "GET {path} HTTP/1.1\r\nhost: {host}\r\norigin: https://{host}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\

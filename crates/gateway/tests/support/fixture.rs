@@ -326,7 +326,7 @@ impl Fixture {
             client,
             clock: clock.clone(),
         });
-        let all = vec![ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy];
+        let all = vec![ProxyKind::Nginx, ProxyKind::Envoy];
         let at_entrance = entrance(&app, &index, &strip, "gateway.system.svc", all);
         let pages = router::pages(
             index,

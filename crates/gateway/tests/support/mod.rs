@@ -3,7 +3,7 @@
 //! - `fixture`, `browser`: a whole gateway in memory
 //! - `rig`, `fake_authorizer`: a listener over real sockets
 //! - `proxy`, configured by `chart`: Traefik in front of a stub
-//! - `behind_traefik`, `behind_proxy` with an `other_proxy`: Traefik, nginx or Caddy in front of the whole gateway
+//! - `behind_traefik`, `behind_proxy` with `nginx`: Traefik or nginx in front of the whole gateway
 //! - `workspace`, `pod`: a workspace with its domain, and a pod that counts what reaches it
 //! - `page`, `all_pages`: a page as a browser parses it, and every page of the gateway
 //! - `tokens`, `raw_http2`: tokens of scripts, and requests byte for byte
@@ -15,7 +15,7 @@ pub(crate) mod browser;
 pub(crate) mod chart;
 pub(crate) mod fake_authorizer;
 pub(crate) mod fixture;
-pub(crate) mod other_proxy;
+pub(crate) mod nginx;
 pub(crate) mod page;
 pub(crate) mod pod;
 pub(crate) mod proxy;

@@ -32,7 +32,7 @@ use tokio_rustls::client::TlsStream;
 use crate::support::behind_proxy::{Behind, Internal};
 use crate::support::chart::{Addresses, Chart, Ports, project, tool};
 use crate::support::fake_authorizer::FakeAuthorizer;
-use crate::support::other_proxy::Other;
+use crate::support::nginx;
 use crate::support::rig::connector;
 
 pub(crate) const BASE: &str = "workspaces.localhost";
@@ -66,7 +66,7 @@ impl Site {
 
     /// With a gateway that answers all other proxies as well.
     pub(crate) async fn start_among_others(index: Index) -> Self {
-        let all = vec![ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy];
+        let all = vec![ProxyKind::Nginx, ProxyKind::Envoy];
         Self::before(RoutingMode::Subdomain, Behind::stub(index).among(all)).await
     }
 
@@ -74,13 +74,13 @@ impl Site {
         Self::before(RoutingMode::Subdomain, Behind::stub(index).within(limits)).await
     }
 
-    /// Another proxy, with the project's sample configuration, before the gateway and one pod.
-    pub(crate) async fn behind(other: Other, index: Index, pod: SocketAddr) -> Self {
-        let behind = Behind::stub(index).among(vec![ProxyKind::Nginx, ProxyKind::Caddy]);
+    /// nginx, with the project's sample configuration, before the gateway and one pod.
+    pub(crate) async fn behind_nginx(index: Index, pod: SocketAddr) -> Self {
+        let behind = Behind::stub(index).among(vec![ProxyKind::Nginx]);
         let port = free_port();
         let mut site = Self::launch(behind, [port, 0, 0], |folder, ports| {
-            let configuration = other.configuration(folder, port, ports, pod);
-            (other.file(), configuration, other.command(folder))
+            let configuration = nginx::configuration(folder, port, ports, pod);
+            (nginx::FILE, configuration, nginx::command(folder))
         })
         .await;
         site.wait_until_ready(RoutingMode::Subdomain).await;

@@ -46,8 +46,8 @@ use crate::helm;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// Proxies other than Traefik for tests of the gateway.
-const PROXIES: [&str; 2] = ["nginx-light", "caddy"];
+/// A proxy other than Traefik for tests of the gateway.
+const PROXIES: [&str; 1] = ["nginx-light"];
 /// A registry for tests of releases, and the programs that push to it.
 const REGISTRY: [&str; 3] = ["buildah", "docker-registry", "skopeo"];
 
