@@ -63,7 +63,7 @@ fn commands_on_files_name_what_is_wrong_with_them() {
         "{text}"
     );
     for (file, code, part) in [
-        (&helm, 1, ":2:9: {{ begins an expression of a Helm template"),
+        (&helm, 1, ":2:10: cannot be read: "),
         (&other, 2, "the files hold no Workspace"),
     ] {
         let words = ["stop", "-f", file.path(), "--kubeconfig", kubeconfig.path()];

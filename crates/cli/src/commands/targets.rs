@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use api::Workspace;
 use rules::Violation;
-use rules::manifest::{self, Finding};
 use serde_json::Value;
 
 use crate::args::Targets;
@@ -108,20 +107,30 @@ pub(crate) fn read(file: &Path) -> Result<String, Failure> {
 }
 
 /// The documents of a YAML or JSON text, and the items of Lists. Empty documents are left out.
-pub(crate) fn documents(text: &str) -> Result<Vec<Value>, Finding> {
-    let documents = manifest::documents(text)?.into_iter();
-    let items = documents.flat_map(manifest::Document::items);
-    Ok(items.map(|document| document.value).collect())
+fn documents(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text)?;
+    let items = documents.into_iter().flat_map(|mut document| {
+        let kind = document["kind"].as_str();
+        let is_list = kind.is_some_and(|kind| kind.ends_with("List"));
+        match document.get_mut("items") {
+            Some(Value::Array(items)) if is_list => std::mem::take(items),
+            _ => vec![document],
+        }
+    });
+    Ok(items.collect())
 }
 
-fn error_in_file(file: &Path, finding: &Finding) -> Failure {
-    let Finding { place, message, .. } = finding;
-    Failure::Other(anyhow!(
-        "{}:{}:{}: {message}",
-        file.display(),
-        place.line,
-        place.column
-    ))
+/// Line and column, and what is wrong there.
+fn error_in_file(file: &Path, error: &serde_saphyr::Error) -> Failure {
+    let error = error.without_snippet();
+    let place = error
+        .location()
+        .map(|at| format!("{}:{}: ", at.line(), at.column()));
+    let words = error.to_string();
+    let words = words.lines().next().unwrap_or_default();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    let place = place.unwrap_or_default();
+    Failure::Other(anyhow!("{}:{place}cannot be read: {words}", file.display()))
 }
 
 /// Whether a document is an object of this kind of ours.
@@ -191,6 +200,28 @@ mod tests {
                 ("team".to_owned(), "a".to_owned()),
                 ("other".to_owned(), "b".to_owned())
             ]
+        );
+    }
+
+    #[test]
+    fn files_may_hold_aliases_and_no_bomb_and_an_error_has_its_place() {
+        let found = documents("%YAML 1.2\n---\na: &x 1\nb: *x\n---\n# nothing\n---\nc: d\n").unwrap();
+        assert_eq!(
+            found,
+            [serde_json::json!({"a": 1, "b": 1}), serde_json::json!({"c": "d"})]
+        );
+        // Each alias stands for nine of those before: 9^9 values.
+        let level = |level: usize| {
+            let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
+            format!("a{level}: &a{level} [{aliases}]\n")
+        };
+        let bomb = "a0: &a0 [x]\n".to_owned() + &(1..10).map(level).collect::<String>();
+        documents(&bomb).unwrap_err();
+        let broken = documents("a: 1\n---\nb: {c\n---\n").unwrap_err();
+        let text = error_in_file(Path::new("a.yaml"), &broken).to_string();
+        assert!(
+            text.starts_with("a.yaml:3:4: cannot be read: ") && text.lines().count() == 1,
+            "{text}"
         );
     }
 

@@ -7,7 +7,7 @@ use serde_ignored::Path;
 use serde_json::{Map, Value};
 
 use super::document::{Document, Finding, Place};
-use super::parse::{MAX_BYTES, MAX_FINDINGS, Syntax, parse};
+use super::parse::{MAX_BYTES, MAX_FINDINGS, parse};
 use crate::violation::Violation;
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
@@ -29,7 +29,7 @@ pub fn workspace(text: &str) -> Result<Manifest, Vec<Finding>> {
     if text.len() > MAX_BYTES {
         return Err(vec![too_long(text)]);
     }
-    let mut documents = parse(text, Syntax::Plain)?;
+    let mut documents = parse(text)?;
     if documents.len() > 1 {
         let second = documents[1].start();
         let message =

@@ -74,27 +74,6 @@ pub(super) struct Entry {
 }
 
 impl Document {
-    /// The items of a `List`, each with its own paths; any other document is one item.
-    pub fn items(self) -> Vec<Self> {
-        let is_list = self.value["kind"]
-            .as_str()
-            .is_some_and(|kind| kind.ends_with("List"));
-        let nodes = match self.root.step("items") {
-            Some((
-                _,
-                Node {
-                    inner: Inner::List(nodes),
-                    ..
-                },
-                _,
-            )) if is_list => nodes.clone(),
-            _ => return vec![self],
-        };
-        let values = self.value["items"].as_array().cloned().unwrap_or_default();
-        let items = values.into_iter().zip(nodes);
-        items.map(|(value, root)| Self { value, root }).collect()
-    }
-
     /// Where the document begins.
     pub fn start(&self) -> Place {
         self.root.place

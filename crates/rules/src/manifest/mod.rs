@@ -15,7 +15,6 @@ mod write;
 
 pub use check::{Manifest, workspace};
 pub use document::{Document, Finding, Place};
-pub use parse::documents;
 pub use write::{is_hidden, yaml};
 
 #[cfg(test)]

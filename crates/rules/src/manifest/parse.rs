@@ -11,31 +11,15 @@ use super::document::{Document, Entry, Finding, Inner, Node, Place};
 pub(super) const MAX_BYTES: usize = 64 * 1024;
 /// Deepest nesting. The deepest field of a workspace is half as deep.
 const MAX_DEPTH: usize = 64;
-/// Most values and keys in one text. A file of 1 MiB has about 100,000.
-const MAX_NODES: usize = 200_000;
 /// Most findings in one text.
 pub(super) const MAX_FINDINGS: usize = 50;
 const MERGE: &str = "<<";
 
-/// What a text may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Syntax {
-    /// One workspace: no aliases, anchors, tags and merge keys.
-    Plain,
-    /// Files with any YAML.
-    Full,
-}
-
-/// All documents of a text that are not empty. Anchors and aliases are allowed, and expanded within bounds.
-pub fn documents(text: &str) -> Result<Vec<Document>, Finding> {
-    parse(text, Syntax::Full).map_err(|mut findings| findings.swap_remove(0))
-}
-
-/// All documents, or everything that is wrong, in its order.
-pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Vec<Document>, Vec<Finding>> {
+/// All documents of a text that are not empty, or everything that is wrong, in its order. Without aliases, anchors, tags and merge keys.
+pub(super) fn parse(text: &str) -> Result<Vec<Document>, Vec<Finding>> {
     let Reader {
         roots, mut findings, ..
-    } = Reader::read(text, syntax);
+    } = Reader::read(text);
     if !findings.is_empty() {
         findings.sort_by_key(|finding| finding.place);
         return Err(of_template(text, findings));
@@ -55,8 +39,8 @@ pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Vec<Document>, Vec<Fin
 
 /// Values and keys that are read of a text before it is accepted or refused.
 #[cfg(test)]
-pub(super) fn work(text: &str, syntax: Syntax) -> usize {
-    Reader::read(text, syntax).nodes
+pub(super) fn work(text: &str) -> usize {
+    Reader::read(text).nodes
 }
 
 /// The findings, unless the first of them is about a template of Helm: then that.
@@ -119,7 +103,6 @@ struct Key {
 
 struct Reader<'t> {
     text: &'t str,
-    syntax: Syntax,
     open: Vec<Open>,
     roots: Vec<(Start, Node)>,
     nodes: usize,
@@ -134,10 +117,9 @@ fn place(mark: &Marker) -> Place {
 }
 
 impl<'t> Reader<'t> {
-    fn read(text: &'t str, syntax: Syntax) -> Self {
+    fn read(text: &'t str) -> Self {
         let mut reader = Self {
             text,
-            syntax,
             open: Vec::new(),
             roots: Vec::new(),
             nodes: 0,
@@ -152,7 +134,7 @@ impl<'t> Reader<'t> {
         options.set_emit_comments(false);
         options.flow_nesting_limit = MAX_DEPTH;
         options.block_nesting_limit = MAX_DEPTH;
-        options.disallow_directives = self.syntax == Syntax::Plain;
+        options.disallow_directives = true;
         options.emit_unresolved_aliases = true;
         let mut parser: Parser<'t, StrInput<'t>> = Parser::new_from_str_with_options(self.text, options);
         while let Some(event) = parser.next_event() {
@@ -164,12 +146,7 @@ impl<'t> Reader<'t> {
                     return;
                 }
             }
-            if self.nodes > MAX_NODES || self.findings.len() >= MAX_FINDINGS {
-                if self.nodes > MAX_NODES {
-                    let at = self.text.lines().count().max(1);
-                    let words = format!("the text has more than {MAX_NODES} values: split it");
-                    self.found(Place { line: at, column: 1 }, words);
-                }
+            if self.findings.len() >= MAX_FINDINGS {
                 return;
             }
         }
@@ -248,7 +225,7 @@ impl<'t> Reader<'t> {
                     return;
                 };
                 let is_twice = !keys.insert(text.clone().into_owned());
-                let is_merge = text == MERGE && self.syntax == Syntax::Plain;
+                let is_merge = text == MERGE;
                 *waiting = Some(Key {
                     name: text.into_owned(),
                     place: at,
@@ -279,22 +256,9 @@ impl<'t> Reader<'t> {
         self.close(Node { place, inner });
     }
 
-    /// Reports what a plain text must not hold.
+    /// Reports what the text must not hold.
     fn marks(&mut self, event: &Event<'t>, span: &Span) {
         let at = place(&span.start);
-        if let Event::UnresolvedAlias(name) = event
-            && self.syntax == Syntax::Full
-        {
-            self.found(
-                at,
-                format!(
-                    "*{name} names an anchor that does not exist: write &{name} at the value it stands for"
-                ),
-            );
-        }
-        if self.syntax == Syntax::Full {
-            return;
-        }
         if matches!(event, Event::Alias(_) | Event::UnresolvedAlias(_)) {
             self.found(at, "is an alias (*), which is not read here: write the value out");
         }

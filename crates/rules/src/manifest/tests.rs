@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::parse::{Syntax, parse, work};
+use super::parse::{MAX_BYTES, work};
 use super::*;
 use crate::admission::property_tests::objects;
 use crate::form::{Offer, form};
@@ -123,27 +123,19 @@ fn bombs_are_refused_within_bounds() {
                 .all(|line| line.contains("anchor") || line.contains("alias")),
         "{found:?}"
     );
-    assert!(work(&bomb, Syntax::Plain) <= bomb.len() && work(&bomb, Syntax::Full) <= bomb.len());
-    let refused = documents(&bomb).unwrap_err();
-    assert!(refused.message.contains("cannot be read"), "{refused:?}");
+    assert!(work(&bomb) <= bomb.len());
     for deep in ["[".repeat(30_000), "- ".repeat(30_000), "{a: ".repeat(15_000)] {
         // As deep as any workspace, and then not a step more.
-        assert!(work(&deep, Syntax::Plain) <= 200, "{}", &deep[..9]);
+        assert!(work(&deep) <= 200, "{}", &deep[..9]);
         let found = lines(&deep);
         assert!(
             found.len() == 1 && found[0].contains("is not valid YAML"),
             "{found:?}"
         );
     }
-    let steps = |text: &str| {
-        let documents = parse(text, Syntax::Plain).map(|found| found.len());
-        documents.map_err(|found| found.len())
-    };
-    let many = format!("[{}]", "a,".repeat(200_001));
-    assert_eq!(steps(&many), Err(1), "more values than are counted");
-    let tags = "- !t a\n".repeat(10_000);
-    assert_eq!(steps(&tags), Err(50), "at most as many findings as a user reads");
-    assert!(work(&tags, Syntax::Plain) <= 100, "what follows is not read");
+    let tags = "- !t a\n".repeat(9_000);
+    assert_eq!(lines(&tags).len(), 50, "at most as many findings as a user reads");
+    assert!(work(&tags) <= 100, "what follows is not read");
     // As many fields as fit, each unknown or twice.
     let fields = |line: &dyn Fn(usize) -> String| -> String { (0..5_000).map(line).collect() };
     let unknown = fields(&|at| format!("  f{at}: 1\n"));
@@ -194,30 +186,6 @@ fn violations_and_causes_are_placed_by_their_paths() {
 }
 
 #[test]
-fn files_may_hold_several_documents_and_aliases() {
-    let text = "%YAML 1.2\n---\na: &x 1\nb: *x\n---\n---\n# nothing\n...\n---\nc:\n  d: yes\n";
-    let found = documents(text).unwrap();
-    let values: Vec<_> = found.iter().map(|document| document.value.clone()).collect();
-    assert_eq!(values.len(), 2, "{values:?}");
-    assert_eq!(values[0], json!({"a": 1, "b": 1}));
-    assert_eq!(found[1].place("c.d").line, 11);
-    let list = documents("kind: List\nitems:\n- {kind: A, spec: {a: 1}}\n- kind: B\n  spec:\n    b: 2\n")
-        .unwrap()
-        .remove(0)
-        .items();
-    assert_eq!(
-        (list.len(), &list[1].value),
-        (2, &json!({"kind": "B", "spec": {"b": 2}}))
-    );
-    assert_eq!(
-        (list[0].place("spec.a").column, list[1].place("spec.b").line),
-        (23, 6)
-    );
-    let broken = documents("a: 1\n---\nb: [\n").unwrap_err();
-    assert!(broken.place.line >= 3, "{broken:?}");
-}
-
-#[test]
 fn a_template_of_helm_is_said_to_be_one() {
     for (text, place) in [
         (
@@ -231,7 +199,7 @@ fn a_template_of_helm_is_said_to_be_one() {
         ),
         ("metadata:\n  name: {{ include \"x\" . }}-lab\n", (2, 9)),
     ] {
-        let finding = documents(text).unwrap_err();
+        let finding = workspace(text).unwrap_err().swap_remove(0);
         assert!(
             finding
                 .message
@@ -239,12 +207,15 @@ fn a_template_of_helm_is_said_to_be_one() {
             "{text}: {finding:?}"
         );
         assert_eq!((finding.place.line, finding.place.column), place, "{text}");
-        assert_eq!(workspace(text).unwrap_err(), [finding], "{text}");
     }
     // Text in quotes is YAML, and other errors are theirs.
-    assert!(documents("a: '{{ x }}'\n").is_ok());
-    let finding = documents("a: '{{ x }}'\nb: [\n").unwrap_err();
-    assert!(!finding.message.contains("Helm"), "{finding:?}");
+    for text in ["a: '{{ x }}'\n", "a: '{{ x }}'\nb: [\n"] {
+        let findings = workspace(text).unwrap_err();
+        assert!(
+            findings.iter().all(|finding| !finding.message.contains("Helm")),
+            "{findings:?}"
+        );
+    }
 }
 
 proptest! {
@@ -286,7 +257,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_reader_panic(text in "[-a-z:\\[\\]{}&*!#|>\"' \n\t]{0,80}", cut in 0_usize..400) {
-        let _ = (workspace(&text), documents(&text));
+        let _ = workspace(&text);
         let form = form(&Offer { template: None, settings: &objects::settings() }, None);
         let whole = yaml(&form, &objects::workspace(json!({"displayName": "d", "env": [{"name": "A", "value": "b"}]}), false));
         let cut = whole.floor_char_boundary(cut.min(whole.len()));
