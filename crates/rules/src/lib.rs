@@ -14,7 +14,6 @@
 //! - `checks`: rules for the value of one field.
 //! - `names`: names, host, URL and labels of a workspace's objects.
 //! - `quantity`: exact quantities.
-//! - `spelling`: the name that a misspelt one was meant to be.
 //! - `termination`: the line that a container left when it ended.
 //! - `violation`: a violated rule as a message.
 
@@ -37,7 +36,6 @@ pub mod names;
 mod quantity;
 pub mod routes;
 mod settings;
-pub mod spelling;
 pub mod termination;
 pub mod validate;
 mod violation;

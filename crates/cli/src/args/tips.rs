@@ -2,7 +2,7 @@
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error};
-use rules::spelling::errors;
+use strsim::damerau_levenshtein as distance;
 
 /// The error without clap's tip to write `-- --flag`, which no command has a use for. Of similar commands only the nearest are named,
 /// and a flag that other commands have is said to be theirs.
@@ -28,10 +28,10 @@ fn nearest_command(error: &mut Error) {
     ) else {
         return;
     };
-    let Some(least) = similar.iter().map(|name| errors(typed, name)).min() else {
+    let Some(least) = similar.iter().map(|name| distance(typed, name)).min() else {
         return;
     };
-    let nearest = similar.iter().filter(|name| errors(typed, name) == least);
+    let nearest = similar.iter().filter(|name| distance(typed, name) == least);
     let nearest = ContextValue::Strings(nearest.cloned().collect());
     error.insert(ContextKind::SuggestedSubcommand, nearest);
 }
