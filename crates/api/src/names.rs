@@ -4,6 +4,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+pub use assertion::names::{
+    ASSERTION_HEADER, ASSERTION_KEYS_VARIABLE, BASE_PATH_VARIABLE, GATEWAY, GATEWAY_KEYS, HOP_BY_HOP,
+    LAST_ACTIVITY_HEADER, NO_ASSERTIONS, OPERATOR, OPERATOR_KEYS, OUT_OF_MEMORY_HEADER, SshRefusal,
+    UID_VARIABLE,
+};
+
 /// API group of the objects that people write.
 pub const GROUP: &str = "workspaces.jupyter.org";
 /// The only served version of [`GROUP`].
@@ -104,94 +110,17 @@ pub const APPLICATION_CONTAINER: &str = "workspace";
 pub const APPLICATION_PORT: &str = "http";
 /// Environment variable with the identifier of the application's run. Only the operator sets it.
 pub const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
-/// Environment variable of the application: the path of its URL, with `/` at both ends. Set unless it is `/` (routing mode Path).
-pub const BASE_PATH_VARIABLE: &str = "WORKSPACE_BASE_PATH";
-/// Environment variable with the workspace's UID: the audience of assertions for it. Only the operator sets it.
-pub const UID_VARIABLE: &str = "WORKSPACE_UID";
-/// Environment variable with the location of the keys that verify assertions: a folder, or [`NO_ASSERTIONS`]. Only the operator sets it.
-pub const ASSERTION_KEYS_VARIABLE: &str = "WORKSPACE_ASSERTION_KEYS";
-/// Value of [`ASSERTION_KEYS_VARIABLE`] if the gateway does not decide who may connect.
-pub const NO_ASSERTIONS: &str = "none";
 /// Environment variables that the operator alone sets.
 pub const OWN_VARIABLES: [&str; 3] = [RUN_ID_VARIABLE, UID_VARIABLE, ASSERTION_KEYS_VARIABLE];
-/// ConfigMap with the public keys that verify assertions. In the installation's namespace it has the gateway's keys. Each namespace with
-/// workspaces has a copy, with the operator's keys added.
+/// ConfigMap with the public keys that verify assertions. In the installation's namespace it has [`GATEWAY_KEYS`]. Each namespace with
+/// workspaces has a copy, with [`OPERATOR_KEYS`] added.
 pub const ASSERTION_KEYS: &str = "jupyter-k8s-assertion-keys";
-/// Entry of [`ASSERTION_KEYS`]: the gateway's keys, a JSON Web Key Set.
-pub const GATEWAY_KEYS: &str = "gateway.json";
-/// Entry of [`ASSERTION_KEYS`]: the operator's keys.
-pub const OPERATOR_KEYS: &str = "operator.json";
 /// Volume of [`ASSERTION_KEYS_PATH`].
 pub const ASSERTION_KEYS_VOLUME: &str = "jupyter-k8s-keys";
 /// Where a pod has [`ASSERTION_KEYS`].
 pub const ASSERTION_KEYS_PATH: &str = "/var/run/jupyter-k8s/keys";
-/// Header of a request to a workspace: the user, as the sender attests.
-pub const ASSERTION_HEADER: &str = "workspace-assertion";
 /// Header of a request of a program: its ticket for the workspace, which never reaches a pod.
 pub const TICKET_HEADER: &str = "workspace-ticket";
-/// Headers about one connection, which nobody hands on (RFC 9110, section 7.6.1).
-pub const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "upgrade",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "keep-alive",
-    "http2-settings",
-];
-/// Header of a pod's answer to the operator: when ssh was last used, as RFC 3339. None: not since the start.
-pub const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
-/// Header by which the door tells the operator when a process of the container was last ended because memory ran out, as RFC 3339.
-pub const OUT_OF_MEMORY_HEADER: &str = "workspace-out-of-memory";
-/// Why the door ends a connection by ssh: the code of its close frame (RFC 6455, section 7.4.2). A pod without a door can send any of them,
-/// so clients have their own words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum SshRefusal {
-    /// All connections are taken.
-    Full = 4100,
-    /// Those of guests are taken.
-    FullOfGuests = 4101,
-    /// The image has no server.
-    NoServer = 4102,
-    /// The pod's user has no entry in the image's `/etc/passwd`.
-    NoAccount = 4103,
-    /// The pod's user has a password there.
-    Password = 4104,
-    /// Host keys and settings cannot be written.
-    NotWritable = 4105,
-    /// There is no space for them.
-    DiskFull = 4106,
-    /// There is no memory for a process, or no process is left.
-    NoMemory = 4107,
-    /// The server cannot be run, or ended without a word.
-    Failed = 4108,
-}
-
-impl SshRefusal {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Full,
-        Self::FullOfGuests,
-        Self::NoServer,
-        Self::NoAccount,
-        Self::Password,
-        Self::NotWritable,
-        Self::DiskFull,
-        Self::NoMemory,
-        Self::Failed,
-    ];
-
-    /// The one with this code.
-    #[must_use]
-    pub fn from_code(code: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|refusal| *refusal as u16 == code)
-    }
-}
-
 /// Audience of assertions for the portal, and the first label of its host.
 pub const PORTAL_AUDIENCE: &str = "portal";
 /// Volume of the home directory.
@@ -243,8 +172,6 @@ pub const CLEANUP_FINALIZER: &str = "workspaces.jupyter.org/cleanup";
 /// Finalizer of a WorkspaceTemplate, WorkspaceManager or WorkspaceExecutionProfile: held while a Workspace refers to it.
 pub const IN_USE_FINALIZER: &str = "workspaces.jupyter.org/in-use";
 
-/// Field manager and user agent of the operator for children and finalizers.
-pub const OPERATOR: &str = "jupyter-k8s-operator";
 /// Field manager of the operator for status.
 pub const OPERATOR_STATUS: &str = "jupyter-k8s-operator-status";
 /// Field manager of the operator for status of templates, managers and execution profiles.
@@ -253,8 +180,6 @@ pub const OPERATOR_PROTECTION: &str = "jupyter-k8s-operator-protection";
 pub const OPERATOR_SHARES: &str = "jupyter-k8s-operator-shares";
 /// Field manager and user agent of the webhook.
 pub const WEBHOOK: &str = "jupyter-k8s-webhook";
-/// Field manager and user agent of the gateway.
-pub const GATEWAY: &str = "jupyter-k8s-gateway";
 /// Field manager and user agent of the portal.
 pub const PORTAL: &str = "jupyter-k8s-portal";
 /// Field manager and user agent of the command line.

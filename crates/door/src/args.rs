@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::application::Address;
-use crate::names::BASE_PATH_VARIABLE;
+use assertion::names::BASE_PATH_VARIABLE;
 
 /// Answers requests with a valid assertion, and hands them to an application.
 #[derive(Debug, Parser)]

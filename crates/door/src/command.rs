@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use crate::application::Address;
 use crate::last_line::{self, Output};
-use crate::names::DOOR_VARIABLE;
+use assertion::names::DOOR_VARIABLE;
 
 /// Signals that are handed on.
 const HANDED_ON: [Signal; 6] = [

@@ -15,25 +15,23 @@
 //! - `command`: command line of the application -> its process, signals and exit code.
 //! - `last_line`: standard error of the application -> the container's, and its last line for the kubelet.
 //! - `application`: where the application listens -> connections to it.
-//! - `assertion`: headers of a request -> who sends it.
+//! - `caller`: headers of a request -> who sends it.
 //! - `answers`: the door's own answers.
 //! - `permit`: connection -> its place among a bounded number.
 //! - `frames`: bytes of a websocket -> whether somebody uses it.
 //! - `activity`: uses -> times of the last ones.
 //! - `memory`: the container's control group -> its limit, and when a process of it was ended for memory.
-//! - `names`: names that are shared with gateway and operator.
 
 mod activity;
 mod answers;
 mod application;
 mod args;
-mod assertion;
+mod caller;
 mod command;
 mod frames;
 mod health;
 mod last_line;
 mod memory;
-mod names;
 mod permit;
 mod proxy;
 mod router;

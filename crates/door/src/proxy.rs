@@ -21,8 +21,8 @@ use crate::activity::Activity;
 use crate::answers::{Body, body, problem};
 use crate::application::{Address, Connector};
 use crate::frames::ClientFrames;
-use crate::names::{ASSERTION_HEADER, HOP_BY_HOP};
 use crate::permit::ConnectionPermit;
+use assertion::names::{ASSERTION_HEADER, HOP_BY_HOP};
 
 /// Largest head of an answer, in bytes.
 const HEAD: usize = 64 * 1024;

@@ -12,16 +12,16 @@ use clap::Parser as _;
 use crate::activity::Activity;
 use crate::application::Address;
 use crate::args::Args;
-use crate::assertion::Assertions;
+use crate::caller::Assertions;
 use crate::command::Application;
 use crate::health;
 use crate::last_line;
 use crate::memory::Memory;
-use crate::names::DOOR_VARIABLE;
 use crate::proxy::Proxy;
 use crate::router::{Paths, Router};
 use crate::server;
 use crate::ssh::{Image, Ssh};
+use assertion::names::DOOR_VARIABLE;
 
 /// Runs the application of the command line behind the door. Returns its exit code.
 pub fn main() -> ExitCode {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use arc_swap::ArcSwap;
-use kit::assertion::{InvalidAssertion, Verifier, check_identity};
+use assertion::{InvalidAssertion, Verifier};
+use kit::assertion::check_identity;
 use kit::process::{InvalidSetting, file};
 
 use crate::user::{Authenticator, NoUser, User};

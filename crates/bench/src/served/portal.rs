@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use assertion::Verifier;
 use k8s_openapi::api::core::v1::Namespace;
-use kit::assertion::{Claims, Verifier};
+use kit::assertion::Claims;
 use kit::readiness::Readiness;
 use kit::scope::Scope;
 use portal::app::{App, Parts};

@@ -11,11 +11,11 @@ use serde_json::json;
 
 use crate::activity::Activity;
 use crate::answers::{Body, empty, json, not_attested, problem};
-use crate::assertion::{Assertions, Caller};
+use crate::caller::{Assertions, Caller};
 use crate::memory::Memory;
-use crate::names::{LAST_ACTIVITY_HEADER, OUT_OF_MEMORY_HEADER};
 use crate::proxy::Proxy;
 use crate::ssh::Ssh;
+use assertion::names::{LAST_ACTIVITY_HEADER, OUT_OF_MEMORY_HEADER};
 
 /// Decides who answers.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The door before a small application, and before `cat` in the place of sshd.
 
-use api::names::SshRefusal;
+use assertion::names::{ASSERTION_HEADER, OPERATOR, SshRefusal};
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use http::header::{
@@ -23,9 +23,8 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
 use crate::application::Address;
-use crate::assertion::tests::Keys;
+use crate::caller::tests::Keys;
 use crate::memory::Group;
-use crate::names::{ASSERTION_HEADER, OPERATOR};
 
 const BASE: &str = "/workspaces/a/lab/";
 

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::{fs, io};
 
+use assertion::names::SshRefusal;
 use rustix::fs::statvfs;
 use rustix::io::Errno;
 use tokio::process::Command;
@@ -25,7 +26,7 @@ const KEYS: [(&str, &str); 3] = [("ed25519", "256"), ("ecdsa", "256"), ("rsa", "
 /// How long a connection waits for further kinds after the first one is made. RSA takes some tenths of a second, once in a pod.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Why ssh cannot be used. The texts are for the container's log: clients get the code.
+/// Why ssh cannot be used. The texts are for the container's log: clients get a code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
     #[error(transparent)]
@@ -47,26 +48,23 @@ pub(crate) enum Unavailable {
 }
 
 impl Unavailable {
-    /// Of the close frame.
-    pub(super) fn code(&self) -> u16 {
+    /// What the close frame tells.
+    pub(super) fn refusal(&self) -> SshRefusal {
         match self {
-            Self::Places(NoPlace::OfAll) => 4100,
-            Self::Places(NoPlace::OfGuests) => 4101,
-            Self::NoServer(_) => 4102,
-            Self::NoAccount(_) => 4103,
-            Self::Password(_) => 4104,
-            Self::Folder { folder, .. } if is_full(folder) => 4106,
-            Self::Folder { .. } => 4105,
+            Self::Places(NoPlace::OfAll) => SshRefusal::Full,
+            Self::Places(NoPlace::OfGuests) => SshRefusal::FullOfGuests,
+            Self::NoServer(_) => SshRefusal::NoServer,
+            Self::NoAccount(_) => SshRefusal::NoAccount,
+            Self::Password(_) => SshRefusal::Password,
+            Self::Folder { folder, .. } if is_full(folder) => SshRefusal::DiskFull,
+            Self::Folder { .. } => SshRefusal::NotWritable,
             Self::Start(error) => match Errno::from_io_error(error) {
-                Some(Errno::NOMEM | Errno::AGAIN) => 4107,
-                _ => ENDED,
+                Some(Errno::NOMEM | Errno::AGAIN) => SshRefusal::NoMemory,
+                _ => SshRefusal::Failed,
             },
         }
     }
 }
-
-/// Code of the close frame if sshd ends without a word.
-pub(super) const ENDED: u16 = 4108;
 
 /// Whether nothing more can be written to the folder's file system.
 fn is_full(folder: &Path) -> bool {
@@ -233,8 +231,6 @@ fn account(passwd: &str, uid: u32) -> Result<(), Unavailable> {
 
 #[cfg(test)]
 mod tests {
-    use api::names::SshRefusal;
-
     use super::*;
 
     fn image(folder: &Path, sshd: &str) -> Image {
@@ -323,7 +319,7 @@ mod tests {
     async fn an_image_without_sshd_says_what_it_needs() {
         let folder = tempfile::tempdir().unwrap();
         let why = image(folder.path(), "/nothing/sshd").command().await.unwrap_err();
-        assert_eq!(why.code(), SshRefusal::NoServer as u16);
+        assert_eq!(why.refusal(), SshRefusal::NoServer);
         assert!(why.to_string().contains("/nothing/sshd"), "{why}");
     }
 
@@ -333,7 +329,7 @@ mod tests {
         let image = image(folder.path(), "/bin/true");
         fs::write(&image.folder, "a file").unwrap();
         let why = image.command().await.unwrap_err();
-        assert_eq!(why.code(), SshRefusal::NotWritable as u16);
+        assert_eq!(why.refusal(), SshRefusal::NotWritable);
         assert!(
             why.to_string().contains(&image.folder.display().to_string()),
             "{why}"
@@ -345,7 +341,7 @@ mod tests {
 
     /// `/proc` has no space for files, and says so as a full file system does.
     #[test]
-    fn the_codes_are_those_that_clients_know() {
+    fn each_reason_is_told_by_its_code() {
         let folder = |folder: &str| Unavailable::Folder {
             folder: folder.into(),
             error: io::Error::other("no"),
@@ -367,7 +363,7 @@ mod tests {
             (start(Errno::AGAIN), SshRefusal::NoMemory),
             (start(Errno::NOENT), SshRefusal::Failed),
         ] {
-            assert_eq!(why.code(), expected as u16, "{why}");
+            assert_eq!(why.refusal(), expected, "{why}");
         }
     }
 

@@ -31,7 +31,7 @@ use self::image::Unavailable;
 use self::places::{Place, Places};
 use crate::activity::Activity;
 use crate::answers::{Body, empty, problem};
-use crate::assertion::Caller;
+use crate::caller::Caller;
 use crate::permit::ConnectionPermit;
 
 type Prepare = Box<dyn Fn() -> BoxFuture<'static, Result<Command, Unavailable>> + Send + Sync>;
@@ -87,7 +87,7 @@ impl Ssh {
                 let socket = TokioIo::new(socket);
                 match started {
                     Ok((_place, process, stream)) => session::run(socket, stream, process, &activity).await,
-                    Err(why) => session::refuse(socket, why.code()).await,
+                    Err(why) => session::refuse(socket, why.refusal()).await,
                 }
             }
             drop(connection);

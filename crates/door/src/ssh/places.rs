@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::assertion::Caller;
+use crate::caller::Caller;
 
 /// Largest number of connections. Editors open two or three.
 const ALL: usize = 32;

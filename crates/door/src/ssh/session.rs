@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream as Pair;
 use std::process::Stdio;
 use std::time::Duration;
 
+use assertion::names::SshRefusal;
 use bytes::{Bytes, BytesMut};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -16,7 +17,6 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
-use super::image::ENDED;
 use crate::activity::Activity;
 
 /// Largest frame and message, in bytes. Clients send what they read at once, some 64 KiB.
@@ -44,23 +44,23 @@ pub(super) fn start(command: &mut Command) -> io::Result<(Child, UnixStream)> {
     Ok((child?, stream))
 }
 
-/// Ends a connection with this code.
-pub(super) async fn refuse<S>(socket: S, code: u16)
+/// Ends a connection, and says why.
+pub(super) async fn refuse<S>(socket: S, refusal: SshRefusal)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut socket = server(socket).await;
     let closed = async {
-        let _ = socket.close(Some(close_frame(code))).await;
+        let _ = socket.close(Some(close_frame(refusal))).await;
         // The client may have sent its first bytes. It closes next.
         while let Some(Ok(_)) = socket.next().await {}
     };
     let _ = timeout(GRACE, closed).await;
 }
 
-fn close_frame(code: u16) -> CloseFrame {
+fn close_frame(refusal: SshRefusal) -> CloseFrame {
     CloseFrame {
-        code: code.into(),
+        code: (refusal as u16).into(),
         reason: "".into(),
     }
 }
@@ -114,7 +114,7 @@ where
             buffer.reserve(PIECE);
         }
         // All bytes are sent: the process has ended.
-        let frame = is_silent.then(|| close_frame(ENDED));
+        let frame = is_silent.then(|| close_frame(SshRefusal::Failed));
         let _ = timeout(GRACE, client.send(Message::Close(frame))).await;
     };
     tokio::select! {

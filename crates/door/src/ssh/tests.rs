@@ -3,7 +3,7 @@
 use super::session::{run, start};
 use super::*;
 
-use api::names::SshRefusal;
+use assertion::names::SshRefusal;
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use rustix::process::{Pid, test_kill_process};

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use assertion::Verifier;
 use http::HeaderValue;
-use kit::assertion::{Claims, LIFE, Signer, SigningError, Verifier};
+use kit::assertion::{Claims, LIFE, Signer, SigningError};
 use moka::sync::Cache;
 
 use crate::clock::Clock;

@@ -2,10 +2,10 @@
 
 use api::manager::RoutingMode;
 use api::workspace::{AccessType, Phase};
+use assertion::{InvalidAssertion, Verifier};
 use gateway::index::{Domain, Target};
 use gateway::tokens::cookies;
 use http::{HeaderMap, Method, StatusCode};
-use kit::assertion::{InvalidAssertion, Verifier};
 use rules::access::Policy;
 use serde_json::json;
 

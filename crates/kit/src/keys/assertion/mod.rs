@@ -1,13 +1,11 @@
 //! User and audience -> JSON Web Token that is valid for a minute, and its public key set (pure).
 //!
 //! The algorithm is `EdDSA` with Ed25519. A pod needs no secret to check a token: it uses the public keys.
-//! Public keys are published before they are used.
+//! Public keys are published before they are used. The crate `assertion` checks tokens.
 //!
-//! - `verifier`: published key set -> checks of assertions
 //! - `identity`: names that an assertion of the portal may hold
 
 mod identity;
-mod verifier;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::hkdf;
@@ -22,7 +20,6 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use identity::{IdentityError, MAX_GROUP_BYTES, MAX_GROUPS, check_identity};
-pub use verifier::{InvalidAssertion, InvalidKeySet, VerifiedClaims, Verifier};
 
 use crate::keys::rotating_keys::MasterKey;
 
@@ -168,6 +165,7 @@ impl Signer {
 
 #[cfg(test)]
 mod tests {
+    use assertion::Verifier;
     use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
     use super::*;
@@ -252,6 +250,36 @@ mod tests {
             assert!(token.bytes().all(plain), "{name:?}: {token}");
             let (_, claims, _) = parts(&token);
             assert_eq!((&claims["sub"], &claims["aud"]), (&json!(name), &json!("uid-1")));
+        }
+    }
+
+    #[test]
+    fn each_claim_arrives_and_the_youngest_active_key_signs() {
+        let signer = signer();
+        let verifier = Verifier::new(&signer.key_set()).unwrap();
+        let groups = ["a, \"b\"".to_owned(), "Zo\u{eb}".to_owned()];
+        let claims = Claims {
+            groups: Some(&groups),
+            session_end: Some(9000),
+            bearer: true,
+            owner: true,
+            ..Claims::new("gateway", "portal", "alice", 250)
+        };
+        let token = signer.sign(&claims).unwrap();
+        let read = verifier.check(&token, "gateway", "portal", 250).unwrap();
+        assert_eq!((read.subject.as_str(), &read.groups[..]), ("alice", &groups[..]));
+        assert_eq!(
+            (read.session_end, read.bearer, read.owner),
+            (Some(9000), true, true)
+        );
+        assert_eq!(read.ends, 310);
+        for (begins, by) in [(150, "old"), (250, "active"), (350, "next")] {
+            let token = signer
+                .sign(&Claims::new("gateway", "portal", "alice", begins))
+                .unwrap();
+            assert_eq!(parts(&token).0["kid"], by);
+            let read = verifier.check(&token, "gateway", "portal", begins);
+            assert!(read.is_ok_and(|read| !read.bearer && !read.owner), "{by}");
         }
     }
 
