@@ -15,6 +15,7 @@ use k8s_openapi::{
         },
         core::v1::{Namespace, Node, PersistentVolume, Pod},
         networking::v1::IngressClass,
+        node::v1::RuntimeClass,
         rbac::v1::{ClusterRole, ClusterRoleBinding},
         scheduling::v1::PriorityClass,
         storage::v1::StorageClass,
@@ -68,6 +69,7 @@ pub async fn cleanup() -> anyhow::Result<Vec<String>> {
     remove::<WorkspaceManager>(&admin, &left).await?;
     remove::<StorageClass>(&admin, &left).await?;
     remove::<PriorityClass>(&admin, &left).await?;
+    remove::<RuntimeClass>(&admin, &left).await?;
     remove::<IngressClass>(&admin, &left).await?;
     remove::<ClusterRoleBinding>(&admin, &left).await?;
     remove::<ClusterRole>(&admin, &left).await?;
@@ -91,7 +93,7 @@ where
 }
 
 /// Deletes mutating admission policies and their bindings. API servers before Kubernetes 1.36 need not serve these.
-async fn remove_mutating_policies(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
+pub(crate) async fn remove_mutating_policies(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
     for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
         let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
         let objects = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::from_gvk(&kind));

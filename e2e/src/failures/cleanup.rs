@@ -5,7 +5,13 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use api::WorkspaceTemplate;
 use k8s_openapi::{
     ClusterResourceScope,
-    api::{core::v1::Pod, scheduling::v1::PriorityClass, storage::v1::StorageClass},
+    api::{
+        admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+        core::v1::{PersistentVolume, Pod},
+        node::v1::RuntimeClass,
+        scheduling::v1::PriorityClass,
+        storage::v1::StorageClass,
+    },
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -14,7 +20,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::node::SilentNode;
-use crate::cluster::cleanup::done;
+use crate::cluster::cleanup::{done, remove_mutating_policies};
 
 /// Interval of the search for pods that no kubelet ends.
 const POLL: Duration = Duration::from_millis(500);
@@ -37,8 +43,13 @@ pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
 
 /// Deletes the cluster-scoped objects with the row's name. Most rows have none.
 pub(super) async fn rest(client: &Client, name: &str) -> anyhow::Result<()> {
+    delete::<ValidatingAdmissionPolicyBinding>(client, name).await?;
+    delete::<ValidatingAdmissionPolicy>(client, name).await?;
+    remove_mutating_policies(client, &[name.to_owned()]).await?;
     delete::<StorageClass>(client, name).await?;
     delete::<PriorityClass>(client, name).await?;
+    delete::<RuntimeClass>(client, name).await?;
+    delete::<PersistentVolume>(client, name).await?;
     delete::<WorkspaceTemplate>(client, name).await
 }
 

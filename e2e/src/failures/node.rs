@@ -80,14 +80,26 @@ impl SilentNode {
         Ok(())
     }
 
+    /// Reports that it is ready, like its kubelet.
+    pub async fn get_ready(&self) -> anyhow::Result<Node> {
+        self.ready("True", "KubeletReady", "kubelet is posting ready status")
+            .await
+    }
+
+    /// Reports that it is silent, like the cluster does 50 s after the last word of a kubelet.
+    pub async fn fall_silent(&self) -> anyhow::Result<Node> {
+        let message = "Kubelet stopped posting node status.";
+        self.ready("Unknown", "NodeStatusUnknown", message).await
+    }
+
     /// Sets the condition `Ready`.
-    async fn get_ready(&self) -> anyhow::Result<()> {
+    async fn ready(&self, status: &str, reason: &str, message: &str) -> anyhow::Result<Node> {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let condition = json!({
-            "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
+            "type": "Ready", "status": status, "reason": reason, "message": message,
             "lastTransitionTime": now, "lastHeartbeatTime": now,
         });
-        self.status(&json!({"conditions": [condition]})).await.map(drop)
+        self.status(&json!({"conditions": [condition]})).await
     }
 
     async fn status(&self, status: &Value) -> anyhow::Result<Node> {

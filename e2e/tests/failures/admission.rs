@@ -1,14 +1,15 @@
-//! Quotas, ranges, Pod Security and admission rules of others.
+//! Quotas, ranges, Pod Security, admission rules of others, and what an execution profile names.
 
 use api::condition::reason;
 use e2e::{
     Environment, cluster,
     failures::{Fixture, table},
-    objects::{template, workspace},
+    objects::{template, workspace, write_block::WriteBlock},
     row, wait,
 };
 use k8s_openapi::api::{
-    core::v1::{LimitRange, Namespace, Pod, ResourceQuota},
+    core::v1::{LimitRange, Namespace, Pod, ResourceQuota, ServiceAccount},
+    node::v1::RuntimeClass,
     scheduling::v1::PriorityClass,
 };
 use kube::{
@@ -121,23 +122,110 @@ async fn pod_security(fixture: &Fixture) -> anyhow::Result<()> {
 }
 
 async fn priority_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
-    make_profile(fixture, json!({"priorityClassName": fixture.namespace()})).await?;
-    fixture
-        .create_as_admin(json!({"executionProfileRef": "runner"}))
-        .await?;
     let expected = [
         fixture.namespace(),
         "the execution profile \"runner\" names (spec.priorityClassName), does not exist",
         "Have it created",
     ];
-    fixture
-        .reports(reason::PRIORITY_CLASS_NOT_FOUND, &expected, created())
-        .await?;
+    let named = json!({"priorityClassName": fixture.namespace()});
+    is_missing(fixture, named, reason::PRIORITY_CLASS_NOT_FOUND, &expected).await?;
     let classes = Api::<PriorityClass>::all(fixture.admin.clone());
     let class = serde_json::from_value(
         json!({"metadata": {"name": fixture.namespace()}, "value": 1, "preemptionPolicy": "Never"}),
     )?;
     classes.create(&PostParams::default(), &class).await?;
+    fixture.recovered().await
+}
+
+async fn runtime_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    let expected = [
+        fixture.namespace(),
+        "the execution profile \"runner\" names (spec.runtimeClassName), does not exist",
+        "Have it created",
+    ];
+    let named = json!({"runtimeClassName": fixture.namespace()});
+    is_missing(fixture, named, reason::RUNTIME_CLASS_NOT_FOUND, &expected).await?;
+    let classes = Api::<RuntimeClass>::all(fixture.admin.clone());
+    // What containerd and CRI-O call their usual one.
+    let class =
+        serde_json::from_value(json!({"metadata": {"name": fixture.namespace()}, "handler": "runc"}))?;
+    classes.create(&PostParams::default(), &class).await?;
+    fixture.recovered().await
+}
+
+async fn service_account_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    let expected = [
+        "The ServiceAccount robot",
+        "the execution profile \"runner\" names (spec.serviceAccount.name), does not exist in this namespace",
+        "Have it created",
+    ];
+    let named = json!({"serviceAccount": {"name": "robot"}});
+    is_missing(fixture, named, reason::SERVICE_ACCOUNT_NOT_FOUND, &expected).await?;
+    fixture
+        .make::<ServiceAccount>(json!({"metadata": {"name": "robot"}}))
+        .await?;
+    fixture.recovered().await
+}
+
+/// A workspace of a profile that names what does not exist.
+async fn is_missing(
+    fixture: &Fixture,
+    profile: Value,
+    reason: &'static str,
+    expected: &[&str],
+) -> anyhow::Result<()> {
+    make_profile(fixture, profile).await?;
+    fixture
+        .create_as_admin(json!({"executionProfileRef": "runner"}))
+        .await?;
+    fixture.reports(reason, expected, created()).await
+}
+
+async fn execution_profile_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create_as_admin(json!({"executionProfileRef": "runner"}))
+        .await?;
+    let expected = [
+        "WorkspaceExecutionProfile \"runner\" does not exist in this namespace",
+        "the workspace starts as soon as it does",
+    ];
+    fixture
+        .reports(reason::EXECUTION_PROFILE_NOT_FOUND, &expected, created())
+        .await?;
+    make_profile(fixture, json!({})).await?;
+    fixture.recovered().await
+}
+
+async fn template_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create_as_admin(json!({"templateRef": fixture.namespace()}))
+        .await?;
+    let expected = [
+        fixture.namespace(),
+        "does not exist",
+        "the workspace starts as soon as it does",
+    ];
+    fixture
+        .reports(reason::TEMPLATE_NOT_FOUND, &expected, created())
+        .await?;
+    let image = json!({"defaultImage": Environment::get()?.images.echo});
+    template::make(&fixture.scratch, &image).await?;
+    fixture.recovered().await
+}
+
+/// A policy of the cluster refuses the pod.
+async fn policy_that_refuses(fixture: &Fixture) -> anyhow::Result<()> {
+    let block = WriteBlock::start(&fixture.scratch, "", "v1", "pods").await?;
+    fixture.create(json!({})).await?;
+    let expected = [
+        "The Pod was refused",
+        "held by a test",
+        "Change what the message names, or tell the administrator",
+    ];
+    fixture
+        .reports(reason::ADMISSION_DENIED, &expected, created())
+        .await?;
+    block.end().await?;
     fixture.recovered().await
 }
 
@@ -174,6 +262,11 @@ async fn refusals_of_pods_and_disks_are_reported_and_recover() -> anyhow::Result
         row!(range_for_cpu),
         row!(pod_security),
         row!(priority_class_that_does_not_exist),
+        row!(runtime_class_that_does_not_exist),
+        row!(service_account_that_does_not_exist),
+        row!(execution_profile_that_does_not_exist),
+        row!(template_that_does_not_exist),
+        row!(policy_that_refuses),
         row!(name_conflict),
     ];
     table("admission", rows).await

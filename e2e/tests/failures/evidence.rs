@@ -1,7 +1,10 @@
 //! Condition -> time at which the API server first stored it.
 
 use e2e::failures::{Histories, Moment};
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::{
+    core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod},
+    events::v1::Event,
+};
 
 /// The time of the evidence.
 pub(crate) trait When: Fn(&Histories) -> Option<Moment> {}
@@ -10,6 +13,14 @@ impl<F: Fn(&Histories) -> Option<Moment>> When for F {}
 /// At a known time.
 pub(crate) fn at(moment: Option<Moment>) -> impl When {
     move |_| moment.clone()
+}
+
+/// When the first of these Events was created.
+pub(crate) fn warning(events: &[Event]) -> impl When + use<> {
+    let first = events
+        .iter()
+        .min_by_key(|event| &event.metadata.creation_timestamp);
+    at(first.and_then(Moment::created))
 }
 
 /// When a pod first met the condition.
@@ -54,6 +65,14 @@ pub(crate) fn ended_for_memory() -> impl When {
     container(|status| has_ended(status, |end| end.reason.as_deref() == Some("OOMKilled")))
 }
 
+/// When a container had first ended twice: its restarts and an end that none has followed yet.
+pub(crate) fn ended_twice() -> impl When {
+    container(|status| {
+        let runs = status.state.as_ref().is_some_and(|state| state.running.is_some());
+        status.restart_count + i32::from(!runs) >= 2
+    })
+}
+
 fn has_ended(status: &ContainerStatus, as_wanted: impl Fn(&ContainerStateTerminated) -> bool) -> bool {
     let both = [status.state.as_ref(), status.last_state.as_ref()];
     let mut ends = both.into_iter().filter_map(|state| state?.terminated.as_ref());
@@ -68,6 +87,14 @@ pub(crate) fn unscheduled() -> impl When {
             all.iter()
                 .any(|it| it.type_ == "PodScheduled" && it.status == "False")
         })
+    })
+}
+
+/// When the pod had first failed, as its node ended it.
+pub(crate) fn failed() -> impl When {
+    pod(|pod| {
+        let status = pod.status.as_ref();
+        status.is_some_and(|status| status.phase.as_deref() == Some("Failed"))
     })
 }
 

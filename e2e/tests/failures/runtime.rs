@@ -1,4 +1,4 @@
-//! Containers that end. How else they can fail is in the tests of `operator::status::assess`.
+//! Containers that end, and their hooks. How else they can fail is in the tests of `operator::status::assess`.
 
 use api::{condition::reason, workspace::Phase};
 use e2e::{
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 
 use crate::{
-    evidence::{ended, ended_for_memory, not_running, waiting},
+    evidence::{ended, ended_for_memory, ended_twice, not_running, waiting, warning},
     volumes::warned,
 };
 
@@ -37,6 +37,24 @@ async fn exit_code(fixture: &Fixture) -> anyhow::Result<()> {
             reason::CONTAINER_EXITED,
             &["exit code 3", "Its last line: \"ModuleNotFoundError: x\"."],
             ended(),
+        )
+        .await?;
+    fixture.restart_with(repaired()).await?;
+    fixture.recovered().await
+}
+
+/// Each end comes at once, so the first one may be reported only with the second.
+async fn crash_loop(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.may_also_report(reason::CONTAINER_EXITED);
+    fixture.create(runs("raise SystemExit(4)")).await?;
+    fixture
+        .reports(
+            reason::CRASH_LOOPING,
+            &[
+                "ends again and again, last with exit code 4",
+                "restarted with growing delays",
+            ],
+            ended_twice(),
         )
         .await?;
     fixture.restart_with(repaired()).await?;
@@ -116,6 +134,25 @@ async fn config_map_in_env(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
+async fn post_start_hook_that_fails(fixture: &Fixture) -> anyhow::Result<()> {
+    let hook = json!({"postStart": {"exec": {"command": ["sh", "-c", "exit 7"]}}});
+    fixture.create(json!({"lifecycle": hook})).await?;
+    // The kubelet's Event comes before it ends the container.
+    let events = warned(fixture, "FailedPostStartHook").await?;
+    fixture
+        .reports(
+            reason::POST_START_HOOK_FAILED,
+            &[
+                "The postStart hook of the container failed",
+                "Correct spec.lifecycle.postStart",
+            ],
+            warning(&events),
+        )
+        .await?;
+    fixture.restart_with(json!({"lifecycle": null})).await?;
+    fixture.recovered().await
+}
+
 /// The pod ends all the same, and the workspace reports nothing.
 async fn pre_stop_hook_that_fails(fixture: &Fixture) -> anyhow::Result<()> {
     let hook = json!({"preStop": {"exec": {"command": ["sh", "-c", "exit 7"]}}});
@@ -131,10 +168,12 @@ async fn pre_stop_hook_that_fails(fixture: &Fixture) -> anyhow::Result<()> {
 async fn failing_containers_are_reported_with_their_reason() -> anyhow::Result<()> {
     let rows = [
         row!(exit_code),
+        row!(crash_loop),
         row!(out_of_memory),
         row!(command_that_does_not_exist),
         row!(key_of_secret_in_env),
         row!(config_map_in_env),
+        row!(post_start_hook_that_fails),
         row!(pre_stop_hook_that_fails),
     ];
     table("runtime", rows).await

@@ -1,18 +1,22 @@
-//! Disks that are not created or deleted.
+//! Disks that are not created, mounted or deleted.
 
 use api::{condition::reason, workspace::Phase};
 use e2e::{
     failures::{Fixture, Moment, table},
     row, wait,
 };
-use k8s_openapi::api::{core::v1::PersistentVolumeClaim, events::v1::Event, storage::v1::StorageClass};
+use k8s_openapi::api::{
+    core::v1::{PersistentVolume, PersistentVolumeClaim},
+    events::v1::Event,
+    storage::v1::StorageClass,
+};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use crate::evidence::{at, claimed, created};
+use crate::evidence::{at, claimed, created, warning};
 
 /// A storage class for this row, with its namespace's name and without a provisioner.
 async fn class(fixture: &Fixture) -> anyhow::Result<()> {
@@ -61,20 +65,19 @@ async fn storage_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<
     Ok(())
 }
 
-/// Notes of the Warning Events of this reason in the namespace, once there is one.
-pub(crate) async fn warned(fixture: &Fixture, reason: &str) -> anyhow::Result<Vec<String>> {
+/// Warning Events of this reason in the namespace, once there is one.
+pub(crate) async fn warned(fixture: &Fixture, reason: &str) -> anyhow::Result<Vec<Event>> {
     let events = fixture.scratch.api::<Event>();
     wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
         let all = events.list(&ListParams::default()).await;
-        let all = all.map_err(|error| error.to_string())?;
-        let of_reason = all.items.into_iter().filter(|event| {
+        let mut all = all.map_err(|error| error.to_string())?.items;
+        all.retain(|event| {
             event.reason.as_deref() == Some(reason) && event.type_.as_deref() == Some("Warning")
         });
-        let notes: Vec<_> = of_reason.filter_map(|event| event.note).collect();
-        if notes.is_empty() {
+        if all.is_empty() {
             Err("none yet".to_owned())
         } else {
-            Ok(notes)
+            Ok(all)
         }
     })
     .await
@@ -104,8 +107,8 @@ async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.explained(reason::VOLUME_REPLACED, &message).await?;
     let fresh = claims.get(claim).await?;
     anyhow::ensure!(fresh.uid() != teardown.uid(), "the same disk");
-    let notes = warned(fixture, reason::VOLUME_REPLACED).await?;
-    anyhow::ensure!(notes.len() == 1, "{notes:?}");
+    let events = warned(fixture, reason::VOLUME_REPLACED).await?;
+    anyhow::ensure!(events.len() == 1, "{events:?}");
     fixture.wait_cleared().await
 }
 
@@ -125,12 +128,51 @@ async fn claim_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
+async fn volume_that_cannot_be_mounted(fixture: &Fixture) -> anyhow::Result<()> {
+    let name = fixture.namespace();
+    let volume = json!({
+        "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "capacity": {"storage": "100Mi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "",
+            "claimRef": {"namespace": name, "name": "shared"},
+            "hostPath": {"path": "/no/such/folder", "type": "Directory"},
+        },
+    });
+    Api::<PersistentVolume>::all(fixture.admin.clone())
+        .create(&PostParams::default(), &serde_json::from_value(volume)?)
+        .await?;
+    fixture
+        .make::<PersistentVolumeClaim>(json!({
+            "metadata": {"name": "shared"},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}, "storageClassName": "",
+                "volumeName": name,
+            },
+        }))
+        .await?;
+    let mounted = json!({"name": "data", "persistentVolumeClaimName": "shared", "mountPath": "/data"});
+    fixture.create_as_admin(json!({"volumes": [mounted]})).await?;
+    let events = warned(fixture, "FailedMount").await?;
+    let expected = [
+        "A volume cannot be mounted on the node",
+        "/no/such/folder is not a directory",
+        "tell the administrator",
+    ];
+    fixture
+        .reports(reason::VOLUME_ATTACH_FAILED, &expected, warning(&events))
+        .await?;
+    // Its pod never started, so it is replaced at once.
+    fixture.edit(json!({"volumes": null})).await?;
+    fixture.recovered().await
+}
+
 #[tokio::test]
 async fn disk_failures_are_reported() -> anyhow::Result<()> {
     let rows = [
         row!(storage_class_that_does_not_exist),
         row!(disk_deleted_under_a_pod),
         row!(claim_that_does_not_exist),
+        row!(volume_that_cannot_be_mounted),
     ];
     table("volumes", rows).await
 }

@@ -9,7 +9,7 @@ use e2e::{
     http::HttpSession,
     installation::release,
     jupyter::kernel,
-    objects::workspace,
+    objects::{pod_mutation, workspace},
     test_run::finally::always,
     wait,
 };
@@ -40,35 +40,12 @@ file.read_text()";
 
 /// A policy that gives pods of one namespace user and group, where they name none, and the binding of it.
 pub(crate) fn policy(namespace: &str) -> String {
-    let kinds =
-        json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
     let assigned = format!(
         "Object{{spec: Object.spec{{securityContext: Object.spec.securityContext{{runAsUser: {RANGE}, fsGroup: {RANGE}}}}}}}"
     );
     let unset = "!has(object.spec.securityContext) || !has(object.spec.securityContext.runAsUser)";
-    let label = json!({"e2e.test/scratch": "true"});
-    let version = "admissionregistration.k8s.io/v1";
-    json!({"apiVersion": "v1", "kind": "List", "items": [
-        {
-            "apiVersion": version, "kind": "MutatingAdmissionPolicy",
-            "metadata": {"name": namespace, "labels": label},
-            "spec": {
-                "failurePolicy": "Fail", "reinvocationPolicy": "Never",
-                "matchConstraints": {"resourceRules": kinds},
-                "matchConditions": [{"name": "unset", "expression": unset}],
-                "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": assigned}}],
-            },
-        },
-        {
-            "apiVersion": version, "kind": "MutatingAdmissionPolicyBinding",
-            "metadata": {"name": namespace, "labels": label},
-            "spec": {
-                "policyName": namespace,
-                "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
-            },
-        },
-    ]})
-    .to_string()
+    let items = pod_mutation::manifests(namespace, unset, &assigned);
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
 
 /// Waits until the API server applies the policy, which it learns of some time after it was created.
