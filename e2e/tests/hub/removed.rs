@@ -4,7 +4,7 @@ use e2e::{command, wait};
 
 use super::sample;
 
-/// The last test of the stage.
+/// The last test of its group.
 #[tokio::test]
 async fn the_sample_is_deleted_by_one_command_and_leaves_nothing() -> anyhow::Result<()> {
     sample::hub().await?;
