@@ -99,6 +99,10 @@ fn scheduling_problem(
         return Evidence::recheck_after(rest);
     }
     if let Some(claim) = missing_claim(message) {
+        // The scheduler may see the pod before its disk's claim. It tries the pod again then.
+        if observed.claim.as_ref().is_some_and(|own| own.name_any() == claim) {
+            return NONE;
+        }
         let message = format!(
             "The claim {claim} that the workspace mounts does not exist. Make it, and the pod starts by itself; or \
              correct its name."

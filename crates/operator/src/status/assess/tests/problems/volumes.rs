@@ -94,6 +94,25 @@ fn a_mount_that_fails_keeps_its_first_message() {
 }
 
 #[test]
+fn a_claim_that_the_scheduler_does_not_find_is_reported_unless_it_is_the_disk_and_exists() {
+    let case = |claim: &str| {
+        let message = format!("0/1 nodes are available: persistentvolumeclaim {claim:?} not found.");
+        let pod = json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]});
+        Case::new(testing::started()).pod(pod).at(2)
+    };
+    assert!(case("workspace-demo").is_fine());
+    let (reason, reported, _) = case("shared").reported();
+    assert_eq!(reason, reason::VOLUME_UNBOUND);
+    assert!(reported.contains("The claim shared"), "{reported}");
+    let mut gone = case("workspace-demo");
+    gone.observed.claim = None;
+    assert_eq!(gone.reported().0, reason::VOLUME_UNBOUND);
+}
+
+#[test]
 fn a_failed_provisioning_is_reported_by_its_event_at_once() {
     let class = json!([{"metadata": {"name": "fast"}, "provisioner": "p"}]);
     let case = |second| {
