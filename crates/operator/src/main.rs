@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use operator::commands::{apply_crds, prepare_uninstall};
+use operator::commands::{apply_crds, pause, prepare_uninstall};
 
 fn main() -> ExitCode {
     match std::env::args_os()
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     {
         Some(apply_crds::NAME) => kit::process::main_on_one_thread(apply_crds::run),
         Some(prepare_uninstall::NAME) => kit::process::main_on_one_thread(prepare_uninstall::run),
+        Some(pause::NAME) => kit::process::main_on_one_thread(pause::run),
         _ => kit::process::main_on_one_thread(operator::run::run),
     }
 }

@@ -20,6 +20,7 @@ mod one_pod;
 mod orphans;
 mod outages;
 mod ownership;
+mod pause;
 mod profiles;
 mod protection;
 mod races;

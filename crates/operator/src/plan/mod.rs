@@ -11,12 +11,14 @@
 //! | `disks` | whose an existing claim is, and whether it is retained |
 //! | `service.rs`, `service_account.rs`, `network_policy.rs` | the children of these kinds |
 //! | `record` | the inputs of its pod, recorded on the pod; which of them have changed since |
+//! | `images.rs` | not of a workspace: the command of pods that only wait |
 //! | `build.rs` | test hook: the children as another build plans them |
 
 mod build;
 mod claim;
 mod container;
 pub(crate) mod disks;
+mod images;
 mod network_policy;
 mod pod;
 pub(crate) mod record;
@@ -39,7 +41,7 @@ use k8s_openapi::{
 use kit::scope::Scope;
 use rules::{PodIdentifiers, Settings, ValidWorkspace};
 
-pub use self::{build::Build, network_policy::plan as network_policy};
+pub use self::{build::Build, images::PAUSE, network_policy::plan as network_policy};
 use crate::cache::observed::Identity;
 
 /// Settings of the installation that affect children.
