@@ -98,6 +98,12 @@ pub const DEPRECATED: &str = "workspaces.jupyter.org/deprecated";
 /// Annotation that people set on a WorkspaceTemplate: name of the one that replaces it.
 pub const REPLACED_BY: &str = "workspaces.jupyter.org/replaced-by";
 
+/// Label that people set on a WorkspaceTemplate: `"true"` has nodes pull its images before a workspace starts there.
+pub const PRE_PULL_LABEL: &str = "workspaces.jupyter.org/pre-pull";
+/// Label that people set on a WorkspaceTemplate: how many pods keep room for its workspaces, such as `"3"` or, with its GPUs,
+/// `"3-with-gpu"`.
+pub const PLACEHOLDERS_LABEL: &str = "workspaces.jupyter.org/placeholders";
+
 /// Annotations of children without an owner: Argo CD neither prunes them nor reports them as not being in Git.
 pub const NOT_PRUNED: [(&str, &str); 2] = [
     ("argocd.argoproj.io/sync-options", "Prune=false"),
@@ -176,6 +182,8 @@ pub const IN_USE_FINALIZER: &str = "workspaces.jupyter.org/in-use";
 pub const OPERATOR_STATUS: &str = "jupyter-k8s-operator-status";
 /// Field manager of the operator for status of templates, managers and execution profiles.
 pub const OPERATOR_PROTECTION: &str = "jupyter-k8s-operator-protection";
+/// Field manager of the operator for what the status of templates says of images on nodes.
+pub const OPERATOR_IMAGES: &str = "jupyter-k8s-operator-images";
 /// Field manager of the operator for status of shares.
 pub const OPERATOR_SHARES: &str = "jupyter-k8s-operator-shares";
 /// Field manager and user agent of the webhook.

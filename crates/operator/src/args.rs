@@ -3,6 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
+use rules::Settings;
+
+use crate::plan::ImagesNamespace;
 
 /// Turns Workspaces into pods, disks, Services and network policies, and reports the result in their status.
 #[derive(Clone, Debug, Parser)]
@@ -24,6 +27,10 @@ pub struct Args {
     /// Helm release: prefix of the lease's name, and the label of the proxy and gateway that network policies admit.
     #[arg(long, env = "RELEASE_NAME", default_value = "jupyter-k8s")]
     pub release_name: String,
+
+    /// Where images are pulled in advance.
+    #[command(flatten)]
+    pub images: ImagesArgs,
 
     /// File with the installation's settings, in YAML.
     #[arg(long, env = "SETTINGS_FILE", default_value = "/etc/jupyter-k8s/settings.yaml")]
@@ -51,6 +58,32 @@ pub struct Args {
     pub workspace_metrics: bool,
 }
 
+/// Where images are pulled in advance.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ImagesArgs {
+    /// Namespace that holds nothing but pods which have nodes pull the images of templates, or keep room for their workspaces [default:
+    /// none; templates cannot ask for either].
+    #[arg(long, env = "IMAGES_NAMESPACE", requires = "pause_image")]
+    pub images_namespace: Option<String>,
+
+    /// Image of this operator: what these pods run.
+    #[arg(long, env = "PAUSE_IMAGE")]
+    pub pause_image: Option<String>,
+
+    /// Names of Secrets in the namespace of images that pull the image of this operator, separated by commas.
+    #[arg(long, env = "PAUSE_PULL_SECRETS", value_delimiter = ',')]
+    pub pause_pull_secrets: Vec<String>,
+}
+
+impl ImagesArgs {
+    /// The namespace, with what its pods have; `None`: there is none.
+    pub(crate) fn namespace(self, release: &str, settings: &Settings) -> Option<ImagesNamespace> {
+        let (name, image) = self.images_namespace.zip(self.pause_image)?;
+        let secrets = &self.pause_pull_secrets;
+        Some(ImagesNamespace::new(name, image, secrets, release, settings))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +95,7 @@ mod tests {
         assert!(with("--watch-page-size=0").is_err());
         assert!(!with("--workspace-metrics=false").unwrap().workspace_metrics);
         assert_eq!(with("--concurrency=64").unwrap().concurrency, 64);
+        assert!(with("--images-namespace=i").is_err(), "its pods run an image");
         assert!(
             with("--debounce-milliseconds=50").is_ok(),
             "the chart of the last release has it"

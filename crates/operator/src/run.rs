@@ -58,6 +58,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
         watch_namespace,
         pod_name,
         release_name,
+        images,
         settings_file,
         admin_address,
         concurrency,
@@ -83,6 +84,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let mut installation = Installation::new(namespace.clone(), release_name.clone(), &settings);
     installation.build = build;
     installation.scope = scope.clone();
+    installation.images = images.namespace(&release_name, &settings);
     let writers = Writers::default();
     let context = Context::new(
         client.clone(),

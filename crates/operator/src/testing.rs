@@ -13,7 +13,7 @@ use crate::{
         observed::{Identity, Observed},
         stores::{Parsed, Trim},
     },
-    plan::{self, Installation},
+    plan::{self, ImagesNamespace, Installation},
 };
 
 pub(crate) fn settings() -> Settings {
@@ -27,6 +27,12 @@ pub(crate) fn installation() -> Installation {
         "jupyter-k8s".to_owned(),
         &settings(),
     )
+}
+
+/// The namespace of images of the same installation.
+pub(crate) fn images() -> ImagesNamespace {
+    let image = "r.example.com/operator:1".to_owned();
+    ImagesNamespace::new("images".to_owned(), image, &[], "jupyter-k8s", &settings())
 }
 
 pub(crate) fn admit(workspace: &Workspace) -> ValidWorkspace {

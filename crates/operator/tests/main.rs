@@ -11,6 +11,7 @@ mod external_changes;
 mod faults;
 mod gates;
 mod idle;
+mod images;
 mod interleaving;
 mod keys;
 mod lifecycle;

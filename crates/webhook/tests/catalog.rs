@@ -107,6 +107,19 @@ async fn users_set_their_own_annotations_and_no_others() {
 }
 
 #[tokio::test]
+async fn templates_alone_have_labels_for_their_images() {
+    let webhook = Cluster::default().webhook();
+    for (old, allowed) in [(template(json!({})), true), (manager("b.org"), false)] {
+        for key in [api::names::PRE_PULL_LABEL, api::names::PLACEHOLDERS_LABEL] {
+            let mut new = old.clone();
+            new["metadata"]["labels"][key] = json!("1");
+            let answer = webhook.validate_update("root", &old, &new).await;
+            assert_eq!(answer.allowed, allowed, "{key} on {}: {answer:?}", old["kind"]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_deprecated_template_is_warned_about_when_it_is_taken() {
     let mut deprecated = testkit::objects::template("prod");
     deprecated.metadata.annotations = Some(

@@ -22,6 +22,8 @@ pub const STOPPED: &str = "Stopped";
 pub const READY: &str = "Ready";
 /// Of a template, manager or profile that is being deleted: it is in use and stays until it is not.
 pub const TERMINATING: &str = "Terminating";
+/// Of a template with a label for it: its images are on the nodes before workspaces start there.
+pub const PREPARED: &str = "Prepared";
 /// Of a share: its subjects may connect.
 pub const ACTIVE: &str = "Active";
 

@@ -52,6 +52,7 @@ use crate::{
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.defaultImage"),
     printcolumn(name = "Valid", type_ = "string", json_path = ".status.conditions[?(@.type==\"Valid\")].status"),
     printcolumn(name = "In use by", type_ = "integer", json_path = ".status.inUseBy"),
+    printcolumn(name = "Pulled", type_ = "string", json_path = ".status.pulled"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Valid\")].reason", priority = 1)
 )]
@@ -335,7 +336,13 @@ pub struct WorkspaceTemplateStatus {
     /// Number of workspaces that use it, running or stopped; updated at most every 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use_by: Option<i32>,
-    /// `Valid`: the template is consistent, and its references exist. `Terminating`: it is being deleted and in use.
+    /// Of a template with the label `workspaces.jupyter.org/pre-pull`: how many pulls are done, of those wanted, such as `7/8`. Each image
+    /// counts once per node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub pulled: Option<String>,
+    /// `Valid`: the template is consistent, and its references exist. `Terminating`: it is being deleted and in use. `Prepared`: its images
+    /// are on the nodes, if a label asks for that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -7,6 +7,7 @@
 //! | `routes` | managers with `routing.custom` -> route objects of each workspace |
 //! | `idle` | workspaces that stop when idle -> their last activity, and a stop |
 //! | `assertion_keys` | public keys of gateway and operator -> a ConfigMap in each namespace with workspaces |
+//! | `images` | templates with labels for it -> images on nodes, and room, before a workspace starts |
 //! | `orphans` | network policies without workspace or pod -> deleted |
 //! | `definitions` | what the CRDs in the cluster lack -> reported, and read again |
 //! | `resync` | changes of what users write -> reconciles of all objects |
@@ -17,6 +18,7 @@ mod attempt;
 pub mod catalog;
 pub(crate) mod definitions;
 pub mod idle;
+pub mod images;
 pub mod orphans;
 pub mod resync;
 pub mod routes;
@@ -27,8 +29,8 @@ use tokio_util::sync::CancellationToken;
 use self::catalog::CatalogState;
 use crate::{activity::Asker, context::Context};
 
-/// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies and assertion keys, and stops idle
-/// workspaces.
+/// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies, assertion keys and images on nodes, and
+/// stops idle workspaces.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     if context.stores.until_filled().await.is_err() {
         return;
@@ -49,6 +51,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
         resync::run(changes, shutdown, async || {
             Box::pin(assertion_keys::reconcile(context)).await
         }),
+        Box::pin(images::run(context, shutdown)),
         idle::run(context, &asker, shutdown)
     );
 }

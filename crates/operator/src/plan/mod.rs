@@ -11,7 +11,7 @@
 //! | `disks` | whose an existing claim is, and whether it is retained |
 //! | `service.rs`, `service_account.rs`, `network_policy.rs` | the children of these kinds |
 //! | `record` | the inputs of its pod, recorded on the pod; which of them have changed since |
-//! | `images.rs` | not of a workspace: the command of pods that only wait |
+//! | `images.rs` | not of a workspace: where images are pulled in advance |
 //! | `build.rs` | test hook: the children as another build plans them |
 
 mod build;
@@ -41,7 +41,11 @@ use k8s_openapi::{
 use kit::scope::Scope;
 use rules::{PodIdentifiers, Settings, ValidWorkspace};
 
-pub use self::{build::Build, images::PAUSE, network_policy::plan as network_policy};
+pub use self::{
+    build::Build,
+    images::{ImagesNamespace, PAUSE},
+    network_policy::plan as network_policy,
+};
 use crate::cache::observed::Identity;
 
 /// Settings of the installation that affect children.
@@ -59,6 +63,8 @@ pub struct Installation {
     pub scratch_limit: Quantity,
     /// User and groups of pods that set none.
     pub identifiers: PodIdentifiers,
+    /// Where images are pulled in advance; `None`: nowhere.
+    pub images: Option<ImagesNamespace>,
     /// The changes of this build to the plan.
     pub build: Build,
 }
@@ -66,10 +72,11 @@ pub struct Installation {
 impl Installation {
     /// Whether the operator ignores the workspaces of a namespace. No webhook validates workspaces in the excluded ones.
     pub fn ignores(&self, namespace: &str) -> bool {
-        match self.scope.namespace() {
-            Some(watched) => namespace != watched,
-            None => namespace == "kube-system" || namespace == self.system_namespace,
+        if let Some(watched) = self.scope.namespace() {
+            return namespace != watched;
         }
+        let images = self.images.as_ref().map(|images| images.name.as_str());
+        namespace == "kube-system" || namespace == self.system_namespace || images == Some(namespace)
     }
 
     /// From the process's arguments and settings.
@@ -83,6 +90,7 @@ impl Installation {
             own_images: aliases.chain([default]).collect(),
             scratch_limit: settings.ephemeral_home_size_limit.clone(),
             identifiers: settings.pod_security_context,
+            images: None,
             build: Build::default(),
         }
     }
@@ -160,6 +168,18 @@ mod tests {
 
     use super::*;
     use crate::testing;
+
+    #[test]
+    fn workspaces_in_namespaces_of_the_cluster_and_the_installation_are_ignored() {
+        let mut installation = testing::installation();
+        installation.images = Some(testing::images());
+        for namespace in ["kube-system", "jupyter-k8s-system", "images"] {
+            assert!(installation.ignores(namespace), "{namespace}");
+        }
+        assert!(!installation.ignores("team"));
+        installation.images = None;
+        assert!(!installation.ignores("images"));
+    }
 
     /// Every planned object as JSON.
     fn objects(workspace: &ValidWorkspace) -> Vec<Value> {

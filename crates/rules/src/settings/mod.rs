@@ -203,6 +203,11 @@ impl Settings {
         self.image_aliases.get(name).map_or(name, String::as_str)
     }
 
+    /// The reference by which nodes pull the image of this name or alias, where no execution profile has pull Secrets of its own.
+    pub fn pull_reference(&self, name: &str) -> String {
+        mirrors::mirror(self.resolve_image(name), &self.image_mirrors)
+    }
+
     /// How long an unschedulable pod counts as starting.
     pub fn unschedulable_grace(&self) -> Duration {
         Duration::from_secs(self.unschedulable_grace_seconds.into())

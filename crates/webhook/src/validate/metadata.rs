@@ -37,7 +37,11 @@ pub(super) fn reserved_keys(request: &Request, changes: &Changes) -> Vec<Violati
         "labels",
         &changes.labels_set,
         match request.kind {
-            Kind::Template => &[names::DEFAULT_TEMPLATE_LABEL],
+            Kind::Template => &[
+                names::DEFAULT_TEMPLATE_LABEL,
+                names::PRE_PULL_LABEL,
+                names::PLACEHOLDERS_LABEL,
+            ],
             _ => &[],
         },
     ));

@@ -174,7 +174,11 @@ pub(super) trait Protected: Resource {
 
 impl Protected for WorkspaceTemplate {
     fn subject(&self) -> CatalogObject {
-        let status = self.status.clone().unwrap_or_default();
+        let mut status = self.status.clone().unwrap_or_default();
+        // Another controller writes it.
+        status
+            .conditions
+            .retain(|condition| condition.type_ != condition::PREPARED);
         let status = CatalogStatus::new(status.observed_generation, status.in_use_by, status.conditions);
         CatalogObject::new(Kind::Template, &self.metadata, status)
     }
