@@ -83,6 +83,9 @@
   - {{ $field }}: must be empty with scope: Namespace, which has one namespace, no webhook and no administrators beyond it: leave it empty, or set scope=Cluster
     {{- end -}}
   {{- end -}}
+  {{- if $values.prePull.enabled }}
+  - prePull.enabled: must be false with scope: Namespace, because pods that pull images need a namespace of their own: set it to false, or scope=Cluster
+  {{- end -}}
   {{- if $values.gateway.bearer.enabled }}
   - gateway.bearer.enabled: must be false with scope: Namespace, because reviews of tokens need rights in the whole cluster: set it to false, or scope=Cluster
   {{- end -}}

@@ -4,6 +4,11 @@
 {{ $root.Release.Name }}-{{ index . 1 }}
 {{- end }}
 
+{{/* Namespace of the pods that have nodes pull images, and of nothing else. */}}
+{{- define "jk8s.imagesNamespace" -}}
+{{ include "jk8s.name" (list . "images") }}
+{{- end }}
+
 {{/* Name of an object of the cluster: <release>-status, in one namespace <release>-status.<namespace>, so that releases of the same name in
      several namespaces share none. A namespace has no dot, so no two of them give the same name: (list . "status") */}}
 {{- define "jk8s.clusterName" -}}

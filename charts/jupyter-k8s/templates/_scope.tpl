@@ -8,6 +8,11 @@
 {{- if and .Values.enabled (ne .Values.objects "Namespace") }}true{{ end -}}
 {{- end }}
 
+{{/* "true" where nodes pull images in advance, else empty. */}}
+{{- define "jk8s.prePulls" -}}
+{{- if and (include "jk8s.rendersClusterWide" .) .Values.prePull.enabled }}true{{ end -}}
+{{- end }}
+
 {{/* "true" where release and workspaces are in one namespace, else empty. */}}
 {{- define "jk8s.inOneNamespace" -}}
 {{- if eq .Values.scope "Namespace" }}true{{ end -}}

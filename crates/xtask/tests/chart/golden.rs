@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::render::{Folder, Rendering, here, parse, rendering};
 
 /// Renderings with a file, each of another kind. Those of the other examples are bound by the other tests alone.
-const KEPT: [&str; 7] = [
+const KEPT: [&str; 8] = [
     "default",
     "path-mode",
     "everything",
@@ -20,6 +20,7 @@ const KEPT: [&str; 7] = [
     "cluster-half",
     "one-namespace",
     "openshift",
+    "pre-pull",
 ];
 
 /// Texts of objects by kind, namespace and name.

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 pub(crate) const SYSTEM: &str = "jupyter-k8s-system";
 /// Values files of the tests, below `values`. The first is the minimum.
-const OWN: [&str; 5] = [
+const OWN: [&str; 6] = [
     "default",
     "path-mode",
     "everything",
     "operator-and-webhook",
     "cluster-half",
+    "pre-pull",
 ];
 
 static FILES: AtomicUsize = AtomicUsize::new(0);

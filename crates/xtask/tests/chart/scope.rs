@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::render::{Right, SYSTEM, list, name, named, of_kind, rendering, rights};
+use crate::render::{Right, SYSTEM, list, name, named, of_kind, rendering, renderings, rights};
 
 const WRITE: &str = "get list watch create update patch delete";
 /// Rules of Kubernetes' role `admin`, with those of `edit` and `view` in it, that are about kinds of this chart: verbs, group, resources.
@@ -137,4 +137,57 @@ fn without_a_webhook_only_installers_write_execution_profiles() {
     assert_eq!(writes(objects, &of_cluster("installer")), [true; 4]);
     let whole = &rendering("default").objects;
     assert_eq!(writes(whole, "jupyter-k8s-workspace-admin"), [true; 4]);
+}
+
+#[test]
+fn images_in_advance_add_one_namespace_of_which_the_operator_writes_two_kinds() {
+    const IMAGES: &str = "jupyter-k8s-images";
+    let objects = &rendering("pre-pull").objects;
+    let inside: Vec<_> = objects
+        .iter()
+        .filter(|object| object["metadata"]["namespace"] == IMAGES)
+        .collect();
+    let kinds: BTreeSet<_> = inside
+        .iter()
+        .filter_map(|object| object["kind"].as_str())
+        .collect();
+    assert_eq!(
+        kinds,
+        BTreeSet::from(["NetworkPolicy", "ResourceQuota", "Role", "RoleBinding"])
+    );
+    let find = |kind: &str| *inside.iter().find(|object| object["kind"] == kind).unwrap();
+    let policy = &find("NetworkPolicy")["spec"];
+    assert_eq!(
+        *policy,
+        json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+    );
+    let hard = &find("ResourceQuota")["spec"]["hard"];
+    assert_eq!(hard["pods"], "200");
+    assert_eq!(hard["count/workspaces.workspaces.jupyter.org"], "0");
+    for [verb, group, resource, _] in rights(find("Role")) {
+        assert!(
+            ["list", "watch", "create", "patch", "delete"].contains(&verb),
+            "{verb}"
+        );
+        assert!(
+            group == "apps" && ["daemonsets", "deployments"].contains(&resource),
+            "{resource}"
+        );
+    }
+    let namespace = named(objects, "Namespace", IMAGES);
+    let enforced = &namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
+    assert_eq!(enforced, "restricted");
+    let policy = named(objects, "ValidatingAdmissionPolicy", "jupyter-k8s-operator").to_string();
+    assert!(policy.contains(&format!("'{IMAGES}'")), "no workspace is there");
+    for class in of_kind(objects, "PriorityClass") {
+        let is_low = ["jupyter-k8s-pre-pull", "jupyter-k8s-placeholders"].contains(&name(class));
+        assert_eq!(is_low, class["value"].as_i64().unwrap() < 0, "{}", name(class));
+    }
+    // Elsewhere there is nothing of it.
+    for other in renderings() {
+        let text = other.objects.iter().map(Value::to_string).collect::<String>();
+        let is_on = other.name == "pre-pull";
+        assert_eq!(text.contains("-images"), is_on, "{}", other.name);
+        assert_eq!(text.contains("daemonsets"), is_on, "{}", other.name);
+    }
 }
