@@ -23,7 +23,7 @@ mod network_policy;
 mod pod;
 pub(crate) mod record;
 mod run;
-mod security;
+pub(crate) mod security;
 mod service;
 mod service_account;
 mod volumes;

@@ -28,7 +28,7 @@ pub(super) fn pod(given: Option<&PodSecurityContext>, default: PodIdentifiers) -
 }
 
 /// `read_only`: whether the image is made to run with a read-only root file system.
-pub(super) fn container(given: Option<&SecurityContext>, read_only: bool) -> SecurityContext {
+pub(crate) fn container(given: Option<&SecurityContext>, read_only: bool) -> SecurityContext {
     let mut context = given.cloned().unwrap_or_default();
     if context.run_as_user == Some(0) {
         context.run_as_non_root.get_or_insert(false);

@@ -7,16 +7,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Affinity, Capabilities, Container, LocalObjectReference, NodeAffinity, NodeSelector,
-        PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext,
-        Toleration,
+        Affinity, Container, LocalObjectReference, NodeAffinity, NodeSelector, PodSecurityContext, PodSpec,
+        PodTemplateSpec, ResourceRequirements, SeccompProfile, Toleration,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 use rules::PodFields;
 use serde::Serialize;
 
-use crate::plan::{ImagesNamespace, PAUSE};
+use crate::plan::{ImagesNamespace, PAUSE, security};
 
 /// User of every process.
 const USER: i64 = 65532;
@@ -59,7 +58,7 @@ pub(super) fn puller(
         image_pull_policy: Some(pull_policy),
         command: Some(vec!["true".to_owned()]),
         resources: Some(resources.clone()),
-        security_context: Some(container_security()),
+        security_context: Some(security::container(None, true)),
         ..Container::default()
     };
     let mut pod = pod(placement, images, labels, resources);
@@ -106,7 +105,7 @@ fn pod(
         image_pull_policy: Some("IfNotPresent".to_owned()),
         args: Some(vec![PAUSE.to_owned()]),
         resources: Some(resources),
-        security_context: Some(container_security()),
+        security_context: Some(security::container(None, true)),
         ..Container::default()
     };
     let secrets = images.pull_secrets.iter();
@@ -145,18 +144,6 @@ fn pod(
             ..ObjectMeta::default()
         }),
         spec: Some(spec),
-    }
-}
-
-fn container_security() -> SecurityContext {
-    SecurityContext {
-        allow_privilege_escalation: Some(false),
-        read_only_root_filesystem: Some(true),
-        capabilities: Some(Capabilities {
-            add: None,
-            drop: Some(vec!["ALL".to_owned()]),
-        }),
-        ..SecurityContext::default()
     }
 }
 
