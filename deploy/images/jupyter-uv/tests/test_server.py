@@ -1,6 +1,8 @@
 """A Jupyter server with the image's own settings: whom it knows, and what a user's page may do."""
 
 import json
+import subprocess
+import sys
 import unittest
 
 from jupyter_k8s_workspace import identity
@@ -37,6 +39,12 @@ class Server(Running):
         self.app.sock = ""
         self.app.log.setLevel("CRITICAL")
         self.assertEqual((await self.ask("/api/me", [token])).code, 401)
+
+    async def test_a_start_compiles_no_grammar(self):
+        # lark does so at each import, for longer than the rest of a start takes (../requirements.in).
+        loaded = "import sys, jupyterlab.labapp; print('jsonschema' in sys.modules, 'lark' in sys.modules)"
+        printed = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True).stdout
+        self.assertEqual(printed, "True False\n")
 
     async def test_a_change_still_needs_jupyters_own_proof_against_forgery(self):
         token = assertion()
