@@ -4,12 +4,14 @@
 //!
 //! - `operator`: workspaces beside bare pods, on a cluster with fake nodes
 //! - `ssh`: ssh into a workspace beside `kubectl exec`
+//! - `click`: the portal's buttons in a browser, until a cell's result
 //! - `hub`: our spawner beside `KubeSpawner`, in a real JupyterHub
 //! - `servers`: gateway, webhook, portal and door beside a bare server, one processor for each side
 //! - `served`: what such a server process runs
 //! - `load`: a server process and h2load -> processor time and durations
 //! - `page`: figures -> tables in docs/evidence/performance.md
 
+mod click;
 mod hub;
 mod load;
 mod operator;
@@ -17,6 +19,8 @@ mod page;
 mod served;
 mod servers;
 mod ssh;
+
+use std::env;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -64,6 +68,8 @@ enum Part {
     Hub,
     /// Workspaces on the cluster of KUBECONFIG, which has the product and kwok
     Operator,
+    /// A browser with the installation of `JUPYTER_K8S_E2E`; only if it is set
+    Click,
     /// ssh into the workspace of `--ssh-host`; only if it is named
     Ssh,
 }
@@ -89,6 +95,8 @@ fn main() -> anyhow::Result<()> {
             Part::Portal => ("portal", servers::portal(args.rounds)?),
             Part::Door => ("door", servers::door(args.rounds)?),
             Part::Hub => ("hub", hub::measure(args.rounds)?),
+            Part::Click if env::var_os("JUPYTER_K8S_E2E").is_none() => continue,
+            Part::Click => ("click", runtime.block_on(click::measure(args.rounds))?),
             Part::Ssh if args.ssh.is_absent() => continue,
             Part::Ssh => ("ssh", ssh::measure(&args.ssh, args.rounds)?),
             Part::Operator => {
