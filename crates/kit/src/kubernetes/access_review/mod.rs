@@ -101,7 +101,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> AccessReviews<K> {
         Self::observed(client, scope, settings, |_| {})
     }
 
-    /// The same. `observer` is told what each review that ended in time came to.
+    /// The same. `observer` is told what each review came to, also one that did not end in time.
     pub fn observed(
         client: Client,
         scope: Scope,
@@ -215,12 +215,12 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> AccessReviews<K> {
             let asked = Instant::now();
             let status = send(&self.0.client, &self.0.scope, question).await;
             let decision = status.and_then(|status| read(status.as_ref()));
-            let answer = decision.and_then(|decision| self.answer(decision, refused, asked));
-            (self.0.observer)(&answer);
-            answer
+            decision.and_then(|decision| self.answer(decision, refused, asked))
         };
         let answer = timeout(self.0.settings.timeout, reviewed).await;
-        answer.unwrap_or_else(|late| Err(kube::Error::Service(late.into())))
+        let answer = answer.unwrap_or_else(|late| Err(kube::Error::Service(late.into())));
+        (self.0.observer)(&answer);
+        answer
     }
 
     fn answer(&self, decision: Decision, refused: Duration, asked: Instant) -> Result<Answer, kube::Error> {

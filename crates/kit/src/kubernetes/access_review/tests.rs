@@ -169,14 +169,17 @@ async fn each_answer_is_kept_for_its_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_review_without_answer_fails_and_is_repeated() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
+async fn a_review_without_answer_fails_is_observed_and_is_repeated() {
+    let (asked, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (count, failures) = (asked.clone(), failed.clone());
     let silent = tower::service_fn(move |_: http::Request<kube::client::Body>| {
         count.fetch_add(1, SeqCst);
         std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
     });
-    let reviews = AccessReviews::new(Client::new(silent, "default"), Scope::Cluster, lasting());
+    let client = Client::new(silent, "default");
+    let reviews = AccessReviews::observed(client, Scope::Cluster, lasting(), move |answer| {
+        failures.fetch_add(usize::from(answer.is_err()), SeqCst);
+    });
     for attempt in 1..=2 {
         let start = Instant::now();
         assert!(
@@ -186,8 +189,8 @@ async fn a_review_without_answer_fails_and_is_repeated() {
                 .is_err()
         );
         assert_eq!(
-            (start.elapsed(), asked.load(SeqCst)),
-            (lasting().timeout, attempt)
+            (start.elapsed(), asked.load(SeqCst), failed.load(SeqCst)),
+            (lasting().timeout, attempt, attempt)
         );
     }
 }
