@@ -10,19 +10,15 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// By default one holder may have this fraction (1/n) of the free permits.
 const SHARE: usize = 8;
-/// Maximum number of users that a queue remembers, and how long one who waits for nothing is remembered.
-const MAX_USERS: u64 = 10_000;
-const UNUSED: Duration = Duration::from_mins(1);
+/// Number of users from which on a queue forgets those who have no turn and wait for none.
+const MANY_USERS: usize = 10_000;
 
 /// Counts taken permits, by holder and in total. Clones share their state.
 #[derive(Debug)]
@@ -116,7 +112,8 @@ impl<K: Eq + Hash + Clone> Drop for Permit<K> {
 pub struct FairQueue {
     of_one: usize,
     all: Arc<Semaphore>,
-    users: Cache<String, Arc<Semaphore>>,
+    /// The turns of each user live as long as one is taken or awaited.
+    users: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
 /// A turn, until it is dropped.
@@ -132,11 +129,7 @@ impl FairQueue {
         Self {
             of_one,
             all: Arc::new(Semaphore::new(of_all)),
-            users: Cache::builder()
-                .max_capacity(MAX_USERS)
-                .eviction_policy(EvictionPolicy::lru())
-                .time_to_idle(UNUSED)
-                .build(),
+            users: Mutex::default(),
         }
     }
 
@@ -144,15 +137,24 @@ impl FairQueue {
     /// value lives.
     pub async fn take(&self, user: Option<&str>) -> Option<QueuePermit> {
         let own = match user {
-            Some(user) => {
-                let own = self.users.entry_by_ref(user);
-                let own = own.or_insert_with(|| Arc::new(Semaphore::new(self.of_one)));
-                Some(own.into_value().acquire_owned().await.ok()?)
-            }
+            Some(user) => Some(self.turns_of(user).acquire_owned().await.ok()?),
             None => None,
         };
         let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(QueuePermit { _all: all, _own: own })
+    }
+
+    fn turns_of(&self, user: &str) -> Arc<Semaphore> {
+        let mut users = self.users.lock();
+        if let Some(own) = users.get(user).and_then(Weak::upgrade) {
+            return own;
+        }
+        if users.len() >= MANY_USERS {
+            users.retain(|_, own| own.strong_count() > 0);
+        }
+        let own = Arc::new(Semaphore::new(self.of_one));
+        users.insert(user.to_owned(), Arc::downgrade(&own));
+        own
     }
 }
 
@@ -244,5 +246,18 @@ mod tests {
         assert!(taken(Some("carol")).is_some());
         drop(hers);
         assert!(taken(Some("alice")).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_user_is_remembered_as_long_as_a_turn_is_taken_and_not_longer() {
+        let fair_queue = FairQueue::new(1, 2);
+        let hers = fair_queue.take(Some("alice")).await;
+        for other in 0..2 * MANY_USERS {
+            drop(fair_queue.take(Some(&other.to_string())).await.unwrap());
+        }
+        assert!(fair_queue.take(Some("alice")).now_or_never().is_none());
+        assert!(fair_queue.users.lock().len() <= MANY_USERS);
+        drop(hers);
+        assert!(fair_queue.take(Some("alice")).now_or_never().is_some());
     }
 }
