@@ -1,6 +1,5 @@
 //! Name of an asset -> its address with a hash, and its bytes (pure).
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::{LazyLock, OnceLock};
 
@@ -65,12 +64,9 @@ fn asset(name: &str, text: &str, theme: &str) -> Asset {
         "css" => ("text/css; charset=utf-8", format!("{theme}{text}").into_bytes()),
         _ => ("text/javascript; charset=utf-8", text.as_bytes().to_vec()),
     };
-    let mut hash = String::with_capacity(16);
-    for byte in &Sha256::digest(&bytes)[..8] {
-        let _ = write!(hash, "{byte:02x}");
-    }
+    let hash = Sha256::digest(&bytes);
     Asset {
-        url: format!("/assets/{stem}.{hash}.{extension}"),
+        url: format!("/assets/{stem}.{hash:.16x}.{extension}"),
         content_type,
         gzip: compress(&bytes),
         bytes,

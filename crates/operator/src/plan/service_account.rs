@@ -21,10 +21,7 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Option<ServiceAccount> {
     }
     // An annotation that the profile no longer names has to be removed. Its absence alone would not be detected as a difference.
     let hash = Sha256::digest(json!(own.annotations).to_string());
-    let hash = hash[..8]
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    marks.insert(names::ANNOTATIONS_HASH.to_owned(), hash);
+    marks.insert(names::ANNOTATIONS_HASH.to_owned(), format!("{hash:.16x}"));
     Some(ServiceAccount {
         metadata,
         // The pod spec decides whether the pod has a token.

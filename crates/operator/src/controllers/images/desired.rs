@@ -232,10 +232,7 @@ fn selector(labels: &BTreeMap<String, String>) -> LabelSelector {
 
 /// Twelve hexadecimal digits.
 fn hash(text: &str) -> String {
-    let digest = Sha256::digest(text);
-    digest[..6]
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    format!("{:.12x}", Sha256::digest(text))
 }
 
 #[cfg(test)]

@@ -196,11 +196,7 @@ fn shorten(value: &Value) -> Value {
 }
 
 fn digest(value: &Value) -> Value {
-    let digest = Sha256::digest(value.to_string());
-    let hex = digest
-        .iter()
-        .fold(String::from(DIGEST), |text, byte| format!("{text}{byte:02x}"));
-    Value::String(hex)
+    Value::String(format!("{DIGEST}{:x}", Sha256::digest(value.to_string())))
 }
 
 #[cfg(test)]
