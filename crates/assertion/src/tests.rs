@@ -1,64 +1,15 @@
 //! One corpus of tokens, good and forged, for all who check them.
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use jsonwebtoken::{Algorithm, EncodingKey, encode};
 use serde_json::{Value, json};
 
+use self::signer::{AUDIENCE, ISSUER, NOW, Signer, key_set};
 use super::*;
 
-const NOW: i64 = 1_800_000_000;
-const ISSUER: &str = "gateway";
-const AUDIENCE: &str = "uid-1";
-
-/// One key of an issuer.
-struct Signer {
-    id: &'static str,
-    private: Vec<u8>,
-    public: Vec<u8>,
-}
-
-impl Signer {
-    fn new(id: &'static str, seed: u8) -> Self {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
-        Self {
-            id,
-            private: pair.to_pkcs8().unwrap().as_ref().to_vec(),
-            public: pair.public_key().as_ref().to_vec(),
-        }
-    }
-
-    /// The key as it is published.
-    fn public(&self) -> Value {
-        let x = BASE64URL.encode(&self.public);
-        json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.id, "x": x})
-    }
-
-    /// A good assertion of [`NOW`], but for these claims; null: without it.
-    fn sign(&self, claims: &Value) -> String {
-        let mut all = json!({
-            "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": NOW, "nbf": NOW, "exp": NOW + 60,
-        });
-        for (name, value) in claims.as_object().unwrap() {
-            all[name] = value.clone();
-        }
-        all.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-        let header = jsonwebtoken::Header {
-            kid: Some(self.id.to_owned()),
-            ..jsonwebtoken::Header::new(Algorithm::EdDSA)
-        };
-        encode(&header, &all, &EncodingKey::from_ed_der(&self.private)).unwrap()
-    }
-
-    fn good(&self) -> String {
-        self.sign(&json!({}))
-    }
-}
-
-fn key_set(keys: &[Value]) -> String {
-    json!({ "keys": keys }).to_string()
-}
+#[path = "signer_tests.rs"]
+mod signer;
 
 fn verifier(signers: &[&Signer]) -> Verifier {
     let keys: Vec<_> = signers.iter().map(|signer| signer.public()).collect();

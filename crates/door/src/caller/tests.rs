@@ -3,60 +3,16 @@
 use std::path::PathBuf;
 
 use api::names::PORTAL_AUDIENCE;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use jsonwebtoken::{Algorithm, EncodingKey, encode};
 use kit::assertion::{Claims as Signed, Signer as GatewaySigner};
 use kit::rotating_keys::MasterKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use self::signer::{AUDIENCE as UID, NOW, Signer, key_set};
 use super::*;
 
-pub(crate) const UID: &str = "uid-1";
-const NOW: i64 = 1_800_000_000;
-
-/// One key of an issuer.
-pub(crate) struct Signer {
-    id: &'static str,
-    private: Vec<u8>,
-    public: Vec<u8>,
-}
-
-impl Signer {
-    pub(crate) fn new(id: &'static str, seed: u8) -> Self {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
-        Self {
-            id,
-            private: pair.to_pkcs8().unwrap().as_ref().to_vec(),
-            public: pair.public_key().as_ref().to_vec(),
-        }
-    }
-
-    fn public(&self) -> Value {
-        json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.id, "x": BASE64URL.encode(&self.public)})
-    }
-
-    /// A good assertion at `now`, but for these claims; null: without it.
-    pub(crate) fn sign(&self, now: i64, claims: &Value) -> String {
-        let mut all =
-            json!({"iss": GATEWAY, "aud": UID, "sub": "alice", "iat": now, "nbf": now, "exp": now + 60});
-        for (name, value) in claims.as_object().unwrap() {
-            all[name] = value.clone();
-        }
-        all.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-        let header = jsonwebtoken::Header {
-            kid: Some(self.id.to_owned()),
-            ..jsonwebtoken::Header::new(Algorithm::EdDSA)
-        };
-        encode(&header, &all, &EncodingKey::from_ed_der(&self.private)).unwrap()
-    }
-
-    fn good(&self) -> String {
-        self.sign(NOW, &json!({}))
-    }
-}
+#[path = "../../../assertion/src/signer_tests.rs"]
+mod signer;
 
 /// A pod's keys, one of each issuer.
 pub(crate) struct Keys {
@@ -88,7 +44,7 @@ impl Keys {
     /// As the kubelet does: another file in the place of the old one.
     fn publish(&self, name: &str, signers: &[&Signer]) {
         let keys: Vec<_> = signers.iter().map(|signer| signer.public()).collect();
-        self.write(name, &json!({ "keys": keys }).to_string());
+        self.write(name, &key_set(&keys));
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -165,7 +121,7 @@ fn each_issuer_counts_with_its_own_keys_for_its_own_part() {
     let keys = Keys::new();
     let assertions = keys.assertions();
     let of = |signer: &Signer, claims: Value| {
-        let token = signer.sign(NOW, &claims);
+        let token = signer.sign(&claims);
         assertions.caller(&headers(&[&token]), NOW)
     };
     assert_eq!(of(&keys.gateway, json!({})).unwrap(), user(false));
@@ -191,7 +147,7 @@ fn each_issuer_counts_with_its_own_keys_for_its_own_part() {
 fn the_longest_assertion_has_8_kibibytes() {
     let keys = Keys::new();
     let assertions = keys.assertions();
-    let of = |name: usize| keys.gateway.sign(NOW, &json!({"sub": "a".repeat(name)}));
+    let of = |name: usize| keys.gateway.sign(&json!({"sub": "a".repeat(name)}));
     let longest = (1..LONGEST).rev().map(of).find(|token| token.len() <= LONGEST);
     let longest = longest.unwrap();
     assert!(assertions.caller(&headers(&[&longest]), NOW).is_ok());

@@ -99,12 +99,14 @@ impl Door {
     }
 
     fn user(&self) -> String {
-        self.keys.gateway.sign(Timestamp::now().as_second(), &json!({}))
+        self.keys
+            .gateway
+            .sign_at(Timestamp::now().as_second(), &json!({}))
     }
 
     fn operator(&self) -> String {
         let claims = json!({"iss": OPERATOR, "sub": OPERATOR});
-        self.keys.operator.sign(Timestamp::now().as_second(), &claims)
+        self.keys.operator.sign_at(Timestamp::now().as_second(), &claims)
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
@@ -186,7 +188,7 @@ async fn nothing_answers_without_a_valid_assertion() {
     let other = door
         .keys
         .gateway
-        .sign(Timestamp::now().as_second(), &json!({"aud": "uid-2"}));
+        .sign_at(Timestamp::now().as_second(), &json!({"aud": "uid-2"}));
     let user = door.user();
     for path in [
         "",
@@ -431,8 +433,8 @@ async fn a_guest_who_takes_all_places_of_ssh_leaves_the_owner_some() {
     let door = Door::new(false).with_application();
     let path = below("jupyter-k8s/ssh");
     let now = Timestamp::now().as_second();
-    let guest = door.keys.gateway.sign(now, &json!({"sub": "mallory"}));
-    let owner = door.keys.gateway.sign(now, &json!({"owner": true}));
+    let guest = door.keys.gateway.sign_at(now, &json!({"sub": "mallory"}));
+    let owner = door.keys.gateway.sign_at(now, &json!({"owner": true}));
     let connect = async |assertion: &str| {
         let mut answer = door.send(handshake(&path, assertion)).await;
         assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
