@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use assertion::names::BASE_PATH_VARIABLE;
 use clap::Parser;
 
 use crate::application::Address;
-use assertion::names::BASE_PATH_VARIABLE;
 
 /// Answers requests with a valid assertion, and hands them to an application.
 #[derive(Debug, Parser)]

@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::Context as _;
+use assertion::names::DOOR_VARIABLE;
 use futures::future::select_all;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
@@ -14,7 +15,6 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use crate::application::Address;
 use crate::last_line::{self, Output};
-use assertion::names::DOOR_VARIABLE;
 
 /// Signals that are handed on.
 const HANDED_ON: [Signal; 6] = [

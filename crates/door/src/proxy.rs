@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use assertion::names::{ASSERTION_HEADER, HOP_BY_HOP};
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
@@ -22,7 +23,6 @@ use crate::answers::{Body, body, problem};
 use crate::application::{Address, Connector};
 use crate::frames::ClientFrames;
 use crate::permit::ConnectionPermit;
-use assertion::names::{ASSERTION_HEADER, HOP_BY_HOP};
 
 /// Largest head of an answer, in bytes.
 const HEAD: usize = 64 * 1024;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::{env, fs, io};
 
 use anyhow::Context as _;
+use assertion::names::DOOR_VARIABLE;
 use clap::Parser as _;
 
 use crate::activity::Activity;
@@ -21,7 +22,6 @@ use crate::proxy::Proxy;
 use crate::router::{Paths, Router};
 use crate::server;
 use crate::ssh::{Image, Ssh};
-use assertion::names::DOOR_VARIABLE;
 
 /// Runs the application of the command line behind the door. Returns its exit code.
 pub fn main() -> ExitCode {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use assertion::names::{LAST_ACTIVITY_HEADER, OUT_OF_MEMORY_HEADER};
 use http::header::HeaderValue;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -15,7 +16,6 @@ use crate::caller::{Assertions, Caller};
 use crate::memory::Memory;
 use crate::proxy::Proxy;
 use crate::ssh::Ssh;
-use assertion::names::{LAST_ACTIVITY_HEADER, OUT_OF_MEMORY_HEADER};
 
 /// Decides who answers.
 #[derive(Debug)]
