@@ -52,35 +52,48 @@ pub async fn cleanup() -> anyhow::Result<Vec<String>> {
     if left.is_empty() {
         return Ok(left);
     }
-    // Admission policies come first, because they could block other deletions.
-    remove::<ValidatingAdmissionPolicyBinding>(&admin, &left).await?;
-    remove::<ValidatingAdmissionPolicy>(&admin, &left).await?;
-    remove_mutating_policies(&admin, &left).await?;
+    remove_cluster_objects(&admin, &left).await?;
     // While one has no server, no namespace ends.
     remove_api_services(&admin).await?;
-    remove::<MutatingWebhookConfiguration>(&admin, &left).await?;
-    remove::<ValidatingWebhookConfiguration>(&admin, &left).await?;
     let nodes = remove::<Node>(&admin, &left).await?;
     for name in &left {
         done(namespaces.delete(name, &DeleteParams::default()).await.map(drop))?;
         release_pods(&admin, name, &nodes).await?;
     }
-    remove::<WorkspaceTemplate>(&admin, &left).await?;
-    remove::<WorkspaceManager>(&admin, &left).await?;
-    remove::<StorageClass>(&admin, &left).await?;
-    remove::<PriorityClass>(&admin, &left).await?;
-    remove::<RuntimeClass>(&admin, &left).await?;
-    remove::<IngressClass>(&admin, &left).await?;
-    remove::<ClusterRoleBinding>(&admin, &left).await?;
-    remove::<ClusterRole>(&admin, &left).await?;
-    let volumes = remove::<PersistentVolume>(&admin, &left).await?;
+    Ok(left)
+}
+
+/// Deletes what tests make outside of their namespaces, by whose names it is named. Does not wait.
+///
+/// # Errors
+/// The cluster does not answer, or refuses a deletion.
+pub(crate) async fn remove_cluster_objects(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
+    // Admission policies come first, because they could block other deletions.
+    remove::<ValidatingAdmissionPolicyBinding>(client, namespaces).await?;
+    remove::<ValidatingAdmissionPolicy>(client, namespaces).await?;
+    remove_mutating_policies(client, namespaces).await?;
+    remove::<MutatingWebhookConfiguration>(client, namespaces).await?;
+    remove::<ValidatingWebhookConfiguration>(client, namespaces).await?;
+    remove::<WorkspaceTemplate>(client, namespaces).await?;
+    remove::<WorkspaceManager>(client, namespaces).await?;
+    remove::<StorageClass>(client, namespaces).await?;
+    remove::<PriorityClass>(client, namespaces).await?;
+    remove::<RuntimeClass>(client, namespaces).await?;
+    remove::<IngressClass>(client, namespaces).await?;
+    remove::<ClusterRoleBinding>(client, namespaces).await?;
+    remove::<ClusterRole>(client, namespaces).await?;
     // No controller removes the finalizers of a volume that was never attached.
     let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    let api = Api::<PersistentVolume>::all(admin);
-    for volume in volumes {
-        done(api.patch(&volume, &PatchParams::default(), &none).await.map(drop))?;
+    let volumes = Api::<PersistentVolume>::all(client.clone());
+    for volume in remove_of(&volumes, namespaces).await? {
+        done(
+            volumes
+                .patch(&volume, &PatchParams::default(), &none)
+                .await
+                .map(drop),
+        )?;
     }
-    Ok(left)
+    Ok(())
 }
 
 /// Deletes cluster-scoped objects with the name of one of these namespaces, and returns their names.
@@ -93,7 +106,7 @@ where
 }
 
 /// Deletes mutating admission policies and their bindings. API servers before Kubernetes 1.36 need not serve these.
-pub(crate) async fn remove_mutating_policies(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
+async fn remove_mutating_policies(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
     for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
         let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
         let objects = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::from_gvk(&kind));
@@ -147,7 +160,7 @@ async fn release_pods(client: &Client, namespace: &str, nodes: &[String]) -> any
 }
 
 /// An object that is already gone is no error.
-pub(crate) fn done(result: Result<(), kube::Error>) -> anyhow::Result<()> {
+fn done(result: Result<(), kube::Error>) -> anyhow::Result<()> {
     match result {
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
         other => Ok(other?),

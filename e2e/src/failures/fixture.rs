@@ -27,15 +27,14 @@ use serde_json::{Value, json};
 
 use super::{
     checks::{self, degraded},
-    cleanup,
     explained::{OWNER, Readings},
     history::Histories,
     moment::{Moment, Moments},
-    node::SilentNode,
+    node::{SilentNode, end_pods},
 };
 use crate::{
     Environment,
-    cluster::{self, Scratch},
+    cluster::{self, Scratch, cleanup::remove_cluster_objects},
     objects::workspace,
     portal::Portal,
     wait,
@@ -378,12 +377,12 @@ impl Fixture {
         let result = tokio::select! {
             // A row with strict times counts as working until its end.
             result = self.scratch.finish() => result,
-            () = cleanup::pods(&pods, &nodes) => Ok(()),
+            () = end_pods(&pods, &nodes) => Ok(()),
         };
         for node in &nodes {
             node.delete().await?;
         }
-        cleanup::rest(&admin, &name).await?;
+        remove_cluster_objects(&admin, &[name]).await?;
         result
     }
 }

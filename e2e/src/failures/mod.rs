@@ -14,14 +14,12 @@
 //! - `fixture`: one row: its namespace, its workspace, the reports about it.
 //! - `explained`: explanations of portal, plugin and gateway for the owner.
 //! - `registry`: an image registry on a node, with a password.
-//! - `cleanup`: a row's objects outside its namespace.
 //! - `node`: a Node object without a machine.
 //! - `moment`: time of a write.
 //! - `history`: all stored versions of a workspace's objects.
 //! - `checks`: whether a failure was reported once.
 
 mod checks;
-mod cleanup;
 mod explained;
 mod fixture;
 mod history;

@@ -2,13 +2,16 @@
 //!
 //! Its lease is renewed like a kubelet's, so that the cluster treats it as a node that responds.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Node};
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{Node, Pod},
+};
 use kube::{
-    Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::interval};
@@ -17,6 +20,8 @@ use tokio::{task::JoinHandle, time::interval};
 pub(super) const LABEL: &str = "e2e.test/silent";
 /// Interval at which a kubelet renews its lease.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Interval of the search for pods that no kubelet ends.
+const POLL: Duration = Duration::from_millis(500);
 const LEASES: &str = "kube-node-lease";
 
 /// A Node that only a test writes.
@@ -129,6 +134,22 @@ impl SilentNode {
             Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
             other => other.map(drop).map_err(Into::into),
         }
+    }
+}
+
+/// Deletes pods on these nodes by force. Never returns.
+pub(super) async fn end_pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
+    loop {
+        let all = pods.list(&ListParams::default()).await;
+        for pod in all.iter().flat_map(|all| &all.items) {
+            let on = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+            if nodes.iter().any(|node| Some(node.name.as_str()) == on) {
+                let now = DeleteParams::default().grace_period(0);
+                // The pod may already be gone. Otherwise, the next loop tries again.
+                let _ = pods.delete(&pod.name_any(), &now).await;
+            }
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 
