@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import socket
+import socketserver
 import struct
 import sys
 import threading
@@ -55,9 +56,11 @@ def serve(*places):
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
+    # Not http.server's own: it asks DNS for the name of each address, which takes ten seconds where there is none.
+    socketserver.ThreadingTCPServer.allow_reuse_address = True
     for address, port in places:
         change(address, NEW_ADDRESS, REQUEST_AND_ACKNOWLEDGE | CREATE)
-        server = http.server.ThreadingHTTPServer((address, int(port)), http.server.SimpleHTTPRequestHandler)
+        server = socketserver.ThreadingTCPServer((address, int(port)), http.server.SimpleHTTPRequestHandler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
     signal.pause()
 
