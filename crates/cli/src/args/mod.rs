@@ -213,7 +213,7 @@ pub struct Change {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
 
-    /// Ask nothing, also where files are deleted
+    /// Do not ask before files are deleted; start deletes none, and never asks
     #[arg(short, long)]
     pub yes: bool,
 

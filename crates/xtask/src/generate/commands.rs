@@ -32,14 +32,15 @@ pub(crate) fn render() -> anyhow::Result<String> {
     }
     for command in &commands {
         let name = command.get_name();
-        writeln!(page, "\n## {name}")?;
+        writeln!(page, "\n## {name}\n\n    {}", line(command))?;
         flags(&mut page, command, |flag| !flag.is_global_set())?;
         for inner in command.get_subcommands().filter(|it| it.get_name() != "help") {
             writeln!(
                 page,
-                "\n## {name} {}\n\n{}.",
+                "\n## {name} {}\n\n{}.\n\n    {}",
                 inner.get_name(),
-                about(inner).trim_end_matches('.')
+                about(inner).trim_end_matches('.'),
+                line(inner)
             )?;
             flags(&mut page, inner, |flag| !flag.is_global_set())?;
         }
@@ -47,6 +48,12 @@ pub(crate) fn render() -> anyhow::Result<String> {
     page.push_str("\n## Cluster and user\n\nEvery command takes these flags.\n");
     flags(&mut page, &root, |_| true)?;
     Ok(page)
+}
+
+/// The usage as the program prints it.
+fn line(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    usage.trim_start_matches("Usage: ").to_owned()
 }
 
 fn about(command: &Command) -> String {
