@@ -30,7 +30,7 @@ pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> R
     let domain = app.domain()?;
     let state = parameter(&uri, "state")?.unwrap_or_default();
     let Some(login) = authorize::resume(&app, &headers, &state)? else {
-        return lost(&app, &domain, &uri, &headers, &state);
+        return lost(&app, &domain, &uri, &headers, &state).await;
     };
     let attempt = &login.attempt;
     if login.is_late(app.clock.now()) {
@@ -62,9 +62,10 @@ pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> R
     Ok(response)
 }
 
-/// Answers a response without its login: that has ended, began in another browser, or later logins have replaced its cookies. If
-/// this browser began it, it begins anew, once. Nothing of the response is used but the target.
-fn lost(
+/// Answers a response without its login: that has ended, began in another browser, or other logins have replaced its cookies. If the
+/// user has signed in meanwhile, the browser goes on to the target, as by a link to it. If this browser began the login, it begins anew,
+/// once. Nothing of the response is used but the target.
+async fn lost(
     app: &AppState,
     domain: &Domain,
     uri: &Uri,
@@ -76,10 +77,14 @@ fn lost(
         return Ok(pages::bare(StatusCode::NOT_FOUND));
     };
     let target = authorize::target_in(app, domain, headers, state)?;
-    Ok(match target.filter(|(enter, _)| link::is_ours(domain, enter)) {
-        Some(target) => begin_anew(app, domain, target, &registered.name),
-        None => stale(domain, None),
-    })
+    let Some((enter, is_own)) = target.filter(|(enter, _)| link::is_ours(domain, enter)) else {
+        return Ok(stale(domain, None));
+    };
+    if !enter.again && app.signed_in(domain, headers).await?.is_some() {
+        let on = format!("{}{}", domain.auth_origin(), another_go(app, &enter));
+        return Ok(redirect(StatusCode::FOUND, &on));
+    }
+    Ok(begin_anew(app, domain, (enter, is_own), &registered.name))
 }
 
 /// Begins a login anew at this provider: once by itself in the browser that began it, else by the user's click.

@@ -237,6 +237,29 @@ async fn of_six_tabs_all_arrive_in_whatever_order_their_sign_ins_end() {
 }
 
 #[tokio::test]
+async fn a_tab_whose_sign_in_another_one_replaced_goes_on_once_its_user_is_signed_in() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    // Both begin before either's cookie is there, so the second one's takes the place of the first one's.
+    let replaced = sent(&alice, &tab(0), at_callback).await;
+    forget_logins(&alice);
+    assert!(alice.open(&tab(1)).await.is_inside());
+    fixture.issuer.take_requests();
+    let landing = alice.open(&replaced).await;
+    assert_eq!(
+        (landing.is_inside(), landing.url.as_str()),
+        (true, &*tab(0)),
+        "{:?}",
+        landing.trail
+    );
+    assert!(
+        fixture.issuer.take_requests().is_empty(),
+        "nobody redeems the code"
+    );
+    assert_eq!(fixture.sessions().len(), 1);
+}
+
+#[tokio::test]
 async fn a_sign_in_whose_cookie_is_lost_begins_anew_once() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
@@ -279,12 +302,19 @@ async fn another_browser_s_sign_in_gives_its_user_nothing_and_begins_nothing_by_
     assert!(inside.open(&format!("{}/", origin(BOBS))).await.is_inside());
     sent(&about, &format!("{}/", origin(BOBS)), at_provider).await;
     fixture.issuer.take_requests();
-    for bob in [&inside, &about, &fresh] {
+    for bob in [&about, &fresh] {
         let before = bob.cookies(AUTH_HOST);
         let landing = bob.open(&callback).await;
         assert!(explains(&landing) && landing.trail.len() == 1, "{landing:?}");
         assert_eq!(bob.cookies(AUTH_HOST), before);
     }
+    // It leads who is signed in to that workspace, as a link would.
+    let landing = inside.open(&callback).await;
+    assert_eq!(landing.answer.status, StatusCode::FORBIDDEN);
+    assert!(
+        landing.answer.body.contains("You are bob") && logins(&landing) == 0,
+        "{landing:?}"
+    );
     assert!(
         fixture.issuer.take_requests().is_empty(),
         "nobody redeems the code"
