@@ -165,10 +165,12 @@ fn every_pod_of_the_release_has_one_policy_for_both_directions() {
         }
         for (object, pod) in pods(&one.objects) {
             let of_pod = |policy: &&&Value| {
-                selects(
-                    &policy["spec"]["podSelector"]["matchLabels"],
-                    &pod["metadata"]["labels"],
-                )
+                // Without those of the values, which may allow more.
+                policy["metadata"]["labels"]["app.kubernetes.io/part-of"] == "jupyter-k8s"
+                    && selects(
+                        &policy["spec"]["podSelector"]["matchLabels"],
+                        &pod["metadata"]["labels"],
+                    )
             };
             let found: Vec<_> = policies.iter().filter(of_pod).collect();
             assert_eq!(found.len(), 1, "{} {}", one.name, name(object));
