@@ -1,13 +1,14 @@
 //! Name and users -> a test's own namespace with their permissions, deleted at its end (IO).
 
+use api::Workspace;
 use k8s_openapi::api::{
     authorization::v1::SubjectAccessReview,
     core::v1::Namespace,
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
-    Api, Client, ResourceExt as _,
-    api::{DeleteParams, PostParams},
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -150,8 +151,31 @@ impl Scratch {
 
     /// Deletes the namespace and waits until it is gone.
     pub async fn finish(self) -> anyhow::Result<()> {
+        self.end_workspaces().await?;
         self.delete().await?;
         self.gone().await
+    }
+
+    /// Deletes the workspaces first: the API server looks again at a namespace that has pods only after half of their grace, 16 seconds.
+    async fn end_workspaces(&self) -> anyhow::Result<()> {
+        let workspaces = self.api::<Workspace>();
+        let all = ListParams::default();
+        match workspaces.delete_collection(&DeleteParams::default(), &all).await {
+            // Some tests have a cluster without our kinds.
+            Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(()),
+            deleted => drop(deleted?),
+        }
+        wait::until("the workspaces to be gone", wait::USUAL, || async {
+            let left = workspaces.list_metadata(&all).await;
+            let left = left.map_err(|error| error.to_string())?.items;
+            let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
+            if names.is_empty() {
+                Ok(())
+            } else {
+                Err(names.join(", "))
+            }
+        })
+        .await
     }
 
     async fn delete(&self) -> anyhow::Result<()> {
