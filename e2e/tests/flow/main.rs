@@ -16,5 +16,6 @@ mod ports;
 mod profiles;
 mod provider_link;
 mod sign_in_again;
+mod sign_ins;
 mod sign_out;
 mod updates;
