@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn an_unknown_enum_value_is_absent_and_other_fields_are_read() {
         let status = read(&json!({
-            "phase": "Hibernating", "runID": "r", "stopsBecause": "MaxAge", "observedGeneration": "many", "pendingUpdate": {"a": 1},
+            "phase": "Hibernating", "runID": "r", "stopsBecause": "Whim", "observedGeneration": "many", "pendingUpdate": {"a": 1},
             "resolved": {"manager": "m", "accessType": "Friends", "storage": {"mountPath": "/h", "retain": "Snapshot"}},
             "disk": {"claimUID": "u", "replacesDeleted": "perhaps"},
         }));

@@ -280,17 +280,14 @@ pub(crate) fn default_idle_timeout_within() -> Rule {
     )
 }
 
-/// Rule of a template: its default start timeout is within its own bounds.
-pub(crate) fn default_start_timeout_within() -> Rule {
-    let ends = [
-        ".?limitBounds.?startTimeoutMinutes.?min",
-        ".?limitBounds.?startTimeoutMinutes.?max",
-    ];
+/// Rule of a template: its default of this time limit is within its own bounds.
+pub(crate) fn default_limit_within(field: &str) -> Rule {
+    let [least, most] = ["min", "max"].map(|end| format!(".?limitBounds.?{field}.?{end}"));
     default_within(
         "defaultLimits",
-        "startTimeoutMinutes",
-        ends,
-        "limitBounds.startTimeoutMinutes",
+        field,
+        [&least, &most],
+        &format!("limitBounds.{field}"),
     )
 }
 

@@ -6,6 +6,7 @@ use api::names::LAST_UPDATED_BY;
 use api::workspace::{DesiredStatus, Phase, StopRule, WorkspaceStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
+use rules::stops;
 
 use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
 
@@ -23,6 +24,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         found.extend(out_of_memory(workspace, &status));
         found.extend(idleness(evidence, &status));
     }
+    found.extend(limit(workspace, &status));
     if !status.pending_update.is_empty() {
         found.push(Finding {
             what: "Changes wait for a restart.".to_owned(),
@@ -41,25 +43,30 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
     let workspace = evidence.workspace;
     if let Some(because) = &status.stopped_because {
-        let StopRule::Idle = because.rule;
-        let minutes = status.resolved.as_ref().and_then(|it| it.idle_timeout_in_minutes);
-        let timeout = minutes.map(|minutes| {
-            of_workspace(
-                workspace,
-                "status.resolved.idleTimeoutInMinutes",
-                minutes.to_string(),
-                None,
-            )
-        });
-        let cause = of_workspace(workspace, "status.stoppedBecause", "Idle", Some(because.time.0));
+        let rule = because.rule;
+        let values = status.resolved.clone().unwrap_or_default();
+        let cause = of_workspace(
+            workspace,
+            "status.stoppedBecause",
+            rule.name(),
+            Some(because.time.0),
+        );
+        let problem = because
+            .reason
+            .iter()
+            .map(|reason| of_workspace(workspace, "status.stoppedBecause.reason", reason, None));
         return Finding {
             what: format!(
-                "It was stopped {} ago, because it was idle.",
-                ago(because.time.0, evidence.now)
+                "It was stopped {} ago, {}.",
+                ago(because.time.0, evidence.now),
+                stops::when(rule, &values)
             ),
-            reason: Some(reason::IDLE_STOPPED.to_owned()),
-            because: std::iter::once(cause).chain(timeout).collect(),
-            remedies: Remedy::of_reason(workspace, reason::IDLE_STOPPED, "")
+            reason: Some(rule.reason().to_owned()),
+            because: std::iter::once(cause)
+                .chain(problem)
+                .chain(minutes_of(workspace, status, rule))
+                .collect(),
+            remedies: Remedy::of_reason(workspace, rule.reason(), "")
                 .into_iter()
                 .collect(),
         };
@@ -77,6 +84,52 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
         because,
         remedies: vec![Remedy::start(workspace)],
     }
+}
+
+/// The effective minutes of a rule.
+fn minutes_of(workspace: &Workspace, status: &WorkspaceStatus, rule: StopRule) -> Option<Cause> {
+    let minutes = stops::minutes(rule, status.resolved.as_ref()?)?;
+    let name = rule.field().rsplit('.').next().unwrap_or_default();
+    let field = format!("status.resolved.{name}");
+    Some(of_workspace(workspace, &field, minutes.to_string(), None))
+}
+
+/// The limit that stops it next, if one comes first.
+fn limit(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
+    let rule = status.stops_because.filter(|rule| *rule != StopRule::Idle)?;
+    let at = status.stops_at.as_ref()?.0;
+    let values = status.resolved.clone().unwrap_or_default();
+    let since = match rule {
+        StopRule::Idle => None,
+        StopRule::MaxAge => status
+            .running_since
+            .as_ref()
+            .map(|time| ("status.runningSince", time)),
+        StopRule::Failed => status
+            .failing_since
+            .as_ref()
+            .map(|time| ("status.failingSince", time)),
+    };
+    let since = since.map(|(field, time)| of_workspace(workspace, field, "set", Some(time.0)));
+    Some(Finding {
+        what: format!(
+            "It is stopped {}: at the time in status.stopsAt.",
+            stops::when(rule, &values)
+        ),
+        because: std::iter::once(of_workspace(workspace, "status.stopsAt", rule.name(), Some(at)))
+            .chain(since)
+            .chain(minutes_of(workspace, status, rule))
+            .collect(),
+        remedies: vec![Remedy::edit(
+            workspace,
+            format!(
+                "To have it stopped later, change spec.{} within the template's bounds.",
+                rule.field()
+            ),
+            &format!("spec.{}", rule.field()),
+        )],
+        ..Finding::default()
+    })
 }
 
 fn out_of_memory(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
@@ -154,12 +207,15 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
             )),
         }
     }
-    let what = match &status.stops_at {
+    let when = stops::when(StopRule::Idle, &status.resolved.clone().unwrap_or_default());
+    let announced = status.stops_at.as_ref();
+    let what = match announced.filter(|_| status.stops_because != Some(StopRule::MaxAge)) {
         Some(time) => {
             because.push(of_workspace(workspace, "status.stopsAt", "set", Some(time.0)));
-            format!("It is stopped after {minutes} min without use, not before the time in status.stopsAt.")
+            format!("It is stopped {when}, not before the time in status.stopsAt.")
         }
-        None => format!("It is stopped after {minutes} min without use; when is not known yet."),
+        None if announced.is_some() => format!("It is stopped {when}, unless a limit stops it before."),
+        None => format!("It is stopped {when}; when is not known yet."),
     };
     found.push(Finding {
         what,

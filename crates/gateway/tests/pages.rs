@@ -212,10 +212,10 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
         assert!(html.contains(message), "{message} in {html}");
     }
     let idle = with(stopped.clone(), |status_detail| {
-        status_detail.idle = Some(Some(60));
+        status_detail.stopped_when = Some("after 60 min without use".to_owned());
     });
     let html = page(of(&idle, Audience::Viewer)).await;
-    assert!(html.contains("Stopped after 60 minutes without use"), "{html}");
+    assert!(html.contains("Stopped after 60 min without use"), "{html}");
 
     let form = render(pages::start_form(&domain(), &stopped, "alice"), Reader::Browser);
     assert_eq!(form.status(), StatusCode::OK);

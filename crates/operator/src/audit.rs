@@ -9,7 +9,7 @@ use api::{
     WorkspaceStatus,
     condition::{self, STOPPED},
     names,
-    workspace::{Phase, StopRule},
+    workspace::Phase,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kit::audit::{Counters, Log, Writer};
@@ -124,7 +124,7 @@ fn records(before: &RunRecord, now: &RunRecord, status: &WorkspaceStatus, about:
         records.push(Record::Stopped {
             about: about.clone(),
             rule: match rule {
-                Some(StopRule::Idle) => "idle",
+                Some(rule) => rule.audit_name(),
                 None => "requested",
             },
         });

@@ -163,12 +163,36 @@ async fn an_idle_workspace_is_stopped_after_its_timeout_with_the_reason() {
     assert!(stage.status().stopped_because.is_some());
     let reported = stage.status().message.unwrap_or_default();
     assert!(
-        reported.starts_with("Stopped at ") && reported.contains("because it was idle. No pod is left"),
+        reported.starts_with("Stopped at ") && reported.contains("after 10 min without use. No pod is left"),
         "{reported}"
     );
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
     settle(&mut stage).await;
     assert_eq!(stage.status().stopped_because, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_in_use_reaches_its_maximum_age_which_is_announced_once_it_comes_first() {
+    let mut stage = stage().await;
+    stage.edit_spec(|spec| spec["limits"] = json!({"maxAgeMinutes": 30}));
+    let (pod, over) = (Pod::new(), "2026-01-01T00:30:04Z".parse::<Timestamp>().unwrap());
+    ask_for(&mut stage, &pod, MINUTE).await;
+    assert_eq!(stage.status().stops_because, Some(StopRule::Idle));
+    for _ in 0..28 {
+        pod.is_used(now());
+        ask_for(&mut stage, &pod, MINUTE).await;
+    }
+    let status = stage.status();
+    assert_eq!(
+        (status.stops_because, status.stops_at.unwrap().0),
+        (Some(StopRule::MaxAge), over)
+    );
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    pod.is_used(now());
+    ask_for(&mut stage, &pod, MINUTE * 2).await;
+    let because = stage.status().stopped_because.unwrap();
+    assert_eq!(because.rule, StopRule::MaxAge);
+    assert!(because.time.0 >= over, "{because:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ mod images;
 mod interleaving;
 mod keys;
 mod lifecycle;
+mod limits;
 mod managers;
 mod one_namespace;
 mod one_pod;

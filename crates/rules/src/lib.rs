@@ -14,6 +14,7 @@
 //! - `checks`: rules for the value of one field.
 //! - `names`: names, host, URL and labels of a workspace's objects.
 //! - `quantity`: exact quantities.
+//! - `stops`: when which rule stops a run.
 //! - `termination`: the line that a container left when it ended.
 //! - `violation`: a violated rule as a message.
 
@@ -36,6 +37,7 @@ pub mod names;
 mod quantity;
 pub mod routes;
 mod settings;
+pub mod stops;
 pub mod termination;
 pub mod validate;
 mod violation;

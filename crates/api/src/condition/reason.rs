@@ -159,6 +159,18 @@ reasons! {
         "The workspace is idle, but the API server refuses to stop it: because of an admission rule, or of the stored spec. It runs on. Each further check tries again.",
         Owner: "Do what the message says, often: correct the spec so that it fits the current rules. Or stop it yourself.",
         [Stop];
+    MAX_AGE_STOPPED = "MaxAgeStopped", Fine, "Event",
+        "The workspace ran for status.resolved.maxAgeMinutes and is being stopped, whether it was used or not; the Event says what becomes of the files. This Event replaces Stopping. status.stoppedBecause shows the rule until the next start.",
+        Owner: "Start it as usual: its age begins anew. To stop it later, change spec.limits.maxAgeMinutes within the template's bounds.",
+        [Start, Field("spec.limits.maxAgeMinutes")];
+    FAILED_STOPPED = "FailedStopped", Wrong, "Event",
+        "The workspace was not ready for status.resolved.failedTimeoutMinutes, or never for five minutes together, and is being stopped; the Event gives the last known reason, and what becomes of the files. This Event replaces Stopping. status.stoppedBecause shows the rule until the next start.",
+        Owner: "Correct what the Event names, and start it. To stop it later, change spec.limits.failedTimeoutMinutes within the template's bounds.",
+        [Start, Field("spec.limits.failedTimeoutMinutes")];
+    STOP_REFUSED = "StopRefused", Wrong, "Event",
+        "A time limit in spec.limits is over, but the API server refuses to stop the workspace: because of an admission rule, or of the stored spec. It runs on. The operator tries again, at least once a minute.",
+        Owner: "Do what the message says, often: correct the spec so that it fits the current rules. Or stop it yourself.",
+        [Stop];
     STOPPED = "Stopped", Fine, "Stopped=True; Event",
         "No pod is left, as desired.";
     DELETING = "Deleting", Fine, "Progressing=True, Available=False",

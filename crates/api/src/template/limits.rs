@@ -11,6 +11,12 @@ pub struct LimitBounds {
     /// Of `limits.startTimeoutMinutes`. `max` is also the limit of workspaces without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_timeout_minutes: Option<MinutesRange>,
+    /// Of `limits.maxAgeMinutes`. `max` is also the limit of workspaces without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_minutes: Option<MinutesRange>,
+    /// Of `limits.failedTimeoutMinutes`. `max` is also the limit of workspaces without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_timeout_minutes: Option<MinutesRange>,
 }
 
 /// Minutes from `min` to `max`. Both ends belong to the range; an end left unset is open.

@@ -72,7 +72,9 @@ use crate::{
     validation = Rule::new("!has(self.idleShutdownOverrides) || self.idleShutdownOverrides.allow || has(self.defaultIdleShutdown)")
         .message("idleShutdownOverrides.allow: false needs defaultIdleShutdown: say when workspaces are stopped for idleness, or allow them to")
         .field_path(".idleShutdownOverrides"),
-    validation = schema::default_start_timeout_within()
+    validation = schema::default_limit_within("startTimeoutMinutes"),
+    validation = schema::default_limit_within("maxAgeMinutes"),
+    validation = schema::default_limit_within("failedTimeoutMinutes")
 )]
 pub struct WorkspaceTemplateSpec {
     /// Name shown to users, without control characters and marks that change the reading direction.

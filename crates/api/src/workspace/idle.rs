@@ -125,19 +125,3 @@ pub struct IdleSignal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
-
-/// A rule that stops workspaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum StopRule {
-    /// The workspace was not used for its timeout (`spec.idleShutdown`).
-    Idle,
-}
-
-/// Which rule stopped a workspace, and when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct StoppedBecause {
-    /// The rule.
-    pub rule: StopRule,
-    /// When `spec.desiredStatus` was written.
-    pub time: Time,
-}

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Time limits after which the workspace counts as failed. Each that is unset is the template's.
+/// Time limits. Each that is unset is the template's, else the maximum of the template's bounds, else there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
@@ -12,4 +12,14 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 525_600))]
     pub start_timeout_minutes: Option<i32>,
+    /// Minutes from the first container's start to the stop, also of a workspace in use. A pod that replaces a lost one does not start
+    /// anew; a start or restart by a user does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 525_600))]
+    pub max_age_minutes: Option<i32>,
+    /// Minutes to the stop of a workspace that is not ready, and was not for five minutes together meanwhile. A start that takes longer is
+    /// stopped, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 525_600))]
+    pub failed_timeout_minutes: Option<i32>,
 }

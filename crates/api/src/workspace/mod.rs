@@ -5,11 +5,13 @@
 //! - `idle`: idle shutdown
 //! - `limits`: time limits
 //! - `status`: the observed state
+//! - `stop`: the rules that stop a workspace
 
 mod compute;
 mod idle;
 mod limits;
 mod status;
+mod stop;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -23,17 +25,18 @@ use crate::schema;
 pub use compute::{ContainerConfig, ResourceRequirements};
 pub use idle::{
     IdleDetection, IdleHttpGet, IdleScheme, IdleShutdown, IdleSignal, IdleStatus, LastActivityTimestamp,
-    StopRule, StoppedBecause, TimestampFormat,
+    TimestampFormat,
 };
 pub use limits::Limits;
 pub use status::{
     ContainerCounts, EndedForMemory, Endpoint, OutOfMemory, Phase, Resolved, ResolvedStorage, WorkspaceStatus,
 };
+pub use stop::{StopRule, StoppedBecause};
 pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
 
 /// The desired state. Everything left unset comes from the template, then from the operator's settings; these values are not
 /// written into the spec. The spec gets only: the schema's defaults; from the webhook, at creation, `templateRef` of a default
-/// template; from the operator `desiredStatus: Stopped` for an idle workspace; from the gateway `desiredStatus: Running` when a
+/// template; from the operator `desiredStatus: Stopped` by a rule that stops workspaces; from the gateway `desiredStatus: Running` when a
 /// user presses Start.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -61,6 +64,7 @@ pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url", priority = 1),
     printcolumn(name = "Template", type_ = "string", json_path = ".spec.templateRef", priority = 1),
     printcolumn(name = "Owner", type_ = "string", json_path = ".status.owner", priority = 1),
+    printcolumn(name = "Stops", type_ = "string", json_path = ".status.stopsAt", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{lenient::lenient, schema};
 
-/// The observed state. The operator can rebuild all of it, except `disk`, `startedAt` and `startingSince`: only they record which disk
+/// The observed state. The operator can rebuild all of it, except `disk` and the times of the run: only they record which disk
 /// existed before, and when a run started and had something to lose.
 // It has one writer, who writes all of it. A record of field managers would make each write of the object more expensive
 // (docs/decisions/0027).
@@ -63,7 +63,7 @@ pub struct WorkspaceStatus {
     /// Use of a running workspace that stops when idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<IdleStatus>,
-    /// When a rule stops it, unless it is used before. The stop may be later.
+    /// When a rule stops it, unless its use or state moves that time. The stop may be later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stops_at: Option<Time>,
     /// The rule behind `stopsAt`: of several, the one that comes first.
@@ -81,6 +81,13 @@ pub struct WorkspaceStatus {
     /// When the first container of this run started. Until then it is absent, and a change of the spec applies at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// When the first container started since a user last started the workspace, if a maximum age applies. Unlike `startedAt` it stays when a
+    /// lost pod is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_since: Option<Time>,
+    /// Since when it was not ready for five minutes together, if `limits.failedTimeoutMinutes` applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Time>,
     /// When this run began, or when the scheduling gates of its pod were removed. Absent after its first ready pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting_since: Option<Time>,
@@ -194,6 +201,12 @@ pub struct Resolved {
     /// Minutes that a start may take; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_timeout_minutes: Option<i32>,
+    /// Minutes that it may run; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_minutes: Option<i32>,
+    /// Minutes that it may be without a ready pod; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_timeout_minutes: Option<i32>,
     /// Who may change and delete the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ownership_type: Option<OwnershipType>,

@@ -5,12 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use api::condition::PROGRESSING;
-use api::workspace::{DesiredStatus, Phase, Resolved, StopRule};
+use api::workspace::{DesiredStatus, Phase, Resolved};
 use api::{Workspace, WorkspaceManager, WorkspaceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use rules::access::Policy;
 use rules::files::{Disk, Moment};
+use rules::stops;
 
 use crate::index::partial::{Key, Projection};
 use crate::index::pods::PodFacts;
@@ -326,14 +327,15 @@ fn status_detail(
             .filter(|_| status.phase.is_none())
             .map(|time| time.0.as_second()),
     };
-    let idle = status.stopped_because.as_ref().map(|because| match because.rule {
-        StopRule::Idle => resolved.idle_timeout_in_minutes,
-    });
+    let because = status
+        .stopped_because
+        .as_ref()
+        .filter(|_| phase == Phase::Stopped);
     StatusDetail {
         reason: status.reason.take().filter(|_| is_of_phase).unwrap_or_default(),
         since: since.filter(|_| phase == Phase::Starting),
         started: is_of_phase && status.started_at.is_some(),
-        idle: idle.filter(|_| phase == Phase::Stopped),
+        stopped_when: because.map(|because| stops::when(because.rule, resolved)),
         files: String::new(),
     }
 }

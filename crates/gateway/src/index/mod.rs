@@ -84,7 +84,7 @@ impl Target {
             reason: String::new(),
             since: None,
             started: false,
-            idle: None,
+            stopped_when: None,
             files: String::new(),
         };
         self.status_detail.as_deref().unwrap_or(NONE)
@@ -127,8 +127,8 @@ pub struct StatusDetail {
     pub since: Option<i64>,
     /// Whether a container of this run has started.
     pub started: bool,
-    /// Stopped because it was idle; the inner value is the allowed number of minutes, if known.
-    pub idle: Option<Option<i32>>,
+    /// When a rule stopped it, such as `after 30 min without use`, if one did.
+    pub stopped_when: Option<String>,
     /// What becomes of its files, for users who may read the status; empty unless it stops or has stopped.
     pub files: String,
 }

@@ -167,10 +167,8 @@ fn stopped(
     (audience, portal): (Audience, Option<String>),
     base: Message,
 ) -> Message {
-    let why = match target.detail().idle {
-        Some(Some(1)) => "Stopped after 1 minute without use.".to_owned(),
-        Some(Some(minutes)) => format!("Stopped after {minutes} minutes without use."),
-        Some(None) => "Stopped because it was not used.".to_owned(),
+    let why = match &target.detail().stopped_when {
+        Some(when) => format!("Stopped {when}."),
         None => "Stopped.".to_owned(),
     };
     let message = match audience {

@@ -26,7 +26,7 @@ pub(crate) fn target(phase: Phase, reason: &str, message: &str) -> Target {
             reason: reason.into(),
             since: Some(NOW - 12),
             started: false,
-            idle: None,
+            stopped_when: None,
             files: String::new(),
         })),
         ..fixture::target("seismic-lab-abc.ws.example", "alice", AccessType::OwnerOnly)
@@ -129,7 +129,7 @@ pub(crate) fn all() -> Vec<(&'static str, Response)> {
         (
             "stopped-idle",
             keeper(with(stopped(), |status_detail| {
-                status_detail.idle = Some(Some(60));
+                status_detail.stopped_when = Some("after 60 min without use".to_owned());
             })),
         ),
         (

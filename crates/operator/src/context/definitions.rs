@@ -202,7 +202,7 @@ mod tests {
                 .as_object_mut()
                 .unwrap()
                 .remove("replacesDeleted");
-            fields["stopsBecause"]["enum"] = json!(["MaxAge"]);
+            fields["stopsBecause"]["enum"] = json!(["Whim"]);
         })
     }
 
@@ -224,6 +224,8 @@ mod tests {
                 "Workspace.status.resolved.manager",
                 "Workspace.status.serviceName",
                 "Workspace.status.stopsBecause \"Idle\"",
+                "Workspace.status.stopsBecause \"MaxAge\"",
+                "Workspace.status.stopsBecause \"Failed\"",
             ]
         );
         let written = json!(WorkspaceStatus {
@@ -245,7 +247,7 @@ mod tests {
     async fn definitions_of_this_release_and_newer_ones_lack_nothing() {
         let newer = status(|schema| {
             schema["properties"]["later"] = json!({"type": "string"});
-            schema["properties"]["stopsBecause"]["enum"] = json!(["Idle", "MaxAge"]);
+            schema["properties"]["stopsBecause"]["enum"] = json!(["Idle", "MaxAge", "Failed", "Whim"]);
         });
         for definition in [Workspace::crd(), newer] {
             let (definitions, missing) = read(&definition).await;
@@ -277,7 +279,7 @@ mod tests {
         assert!(is_of_schema(&answer(500, undeclared)));
         assert!(is_of_schema(&answer(
             422,
-            "status.stopsBecause: Unsupported value: \"MaxAge\""
+            "status.stopsBecause: Unsupported value: \"Whim\""
         )));
         assert!(!is_of_schema(&answer(500, "etcd is away")));
         assert!(!is_of_schema(&answer(409, undeclared)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{
-    Workspace,
+    Workspace, WorkspaceStatus,
     condition::{self, STOPPED},
     workspace::UpdatePolicy,
 };
@@ -27,7 +27,11 @@ use crate::{
         stores::Unreadable,
     },
     context::Context,
-    controllers::{assertion_keys, catalog, idle, routes},
+    controllers::{
+        assertion_keys, catalog,
+        idle::{self, NextStop},
+        routes,
+    },
     plan::{self, disks::borrowed_claims, record},
     status::{
         assess::{self, Assessment, Facts, assess},
@@ -212,7 +216,8 @@ fn assess_outcome(
     };
     let mut assessment = assess(&facts);
     let (valid, status) = (validation.as_ref().ok(), &mut assessment.status);
-    idle::attend(context, seen.workspace, valid, &done.observed, status);
+    let limit = idle::attend(context, seen.workspace, valid, &done.observed, status);
+    assessment.recheck = sooner(assessment.recheck, limit.filter(|left| !left.is_zero()));
     // Not every change of the spec is written yet. A stop is: its failures are about what stays.
     if done.failure.is_some() && !matches!(done.intent, Intent::Stop | Intent::Await) {
         let before = seen.workspace.status.as_ref();
@@ -229,6 +234,7 @@ async fn report(
     context: &Context,
 ) -> Result<Next, Error> {
     let Workspace { metadata, status, .. } = seen.workspace;
+    let next_stop = NextStop::from_status(&assessment.status);
     let update = StatusUpdate {
         status: assessment.status,
         events: assessment.events,
@@ -236,10 +242,16 @@ async fn report(
     };
     let published = publish::publish(context, metadata, status.as_ref(), update);
     let published = context.metrics.time("publish", Box::pin(published)).await?;
+    let nothing = WorkspaceStatus::default();
+    let outdated = match published {
+        Published::Written => None,
+        Published::Outdated => Some(status.as_ref().unwrap_or(&nothing)),
+    };
+    let again = Box::pin(idle::enforce(context, seen.workspace, next_stop, outdated)).await;
     if let Some(failure) = done.failure {
         return Err(failure);
     }
-    let recheck = sooner(assessment.recheck, seen.recheck);
+    let recheck = sooner(sooner(assessment.recheck, seen.recheck), again);
     match published {
         Published::Written => Ok(next(done.intent, done.blocker.as_ref(), recheck)),
         Published::Outdated => Ok(Next::Blocked(recheck)),

@@ -3,11 +3,14 @@
 use api::{
     WorkspaceStatus,
     condition::{self, AVAILABLE, DEGRADED, STOPPED, VALID, reason},
-    workspace::Phase,
+    workspace::{Phase, Resolved, StopRule},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
-use rules::files::{Disk, Moment};
+use rules::{
+    files::{Disk, Moment},
+    stops,
+};
 
 use super::memory::ADVICE;
 use crate::support::text::brief;
@@ -15,16 +18,33 @@ use crate::support::text::brief;
 /// Longest note that the API server accepts, in bytes.
 const MAX_NOTE: usize = 1024;
 
-/// For how long, and since when, a workspace was idle.
-fn idle_note(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
-    let minutes = |status: &WorkspaceStatus| status.resolved.as_ref()?.idle_timeout_in_minutes;
-    let minutes = minutes(before).or_else(|| minutes(after));
-    let span = minutes.map_or_else(String::new, |minutes| {
-        format!(" for {minutes} min (spec.idleShutdown)")
-    });
-    let last = before.idle.as_ref().and_then(|idle| idle.last_activity.as_ref());
-    let since = last.map_or_else(String::new, |time| format!("; last activity about {}", time.0));
-    format!("The workspace was idle{span}{since}.")
+/// Longest part of a problem's message in the note of a stop, in bytes.
+const MAX_PROBLEM: usize = 500;
+
+/// After what time a rule stopped a workspace, and what was known of it.
+fn rule_note(before: &WorkspaceStatus, after: &WorkspaceStatus, rule: StopRule) -> String {
+    let mut values = [before, after]
+        .into_iter()
+        .filter_map(|status| status.resolved.as_ref());
+    let values = values.find(|values| stops::minutes(rule, values).is_some());
+    let nothing = Resolved::default();
+    let when = stops::when(rule, values.unwrap_or(&nothing));
+    let known = match rule {
+        StopRule::Idle => {
+            let last = before.idle.as_ref().and_then(|idle| idle.last_activity.as_ref());
+            last.map(|time| format!("; last activity about {}", time.0))
+        }
+        StopRule::MaxAge => before
+            .running_since
+            .as_ref()
+            .map(|since| format!("; it ran since {}", since.0)),
+        StopRule::Failed => condition::find(&before.conditions, DEGRADED)
+            .filter(|problem| problem.status == "True")
+            .map(|problem| format!("; {}: {}", problem.reason, brief(&problem.message, MAX_PROBLEM))),
+    };
+    let known = known.unwrap_or_default();
+    let known = known.trim_end_matches('.');
+    format!("Stopped {when} (spec.{}){known}.", rule.field())
 }
 
 /// The Event if a pod no longer reports whether it is used.
@@ -61,9 +81,12 @@ fn out_of_memory(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Ev
 }
 
 /// The Event if a rule requires a stop and the API server refuses it.
-pub(crate) fn not_stopped(why: &str) -> Event {
-    let note = format!("The workspace is idle and cannot be stopped: the API server refuses it. {why}");
-    event(EventType::Warning, "Stop", reason::IDLE_STOP_REFUSED, &note)
+pub(crate) fn not_stopped(rule: StopRule, why: &str) -> Event {
+    let field = rule.field();
+    let note = format!(
+        "The time of spec.{field} is over and the workspace cannot be stopped: the API server refuses it. {why}"
+    );
+    event(EventType::Warning, "Stop", rule.refusal_reason(), &note)
 }
 
 /// The Events for the change from one status to the next.
@@ -89,10 +112,11 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
     } else if begins && !is_over {
         events.push(normal("Start", reason::STARTING, "The pod is being started."));
     }
-    let by_rule = after.stopped_because.is_some() && before.stopped_because != after.stopped_because;
+    let because = after.stopped_because.as_ref();
+    let by_rule = because.filter(|_| before.stopped_because != after.stopped_because);
     let stops = after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping);
-    if known && (stops || by_rule) {
-        events.push(stopping(before, after, by_rule));
+    if known && (stops || by_rule.is_some()) {
+        events.push(stopping(before, after, by_rule.map(|it| it.rule)));
     }
     if known && becomes_true(before, after, STOPPED) {
         events.push(normal("Stop", reason::STOPPED, "No pod is left."));
@@ -109,17 +133,18 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
     events
 }
 
-/// The Event of a stop. `by_rule`: a rule stops it, not a user.
-fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) -> Event {
+/// The Event of a stop. `rule`: it stops the workspace, not a user.
+fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, rule: Option<StopRule>) -> Event {
     // What the pod had is in the earlier status, and what happened meanwhile in the new one.
     let [had, has] = [before, after].map(|status| Disk::from_status(status).fate(Moment::Stop));
     let files = if had.loses_files { had } else { has };
     let note = format!("The pod is being stopped; {}.", files.text);
-    if by_rule {
-        let note = format!("{} {note}", idle_note(before, after));
-        normal("Stop", reason::IDLE_STOPPED, &note)
-    } else {
-        normal("Stop", reason::STOPPING, &note)
+    match rule {
+        None => normal("Stop", reason::STOPPING, &note),
+        Some(rule) => {
+            let note = format!("{} {note}", rule_note(before, after, rule));
+            normal("Stop", rule.reason(), &note)
+        }
     }
 }
 
@@ -281,8 +306,8 @@ mod tests {
         assert_eq!(
             changes[0].note.as_deref(),
             Some(
-                "The workspace was idle for 30 min (spec.idleShutdown); last activity about 2026-01-01T00:00:00Z. The pod is \
-                 being stopped; the disk is kept."
+                "Stopped after 30 min without use (spec.idleShutdown.idleTimeoutInMinutes); last activity about \
+                 2026-01-01T00:00:00Z. The pod is being stopped; the disk is kept."
             )
         );
         let stopped = WorkspaceStatus {

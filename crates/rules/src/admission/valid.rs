@@ -312,6 +312,8 @@ impl ValidWorkspace {
             execution_profile: self.profile.as_ref().map(|profile| profile.name.clone()),
             idle_timeout_in_minutes: self.idle.as_ref().map(|idle| idle.minutes),
             start_timeout_minutes: self.limits.start_timeout_minutes,
+            max_age_minutes: self.limits.max_age_minutes,
+            failed_timeout_minutes: self.limits.failed_timeout_minutes,
             ownership_type: Some(self.ownership),
             manager: Some(self.manager.clone()),
             access_type: Some(self.access),

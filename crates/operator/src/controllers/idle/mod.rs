@@ -1,47 +1,61 @@
-//! Running workspaces -> those that are idle are stopped (IO; docs/using.md).
+//! Running workspaces -> those that a rule stops are stopped (IO; docs/using.md).
 //!
 //! Each reconcile registers here what to ask of its workspace, and reads from here what its status says about activity (`activity`):
 //!
 //! | file | input -> output |
 //! |---|---|
 //! | `reconcile.rs` | tracker -> requests, a few at a time, by one task (IO) |
-//! | `status.rs` | known activity -> status (pure) |
-//! | `stop.rs` | an idle workspace -> `spec.desiredStatus: Stopped`, unless it has changed since (IO) |
+//! | `status.rs` | known activity, limits -> status (pure) |
+//! | `enforce.rs` | a run whose limit is over -> its stop, in the workspace's reconcile (IO) |
+//! | `stop.rs` | a workspace that a rule stops -> `spec.desiredStatus: Stopped`, unless it has changed since (IO) |
 //!
-//! A workspace is stopped only because of its pod's own answers: two in a row, the last one just now. Silence, errors and state of an earlier
+//! `rules::stops` decides which rule comes first. The status announces it, and no other rule stops the run.
+//!
+//! A workspace is stopped as idle only because of its pod's own answers: two in a row, the last one just now. Silence, errors and state of an earlier
 //! leader never stop it. So only the leader asks, and a change of leaders at most delays a stop.
 
+mod enforce;
 mod reconcile;
 mod status;
 mod stop;
 
-use api::{
-    Workspace, WorkspaceStatus,
-    condition::STOPPED,
-    workspace::{Phase, StopRule},
-};
-use rules::ValidWorkspace;
+use std::time::Duration;
+
+use api::{Workspace, WorkspaceStatus, condition::STOPPED, workspace::Phase};
+use rules::{ValidWorkspace, stops};
 
 pub use self::{
+    enforce::{NextStop, enforce},
     reconcile::run,
     stop::{Because, stopped_because},
 };
-use crate::{activity::subject, cache::observed::Observed, context::Context, status::memory};
+use crate::{
+    activity::subject::{self, is_last_of_its_disk},
+    cache::observed::Observed,
+    context::Context,
+    status::memory,
+};
 
-/// Registers what to ask of the workspace, and completes a new status with its known activity. `status`: as it follows from
-/// everything else. IO: none; in memory.
+/// Registers what to ask of the workspace, and completes a new status with its known activity and the stop that comes first. `status`: as
+/// it follows from everything else. Returns when a limit is over. IO: none; in memory.
 pub fn attend(
     context: &Context,
     workspace: &Workspace,
     valid: Option<&ValidWorkspace>,
     observed: &Observed,
     status: &mut WorkspaceStatus,
-) {
+) -> Option<Duration> {
+    let now = (context.now)();
     let before = workspace.status.as_ref();
     let subject = valid.and_then(|valid| subject::for_run(workspace, valid, observed, status));
     let key = observed.identity.key();
-    let usage = context.idle.follow(&key, subject, (context.now)());
-    status::complete(status, before, usage.as_ref());
+    let usage = context.idle.follow(&key, subject, now);
+    status::complete(status, before, usage.as_ref(), now);
+    // A stop would delete the files of a disk that was deleted. The condition `Degraded` says so.
+    let is_held_up = is_last_of_its_disk(observed);
+    if is_held_up {
+        (status.stops_at, status.stops_because) = (None, None);
+    }
     let earlier = before.map(|before| (before.idle.clone(), before.stops_at.clone()));
     if earlier.unwrap_or_default() != (status.idle.clone(), status.stops_at.clone()) {
         context.idle.status_written(&key);
@@ -50,6 +64,7 @@ pub fn attend(
     memory::complete(status, before, observed, ended);
     status.stopped_because = stopped_because(workspace, observed);
     add_stop_reason(status);
+    status::next_limit(status, now).filter(|_| !is_held_up)
 }
 
 /// Adds to the message beside the phase which rule stopped the workspace.
@@ -58,9 +73,10 @@ fn add_stop_reason(status: &mut WorkspaceStatus) {
     let Some(because) = because.filter(|_| status.phase == Some(Phase::Stopped)) else {
         return;
     };
-    let why = match because.rule {
-        StopRule::Idle => format!("Stopped at {} because it was idle. ", because.time.0),
-    };
+    let when = stops::when(because.rule, &status.resolved.clone().unwrap_or_default());
+    let reason = because.reason.as_ref();
+    let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    let why = format!("Stopped at {} {when}{reason}. ", because.time.0);
     let stopped = status.conditions.iter_mut().find(|it| it.type_ == STOPPED);
     let texts = stopped
         .map(|it| &mut it.message)

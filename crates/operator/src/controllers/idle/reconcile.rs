@@ -2,16 +2,15 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use api::workspace::StopRule;
 use futures::{StreamExt as _, stream::FuturesUnordered};
+use rules::stops;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{status as idle_status, stop};
 use crate::{
-    activity::{
-        Asker,
-        tracker::{ActivityReport, Job},
-    },
+    activity::{Asker, tracker::Job},
     context::Context,
     controllers::attempt::{Attempt, Failed, attempt},
     status::{publish, transitions},
@@ -85,9 +84,17 @@ async fn check(context: &Context, asker: &Asker, job: Job) {
     let Some((usage, stop)) = context.idle.record_answer(&job, answer, begin.elapsed(), now) else {
         return;
     };
-    if stop {
+    let newest = context
+        .pending_writes
+        .newest_workspace(&subject.identity, &context.stores);
+    let Some(workspace) = newest.as_ref().and_then(|newest| newest.object()) else {
+        return;
+    };
+    let status = workspace.status.clone().unwrap_or_default();
+    let first = idle_status::first_stop(&status, Some(usage.last_activity), now);
+    if stop && stops::decide(first, idle_status::announced(&status), now) == Some(StopRule::Idle) {
         end(context, &job, now).await;
-    } else if differs(context, &job, &usage) {
+    } else if idle_status::differs(&status, &usage, now) {
         context.idle.trigger(&subject.identity);
     }
 }
@@ -100,22 +107,12 @@ async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
         limit: LIMIT,
         complaint: "the workspace is idle and cannot be stopped",
     };
-    let stopped = attempt(context, &what, stop::stop(context, &job.subject, now)).await;
+    let stopped = attempt(context, &what, stop::stop_idle(context, &job.subject, now)).await;
     if let Err(Failed { error, .. }) = stopped
         && stop::is_refusal(&error)
         && context.idle.is_first_refusal(job)
     {
-        let event = transitions::not_stopped(&message_of(&error));
+        let event = transitions::not_stopped(StopRule::Idle, &message_of(&error));
         publish::event(context, &job.subject.identity, event).await;
     }
-}
-
-/// Whether the status reports something else.
-fn differs(context: &Context, job: &Job, usage: &ActivityReport) -> bool {
-    let identity = &job.subject.identity;
-    let newest = context.pending_writes.newest_workspace(identity, &context.stores);
-    let Some(workspace) = newest.and_then(|newest| newest.object()) else {
-        return false;
-    };
-    idle_status::differs(&workspace.status.clone().unwrap_or_default(), usage)
 }

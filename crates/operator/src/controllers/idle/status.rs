@@ -10,23 +10,61 @@ use api::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rules::stops::{self, Stop, Times};
 
 use crate::{activity::tracker::ActivityReport, status::memory};
 
-/// Sets the fields about activity in a status. `before`: the previous status. `None`: no pod is asked.
+/// Sets the fields about activity in a status, and the stop that comes first. `before`: the previous status. `usage`: `None`: no pod is
+/// asked.
 pub(super) fn complete(
     status: &mut WorkspaceStatus,
     before: Option<&WorkspaceStatus>,
     usage: Option<&ActivityReport>,
+    now: Timestamp,
 ) {
-    let (idle, stops_at) = usage.map_or((None, None), |usage| fields(before, usage));
-    status.stops_because = stops_at.as_ref().map(|_| StopRule::Idle);
-    status.stops_at = stops_at;
+    let (idle, idle_stop) = usage.map_or((None, None), |usage| fields(before, usage));
     status.idle = idle;
+    let last_use = usage
+        .filter(|_| idle_stop.is_some())
+        .map(|usage| usage.last_activity);
+    let first = first_stop(status, last_use, now);
+    status.stops_because = first.map(|stop| stop.rule);
+    status.stops_at = first.and_then(|stop| match stop.rule {
+        StopRule::Idle => idle_stop,
+        StopRule::MaxAge | StopRule::Failed => Some(Time(stop.at)),
+    });
+}
+
+/// The stop that comes first, by the times in a status and the exact last use, which the status has only approximately.
+pub(super) fn first_stop(
+    status: &WorkspaceStatus,
+    last_use: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Stop> {
+    status.run_id.as_ref()?;
+    let is_ready = status.endpoint.is_some();
+    let times = Times {
+        last_use: last_use.map(to_second),
+        running_since: status.running_since.as_ref().map(|since| since.0),
+        failing_since: status
+            .failing_since
+            .as_ref()
+            .filter(|_| !is_ready)
+            .map(|since| since.0),
+    };
+    stops::first(status.resolved.as_ref()?, &times, now)
+}
+
+/// The stop that a status announces.
+pub(super) fn announced(status: &WorkspaceStatus) -> Option<Stop> {
+    Some(Stop {
+        rule: status.stops_because?,
+        at: status.stops_at.as_ref()?.0,
+    })
 }
 
 /// Whether a status has to be written again.
-pub(super) fn differs(status: &WorkspaceStatus, usage: &ActivityReport) -> bool {
+pub(super) fn differs(status: &WorkspaceStatus, usage: &ActivityReport, now: Timestamp) -> bool {
     let known = status.out_of_memory.as_ref().map(|it| it.time.0);
     if usage
         .out_of_memory
@@ -35,14 +73,15 @@ pub(super) fn differs(status: &WorkspaceStatus, usage: &ActivityReport) -> bool 
         return true;
     }
     let mut next = status.clone();
-    complete(&mut next, Some(status), Some(usage));
+    complete(&mut next, Some(status), Some(usage), now);
     next != *status
 }
 
+/// What is known of the use, and the time at which it is idle for its timeout.
 fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<IdleStatus>, Option<Time>) {
     let before = before.filter(|before| before.run_id.as_ref() == Some(&usage.run_id));
     let earlier = before.and_then(|before| before.idle.clone());
-    let earlier_stop = before.and_then(|before| before.stops_at.clone());
+    let earlier_stop = before.and_then(idle_stop);
     let same_rule = before.is_some_and(|before| timeout_of(before) == Some(usage.timeout));
     let had_failed = earlier.as_ref().is_some_and(has_error);
     if usage.is_recent && same_rule && earlier.is_some() {
@@ -65,7 +104,10 @@ fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<I
         return match (&earlier, same_rule || had_failed) {
             (None, _) => (None, None),
             (_, true) => (earlier, earlier_stop),
-            (_, false) => (earlier, Some(Time(stop))),
+            (Some(earlier), false) => (
+                Some(idle(usage.last_activity, earlier.signals.clone())),
+                Some(Time(stop)),
+            ),
         };
     }
     let moved = earlier_stop
@@ -83,6 +125,23 @@ fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<I
         Some(idle(usage.last_activity, signals.collect())),
         Some(Time(stop)),
     )
+}
+
+/// When the next rule that waits for no answer of the pod has its time. A reconcile acts at that time, so nothing has to ask for it.
+pub(super) fn next_limit(status: &WorkspaceStatus, now: Timestamp) -> Option<Duration> {
+    let at = first_stop(status, None, now)?.at;
+    Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+}
+
+/// When a workspace is idle for its timeout, as a status has it.
+fn idle_stop(status: &WorkspaceStatus) -> Option<Time> {
+    let idle = status.idle.as_ref().filter(|idle| !has_error(idle))?;
+    let stop = idle
+        .last_activity
+        .as_ref()?
+        .0
+        .checked_add(seconds(timeout_of(status)?));
+    stop.ok().map(Time)
 }
 
 fn idle(last_activity: Timestamp, signals: Vec<IdleSignal>) -> IdleStatus {
@@ -150,7 +209,7 @@ mod tests {
 
     fn next(before: &WorkspaceStatus, usage: &ActivityReport) -> WorkspaceStatus {
         let mut status = running(10);
-        complete(&mut status, Some(before), Some(usage));
+        complete(&mut status, Some(before), Some(usage), at(0));
         status
     }
 
@@ -168,8 +227,8 @@ mod tests {
             (stop(&first), first.stops_because),
             (Some(600), Some(StopRule::Idle))
         );
-        assert!(!differs(&first, &usage(60)), "exactly a tenth");
-        assert!(differs(&first, &usage(61)));
+        assert!(!differs(&first, &usage(60), at(0)), "exactly a tenth");
+        assert!(differs(&first, &usage(61), at(0)));
         let second = next(&first, &usage(61));
         assert_eq!(stop(&second), Some(661));
         assert_eq!(second.idle.unwrap().last_activity, Some(Time(at(61))));
@@ -182,8 +241,8 @@ mod tests {
             is_recent: true,
             ..usage(500)
         };
-        assert!(!differs(&first, &again));
-        assert!(differs(&running(10), &again), "another client removed it");
+        assert!(!differs(&first, &again, at(0)));
+        assert!(differs(&running(10), &again, at(0)), "another client removed it");
     }
 
     #[test]

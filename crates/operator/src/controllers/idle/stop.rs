@@ -1,26 +1,32 @@
-//! An idle workspace -> `spec.desiredStatus: Stopped`, and why (IO).
+//! A workspace that a rule stops -> `spec.desiredStatus: Stopped`, and why (IO).
 
 use std::{fmt, str::FromStr};
 
 use api::{
     Workspace,
     names::{OPERATOR, STOPPED_BECAUSE},
-    request::set_desired_status,
+    request::{self, set_desired_status},
     workspace::{DesiredStatus, StopRule, StoppedBecause},
 };
 use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt as _, api::Patch, core::PartialObjectMeta};
+use serde_json::Value;
 
+use super::status::to_second;
 use crate::{
     activity::{Subject, subject::is_last_of_its_disk},
-    cache::{observe, observed::Observed, stores},
+    cache::{
+        observe,
+        observed::{Identity, Observed},
+    },
     context::Context,
     support::send::patch_as,
 };
 
-/// Which rule stopped which run, and when. The annotation has the form `Idle 2026-01-31T12:00:00Z <run>`.
+/// Which rule stopped which run, when, and the reason of its failure, if any. The annotation has the form
+/// `Failed 2026-01-31T12:00:00Z <run> ImagePullFailed`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Because {
     /// The rule.
@@ -29,14 +35,14 @@ pub struct Because {
     pub time: Timestamp,
     /// The run that it ended.
     pub run_id: String,
+    /// Why the run was not ready.
+    pub reason: Option<String>,
 }
 
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rule = match self.rule {
-            StopRule::Idle => "Idle",
-        };
-        write!(f, "{rule} {} {}", self.time, self.run_id)
+        write!(f, "{} {} {}", self.rule.name(), self.time, self.run_id)?;
+        self.reason.iter().try_for_each(|reason| write!(f, " {reason}"))
     }
 }
 
@@ -46,14 +52,13 @@ impl FromStr for Because {
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut parts = text.split(' ');
         let mut part = || parts.next().ok_or(());
-        let rule = match part()? {
-            "Idle" => StopRule::Idle,
-            _ => return Err(()),
-        };
+        let name = part()?;
+        let rule = StopRule::ALL.into_iter().find(|rule| rule.name() == name);
         Ok(Self {
-            rule,
+            rule: rule.ok_or(())?,
             time: part()?.parse().map_err(drop)?,
             run_id: part()?.to_owned(),
+            reason: parts.next().map(str::to_owned),
         })
     }
 }
@@ -79,29 +84,68 @@ pub fn stopped_because(workspace: &Workspace, observed: &Observed) -> Option<Sto
     is_last_run.then_some(StoppedBecause {
         rule: because.rule,
         time: Time(because.time),
+        reason: because.reason,
     })
 }
 
-/// Stops the workspace, unless anything about it has changed since its pod was asked. Returns whether it was stopped.
-pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -> Result<bool, kube::Error> {
-    let identity = &subject.identity;
-    let cache = &context.stores.workspaces;
-    let workspace = stores::get(cache, Some(&identity.namespace), &identity.name);
-    let Some(workspace) = workspace.filter(|workspace| is_still(workspace, subject)) else {
-        return Ok(false);
+/// Stops an idle workspace, unless anything about it has changed since its pod was asked. Returns whether it was stopped.
+pub(super) async fn stop_idle(
+    context: &Context,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<bool, kube::Error> {
+    let because = Because {
+        rule: StopRule::Idle,
+        time: to_second(now),
+        run_id: subject.run_id.clone(),
+        reason: None,
     };
+    let newest = context
+        .pending_writes
+        .newest_workspace(&subject.identity, &context.stores);
+    let workspace = newest.as_ref().and_then(|newest| newest.object());
+    match workspace.filter(|workspace| is_still(workspace, subject)) {
+        Some(workspace) => {
+            let patch = set_desired_status(&workspace, DesiredStatus::Stopped, record(&because.to_string()));
+            stop(context, &workspace, &because, patch).await
+        }
+        None => Ok(false),
+    }
+}
+
+/// Stops a run by a rule that waits for no answer of the pod, whatever has changed about the workspace. Returns whether it was stopped.
+pub(super) async fn stop_run(
+    context: &Context,
+    identity: &Identity,
+    because: &Because,
+) -> Result<bool, kube::Error> {
+    let newest = context.pending_writes.newest_workspace(identity, &context.stores);
+    let workspace = newest.as_ref().and_then(|newest| newest.object());
+    match workspace.filter(|workspace| runs(workspace, identity)) {
+        Some(workspace) => {
+            let patch = request::stop_run(&workspace, &because.run_id, record(&because.to_string()));
+            stop(context, &workspace, because, patch).await
+        }
+        None => Ok(false),
+    }
+}
+
+/// Sends the stop, unless it would delete the disk.
+async fn stop(
+    context: &Context,
+    workspace: &Workspace,
+    because: &Because,
+    patch: Value,
+) -> Result<bool, kube::Error> {
+    let identity = &Identity::from_meta(&workspace.metadata);
     if is_last_of_its_disk(&observe::from_caches(identity, &context.stores)) {
         return Ok(false);
     }
-    let because = Because {
-        rule: StopRule::Idle,
-        time: Timestamp::from_second(now.as_second()).unwrap_or(now),
-        run_id: subject.run_id.clone(),
-    };
-    let patch = patch(&workspace, &because).map_err(kube::Error::SerdeError)?;
+    let patch: JsonPatch = serde_json::from_value(patch).map_err(kube::Error::SerdeError)?;
     let workspaces: Api<PartialObjectMeta<Workspace>> =
         Api::namespaced(context.client.clone(), &identity.namespace);
     let patch = Patch::<()>::Json(patch);
+    let (run, rule) = (&because.run_id, because.rule.name());
     match workspaces
         .patch(&identity.name, &patch_as(OPERATOR), &patch)
         .await
@@ -110,21 +154,28 @@ pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -
             context.metrics.write("idle");
             tracing::info!(
                 workspace = identity.key(),
-                run = subject.run_id,
-                "the workspace is idle and is stopped"
+                run,
+                rule,
+                "a rule stops the workspace"
             );
             Ok(true)
         }
-        Err(error) if has_changed(&error, &workspaces, &workspace).await => {
-            // The next answer shows whether the change was a start.
+        Err(error) if has_changed(&error, &workspaces, workspace).await => {
+            // The next check shows whether the change was a start.
             tracing::info!(
                 workspace = identity.key(),
+                rule,
                 "the workspace changed and is not stopped"
             );
             Ok(false)
         }
         Err(error) => Err(error),
     }
+}
+
+/// The annotation that says which rule stopped a run.
+fn record(because: &str) -> (&str, &str) {
+    (STOPPED_BECAUSE, because)
 }
 
 /// Whether a stop failed because another client wrote the workspace. The API server answers a failed JSON patch test like an invalid spec.
@@ -150,17 +201,15 @@ pub(super) fn is_refusal(error: &kube::Error) -> bool {
 
 /// Whether it is the same workspace, with the spec from which the subject was made.
 fn is_still(workspace: &Workspace, subject: &Subject) -> bool {
-    let meta = &workspace.metadata;
-    meta.uid.as_ref() == Some(&subject.identity.uid)
-        && meta.generation == subject.generation
-        && meta.deletion_timestamp.is_none()
-        && workspace.spec.desired_status == DesiredStatus::Running
+    runs(workspace, &subject.identity) && workspace.metadata.generation == subject.generation
 }
 
-/// Stops, and records why.
-fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_json::Error> {
-    let record = (STOPPED_BECAUSE, &*because.to_string());
-    serde_json::from_value(set_desired_status(workspace, DesiredStatus::Stopped, record))
+/// Whether it is the same workspace, and is to run.
+fn runs(workspace: &Workspace, identity: &Identity) -> bool {
+    let meta = &workspace.metadata;
+    meta.uid.as_ref() == Some(&identity.uid)
+        && meta.deletion_timestamp.is_none()
+        && workspace.spec.desired_status == DesiredStatus::Running
 }
 
 #[cfg(test)]
@@ -176,14 +225,30 @@ mod tests {
             rule: StopRule::Idle,
             time: "2026-01-31T12:00:00Z".parse().unwrap(),
             run_id: run.to_owned(),
+            reason: None,
         }
+    }
+
+    /// The patch of an idle workspace.
+    fn patch(workspace: &Workspace) -> JsonPatch {
+        let because = because("run1").to_string();
+        let patch = set_desired_status(workspace, DesiredStatus::Stopped, record(&because));
+        serde_json::from_value(patch).unwrap()
     }
 
     #[test]
     fn the_annotation_is_read_as_it_was_written() {
         let written = because("run1");
         assert_eq!(written.to_string(), "Idle 2026-01-31T12:00:00Z run1");
-        assert_eq!(written.to_string().parse(), Ok(written));
+        assert_eq!(written.to_string().parse(), Ok(written.clone()));
+        for rule in StopRule::ALL {
+            let other = Because {
+                rule,
+                reason: Some("ImagePullFailed".to_owned()),
+                ..written.clone()
+            };
+            assert_eq!(other.to_string().parse(), Ok(other));
+        }
         for text in [
             "",
             "Idle",
@@ -199,7 +264,7 @@ mod tests {
     fn a_stop_also_applies_to_a_workspace_that_leaves_out_its_state() {
         let mut workspace = objects::workspace("demo");
         workspace.metadata.resource_version = Some("7".to_owned());
-        let stop = patch(&workspace, &because("run1")).unwrap();
+        let stop = patch(&workspace);
         let mut stored = serde_json::to_value(&workspace).unwrap();
         stored["spec"].as_object_mut().unwrap().remove("desiredStatus");
         json_patch::patch(&mut stored, &stop).unwrap();
@@ -216,7 +281,7 @@ mod tests {
             let annotations = workspace.annotations_mut();
             annotations.extend((0..others).map(|number| (format!("k{number}"), String::new())));
             let mut stored = serde_json::to_value(&workspace).unwrap();
-            json_patch::patch(&mut stored, &patch(&workspace, &because("run1")).unwrap()).unwrap();
+            json_patch::patch(&mut stored, &patch(&workspace)).unwrap();
             assert_eq!(stored["spec"]["desiredStatus"], "Stopped", "{others}");
             !stored["metadata"]["annotations"][STOPPED_BECAUSE].is_null()
         };

@@ -10,6 +10,7 @@
 //! | `timeout.rs` | a start that exceeds its timeout -> failed |
 //! | `rare.rs` | a deleted or unreadable workspace -> its status |
 //! | `remembered.rs` | earlier status -> what the status keeps of it |
+//! | `run_times.rs` | earlier status, observed state -> since when the workspace runs, and fails |
 //! | `changes.rs` | earlier and new status -> Events without a worsened condition |
 //! | `condition_list.rs` | type, status, reason -> a list of conditions that keeps transition times |
 
@@ -19,6 +20,7 @@ mod conditions;
 mod evidence;
 mod rare;
 mod remembered;
+mod run_times;
 mod timeout;
 
 use std::time::Duration;
@@ -37,6 +39,7 @@ use rules::{ValidWorkspace, files::Disk};
 pub(crate) use self::rare::{deleting, unreadable};
 use self::{
     evidence::{Evidence, Inputs},
+    run_times::Run,
     timeout::{Earlier, Start},
 };
 use crate::{
@@ -142,6 +145,17 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
     let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.observed, is_written));
     let conditions = conditions::conditions(facts, state, problem.as_ref(), disk.as_ref(), &before);
     let decisive = conditions::decisive(state, problem.as_ref(), facts.validation.is_err());
+    let resolved = resolved(facts, &before, alive);
+    let times = Run {
+        facts,
+        state,
+        before: &before,
+        resolved: resolved.as_ref(),
+        is_gated,
+        starting_since: starting_since.as_ref(),
+        conditions: &conditions,
+    };
+    let (running_since, failing_since) = (times.running_since(), times.failing_since());
     let decided_by = condition::find(&conditions, decisive).cloned();
     let status = WorkspaceStatus {
         observed_generation: facts.workspace.metadata.generation,
@@ -153,14 +167,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
             .filter(|valid| valid.not_served.is_none())
             .and_then(|valid| valid.url.clone())
             .or_else(|| before.url.filter(|_| alive && valid.is_none())),
-        resolved: valid
-            .map(|valid| effective_values(valid, facts.observed))
-            .or_else(|| {
-                before
-                    .resolved
-                    .filter(|_| alive)
-                    .map(|old| with_access_of(old, facts.workspace))
-            }),
+        resolved,
         pod_name: facts.observed.pod().map(ResourceExt::name_any),
         service_name: own_service_name(facts.observed),
         endpoint,
@@ -175,6 +182,8 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         out_of_memory: None,
         disk,
         started_at,
+        running_since,
+        failing_since,
         starting_since,
         conditions,
     };
@@ -195,6 +204,15 @@ fn not_served(facts: &Facts<'_>) -> Option<Problem> {
         message,
         failed: false,
     })
+}
+
+/// The effective values, or those with which an invalid workspace runs.
+fn resolved(facts: &Facts<'_>, before: &WorkspaceStatus, alive: bool) -> Option<Resolved> {
+    if let Ok(valid) = facts.validation {
+        return Some(effective_values(valid, facts.observed));
+    }
+    let old = before.resolved.clone().filter(|_| alive)?;
+    Some(with_access_of(old, facts.workspace))
 }
 
 /// The effective values. For an existing disk the storage class is its own if the spec names one: it never changes.

@@ -139,10 +139,15 @@ fn workspace_fields() -> Vec<Field> {
         ),
         (
             "limits",
-            vec![json!({"startTimeoutMinutes": 20}), json!({})],
+            vec![
+                json!({"startTimeoutMinutes": 20}),
+                json!({"maxAgeMinutes": 600}),
+                json!({}),
+            ],
             vec![
                 json!({"startTimeoutMinutes": 0}),
                 json!({"startTimeoutMinutes": 90}),
+                json!({"maxAgeMinutes": 1500, "failedTimeoutMinutes": 0}),
             ],
         ),
         ("ownershipType", vec![json!("Public")], vec![]),
@@ -268,12 +273,12 @@ fn template_fields() -> Vec<Field> {
         ),
         (
             "defaultLimits",
-            vec![json!({"startTimeoutMinutes": 30})],
+            vec![json!({"startTimeoutMinutes": 30, "maxAgeMinutes": 720})],
             vec![json!({"startTimeoutMinutes": 70})],
         ),
         (
             "limitBounds",
-            vec![json!({"startTimeoutMinutes": {"min": 10, "max": 60}})],
+            vec![json!({"startTimeoutMinutes": {"min": 10, "max": 60}, "maxAgeMinutes": {"max": 1440}})],
             vec![json!({"startTimeoutMinutes": {"min": 3, "max": 2}})],
         ),
         ("defaultAccessType", vec![json!("Public")], vec![]),

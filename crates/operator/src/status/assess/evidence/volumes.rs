@@ -102,8 +102,8 @@ fn own_terminating(observed: &Observed) -> Evidence {
     };
     let message = format!(
         "A user deleted the disk {}. It is removed with its files when the workspace stops or restarts; the next start creates \
-         an empty disk. A deletion cannot be undone: copy the files elsewhere before it stops. Until then it is not stopped for \
-         idleness.{}{}",
+         an empty disk. A deletion cannot be undone: copy the files elsewhere before it stops. Until then no \
+         rule stops it.{}{}",
         claim.name_any(),
         held_by(holders(&claim.metadata).as_deref()),
         rescue(claim)

@@ -10,6 +10,7 @@ impl Case {
     fn limited(mut self, minutes: i32) -> Self {
         self.workspace.spec.limits = Some(Limits {
             start_timeout_minutes: Some(minutes),
+            ..Limits::default()
         });
         self.validation = Ok(testing::admit(&self.workspace));
         self

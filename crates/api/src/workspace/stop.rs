@@ -1,0 +1,84 @@
+//! YAML of a workspace's status -> the rule that stops it (pure).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::condition::reason;
+
+/// A rule that stops workspaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StopRule {
+    /// The workspace was not used for its timeout (`spec.idleShutdown`).
+    Idle,
+    /// It ran for `spec.limits.maxAgeMinutes`.
+    MaxAge,
+    /// It was not ready for `spec.limits.failedTimeoutMinutes`.
+    Failed,
+}
+
+impl StopRule {
+    /// Every rule.
+    pub const ALL: [Self; 3] = [Self::Idle, Self::MaxAge, Self::Failed];
+
+    /// Its name, as in YAML.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "Idle",
+            Self::MaxAge => "MaxAge",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// Reason of the Event about its stop.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Idle => reason::IDLE_STOPPED,
+            Self::MaxAge => reason::MAX_AGE_STOPPED,
+            Self::Failed => reason::FAILED_STOPPED,
+        }
+    }
+
+    /// Reason of the Event that says that the API server refuses its stop.
+    #[must_use]
+    pub const fn refusal_reason(self) -> &'static str {
+        match self {
+            Self::Idle => reason::IDLE_STOP_REFUSED,
+            Self::MaxAge | Self::Failed => reason::STOP_REFUSED,
+        }
+    }
+
+    /// Its name in audit records.
+    #[must_use]
+    pub const fn audit_name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::MaxAge => "max-age",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The field that sets its time.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Idle => "idleShutdown.idleTimeoutInMinutes",
+            Self::MaxAge => "limits.maxAgeMinutes",
+            Self::Failed => "limits.failedTimeoutMinutes",
+        }
+    }
+}
+
+/// Which rule stopped a workspace, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StoppedBecause {
+    /// The rule.
+    pub rule: StopRule,
+    /// When `spec.desiredStatus` was written.
+    pub time: Time,
+    /// Reason of the condition `Degraded` at that time, by the rule `Failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,71 @@
+//! Earlier status, observed state -> since when the workspace runs, and fails (pure).
+//!
+//! Both outlive a pod that is replaced without a user's wish. A start or restart by a user begins them anew: while the workspace is stopped,
+//! or restarts, they are absent.
+
+use api::{
+    WorkspaceStatus,
+    condition::{self, PROGRESSING},
+    workspace::{DesiredStatus, Resolved},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use rules::stops::STEADY;
+
+use super::{Facts, State, remembered};
+
+/// What both times follow from.
+pub(super) struct Run<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) state: State,
+    pub(super) before: &'a WorkspaceStatus,
+    pub(super) resolved: Option<&'a Resolved>,
+    /// Its pod waits for scheduling gates.
+    pub(super) is_gated: bool,
+    /// As the new status says.
+    pub(super) starting_since: Option<&'a Time>,
+    /// As the new status says.
+    pub(super) conditions: &'a [Condition],
+}
+
+impl Run<'_> {
+    fn goes_on(&self) -> bool {
+        let is_wanted = self.facts.workspace.spec.desired_status == DesiredStatus::Running;
+        is_wanted && !self.facts.restarts && self.state != State::Invalid
+    }
+
+    /// When the first container started since a user last started the workspace.
+    pub(super) fn running_since(&self) -> Option<Time> {
+        self.resolved?.max_age_minutes.filter(|_| self.goes_on())?;
+        let observed = self.facts.observed;
+        let known = self.before.running_since.clone();
+        // A pod that still ends is that of an earlier start.
+        known.or_else(|| remembered::started_at(self.before, observed, true).filter(|_| observed.runs()))
+    }
+
+    /// Since when it was not ready for [`STEADY`] together.
+    pub(super) fn failing_since(&self) -> Option<Time> {
+        self.resolved?.failed_timeout_minutes.filter(|_| self.goes_on())?;
+        if self.is_gated {
+            return None;
+        }
+        let known = self.before.failing_since.as_ref();
+        let is_steady = |since: &Time| self.facts.now.duration_since(since.0) >= STEADY;
+        if self.state == State::Running {
+            let ready = flipped(self.conditions)?;
+            return known.filter(|_| !is_steady(ready)).cloned();
+        }
+        let was_steady =
+            self.before.endpoint.is_some() && flipped(&self.before.conditions).is_some_and(is_steady);
+        let unready = || flipped(self.conditions).filter(|_| self.facts.observed.runs());
+        known
+            .filter(|_| !was_steady)
+            .or(self.starting_since)
+            .or_else(unready)
+            .cloned()
+    }
+}
+
+/// Since when the pod has been ready, or not.
+fn flipped(conditions: &[Condition]) -> Option<&Time> {
+    Some(&condition::find(conditions, PROGRESSING)?.last_transition_time)
+}

@@ -1,0 +1,208 @@
+//! Effective limits, times of a run -> when which rule stops it, in time and words (pure).
+
+use api::workspace::{Resolved, StopRule};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+/// A run that was ready for so long together is not failing.
+pub const STEADY: SignedDuration = SignedDuration::from_mins(5);
+
+/// What the rules count from. One that is `None` gives its rule no time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Last use, if it is known.
+    pub last_use: Option<Timestamp>,
+    /// First start of a container since a user started the workspace.
+    pub running_since: Option<Timestamp>,
+    /// Since when it was not ready for [`STEADY`] together, if it is not ready now.
+    pub failing_since: Option<Timestamp>,
+}
+
+/// When a rule stops a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The rule.
+    pub rule: StopRule,
+    /// Its time.
+    pub at: Timestamp,
+}
+
+/// The time of each rule that has one.
+pub fn times(values: &Resolved, times: &Times) -> impl Iterator<Item = Stop> {
+    StopRule::ALL.into_iter().filter_map(|rule| {
+        let since = match rule {
+            StopRule::Idle => times.last_use,
+            StopRule::MaxAge => times.running_since,
+            StopRule::Failed => times.failing_since,
+        };
+        let at = since?.checked_add(SignedDuration::from_mins(minutes(rule, values)?.into()));
+        Some(Stop { rule, at: at.ok()? })
+    })
+}
+
+/// The rule that comes first: it is announced. `Idle` still waits for answers of the pod when its time has come, so any other rule that is
+/// due comes before it.
+pub fn first(values: &Resolved, since: &Times, now: Timestamp) -> Option<Stop> {
+    times(values, since).min_by_key(|stop| (stop.at.max(now), stop.rule == StopRule::Idle, stop.at))
+}
+
+/// The rule that stops the run now: the one that comes first, once its time has come and it is announced.
+pub fn decide(first: Option<Stop>, announced: Option<Stop>, now: Timestamp) -> Option<StopRule> {
+    let (first, announced) = first.zip(announced)?;
+    let is_due = first.at <= now && announced.at <= now;
+    (is_due && announced.rule == first.rule).then_some(first.rule)
+}
+
+/// When it stops a run, such as `after 30 min without use`. Whatever tells of a stop says it with these words.
+pub fn when(rule: StopRule, values: &Resolved) -> String {
+    let span =
+        minutes(rule, values).map_or_else(|| "some time".to_owned(), |minutes| format!("{minutes} min"));
+    match rule {
+        StopRule::Idle => format!("after {span} without use"),
+        StopRule::MaxAge => format!("after {span}, its maximum age"),
+        StopRule::Failed => format!("after {span} without being ready for five minutes together"),
+    }
+}
+
+/// The rule in a word or two, beside its time.
+pub const fn short(rule: StopRule) -> &'static str {
+    match rule {
+        StopRule::Idle => "idle",
+        StopRule::MaxAge => "maximum age",
+        StopRule::Failed => "not ready",
+    }
+}
+
+/// The minutes of a rule; `None`: it does not apply.
+pub fn minutes(rule: StopRule, values: &Resolved) -> Option<i32> {
+    match rule {
+        StopRule::Idle => values.idle_timeout_in_minutes,
+        StopRule::MaxAge => values.max_age_minutes,
+        StopRule::Failed => values.failed_timeout_minutes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    fn values(minutes: [Option<i32>; 3]) -> Resolved {
+        let [idle_timeout_in_minutes, max_age_minutes, failed_timeout_minutes] = minutes;
+        Resolved {
+            idle_timeout_in_minutes,
+            max_age_minutes,
+            failed_timeout_minutes,
+            ..Resolved::default()
+        }
+    }
+
+    fn since(minutes: [Option<i64>; 3]) -> Times {
+        let [last_use, running_since, failing_since] = minutes.map(|minute| minute.map(at));
+        Times {
+            last_use,
+            running_since,
+            failing_since,
+        }
+    }
+
+    #[test]
+    fn each_rule_is_the_first_until_it_is_moved_out_of_the_way() {
+        let all = since([Some(0), Some(0), Some(0)]);
+        let rule = |minutes: [i32; 3], times: &Times| {
+            let stop = first(&values(minutes.map(Some)), times, at(0)).unwrap();
+            (stop.rule, stop.at)
+        };
+        assert_eq!(rule([10, 20, 30], &all), (StopRule::Idle, at(10)));
+        assert_eq!(rule([30, 10, 20], &all), (StopRule::MaxAge, at(10)));
+        assert_eq!(rule([20, 30, 10], &all), (StopRule::Failed, at(10)));
+        let used = since([Some(15), Some(0), Some(0)]);
+        assert_eq!(rule([10, 20, 30], &used), (StopRule::MaxAge, at(20)));
+        let started_anew = since([Some(0), Some(15), Some(0)]);
+        assert_eq!(rule([30, 10, 20], &started_anew), (StopRule::Failed, at(20)));
+        let ready = since([Some(0), Some(0), None]);
+        assert_eq!(rule([20, 30, 10], &ready), (StopRule::Idle, at(20)));
+        assert_eq!(rule([40, 30, 35], &all), (StopRule::MaxAge, at(30)), "lengthened");
+        assert_eq!(first(&values([None; 3]), &all, at(0)), None);
+        assert_eq!(first(&values([Some(1); 3]), &since([None; 3]), at(0)), None);
+    }
+
+    #[test]
+    fn a_rule_that_is_due_does_not_wait_for_answers_about_use() {
+        let (values, times) = (
+            values([Some(10), Some(11), None]),
+            since([Some(0), Some(0), None]),
+        );
+        let rule = |minute| first(&values, &times, at(minute)).unwrap().rule;
+        assert_eq!(rule(9), StopRule::Idle);
+        assert_eq!(rule(10), StopRule::Idle);
+        assert_eq!(rule(11), StopRule::MaxAge);
+    }
+
+    #[test]
+    fn times_beyond_the_calendar_are_none() {
+        let times = Times {
+            running_since: Some(Timestamp::MAX),
+            ..Times::default()
+        };
+        assert_eq!(first(&values([Some(1); 3]), &times, at(0)), None);
+    }
+
+    fn any_values() -> impl Strategy<Value = Resolved> {
+        prop::array::uniform3(prop::option::of(1..40)).prop_map(values)
+    }
+
+    fn any_times() -> impl Strategy<Value = Times> {
+        prop::array::uniform3(prop::option::of(0_i64..60)).prop_map(since)
+    }
+
+    proptest! {
+        /// A life of a run, step by step: time passes, and limits, use and state change at will. The operator acts only on what it stored
+        /// at an earlier step, and may store nothing at some steps.
+        #[test]
+        fn a_stop_is_never_before_its_announcement_nor_by_another_rule(
+            steps in prop::collection::vec((0_i64..15, any_values(), any_times(), any::<bool>()), 1..30),
+        ) {
+            let mut now = at(0);
+            let mut stored: Option<Stop> = None;
+            for (minutes, values, since, is_stored) in steps {
+                now += SignedDuration::from_mins(minutes);
+                let next = first(&values, &since, now);
+                if let Some(rule) = decide(next, stored, now) {
+                    let stored = stored.unwrap();
+                    prop_assert_eq!(stored.rule, rule);
+                    prop_assert!(stored.at <= now);
+                    // Nor is it before the time that the values of now give.
+                    let own = times(&values, &since).find(|stop| stop.rule == rule).unwrap();
+                    prop_assert!(own.at <= now);
+                }
+                if is_stored {
+                    stored = next;
+                }
+            }
+        }
+
+        /// Once announced, the stop comes at its time, whatever else changes about use: nothing gets round it.
+        #[test]
+        fn a_maximum_age_that_is_over_stops_whatever_the_use(
+            values in any_values(), since in any_times(), over in 0_i64..100,
+        ) {
+            let own = times(&values, &since).find(|stop| stop.rule == StopRule::MaxAge);
+            prop_assume!(own.is_some());
+            let now = own.unwrap().at + SignedDuration::from_mins(over);
+            let next = first(&values, &since, now);
+            prop_assert!(decide(next, next, now).is_some_and(|rule| rule != StopRule::Idle));
+        }
+
+        #[test]
+        fn the_announced_time_is_the_earliest_that_lies_ahead(values in any_values(), since in any_times()) {
+            let earliest = times(&values, &since).map(|stop| stop.at).min();
+            let before_all = at(0);
+            prop_assert_eq!(first(&values, &since, before_all).map(|stop| stop.at), earliest);
+        }
+    }
+}
