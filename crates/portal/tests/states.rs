@@ -96,6 +96,27 @@ async fn a_workspace_that_is_as_wanted_has_no_box() {
 }
 
 #[tokio::test]
+async fn a_limit_is_named_before_and_after_its_stop() {
+    let page_of = async |spec, status| page(&lab(&json!({}), &spec, &status), &[]).await;
+    let by_limit = json!({
+        "phase": "Stopped", "disk": {"claimUID": "c", "size": "1Gi"}, "resolved": {"failedTimeoutMinutes": 60},
+        "conditions": [condition("Stopped", "True", "Stopped", "")],
+        "stoppedBecause": {"rule": "Failed", "time": "2026-01-01T00:00:00Z", "reason": "ImagePullFailed"},
+    });
+    let by_limit = page_of(json!({"desiredStatus": "Stopped"}), by_limit).await;
+    assert_eq!(
+        by_limit["head"]["sentence"],
+        "Stopped after 60 min without being ready for five minutes together (ImagePullFailed). The disk is kept."
+    );
+    let mut limited = running();
+    limited["stopsAt"] = json!("2026-01-01T12:10:00Z");
+    limited["stopsBecause"] = json!("MaxAge");
+    let limited = page_of(json!({}), limited).await;
+    assert_eq!(limited["head"]["stopsBecause"], "maximum age");
+    assert!(limited["head"]["stops"].is_object(), "{}", limited["head"]);
+}
+
+#[tokio::test]
 async fn the_question_before_a_restart_names_the_changes_that_it_applies() {
     let mut status = running();
     status["pendingUpdate"] = json!(["spec.image", "spec.resources"]);

@@ -61,6 +61,22 @@ pub(super) fn facts(workspace: &Workspace) -> Facts {
             .and_then(|idle| idle.idle_timeout_in_minutes)
             .map(minutes),
     ));
+    let own_limits = spec.limits.unwrap_or_default();
+    let span = |minutes: i32| format!("{minutes} min");
+    for (label, minutes, own) in [
+        (
+            "Maximum age",
+            resolved.max_age_minutes,
+            own_limits.max_age_minutes,
+        ),
+        (
+            "Stops when not ready for",
+            resolved.failed_timeout_minutes,
+            own_limits.failed_timeout_minutes,
+        ),
+    ] {
+        values.push(value(label, minutes.map(span), own.map(span)));
+    }
     values.push(value(
         "Execution profile",
         resolved.execution_profile.clone(),

@@ -7,6 +7,7 @@ use explain::consequence::Action as Doing;
 use explain::progress::{blocker, phase};
 use kube::ResourceExt as _;
 use rules::form::image_name;
+use rules::stops;
 
 use super::editor;
 use super::may::May;
@@ -212,6 +213,12 @@ pub(super) fn actions(context: &Context, seen: &VisibleWorkspace, may: May) -> V
     actions
 }
 
+/// The rule that stops a workspace next. Empty: none.
+pub(super) fn stop_rule(workspace: &Workspace) -> &'static str {
+    let rule = workspace.status.as_ref().and_then(|status| status.stops_because);
+    rule.map_or("", stops::short)
+}
+
 /// The row of a workspace. Guests see state, owner, link, and the end of their share.
 pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
     let workspace = &*seen.workspace;
@@ -269,6 +276,7 @@ pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
         size: size(workspace),
         since: short_of(status.and_then(|status| status.started_at.as_ref())),
         stops: short_of(status.and_then(|status| status.stops_at.as_ref())),
+        stops_because: stop_rule(workspace),
         select: Some(
             if may.stops(seen) && context.read_only_in(&full.namespace).is_none() {
                 format!("{}/{}", full.namespace, full.name)

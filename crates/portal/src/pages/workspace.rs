@@ -16,6 +16,7 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use rules::access::{Policy, Requester};
 use rules::files::{Disk, Moment};
+use rules::stops;
 
 use super::answers::{Done, link, note};
 use super::editor;
@@ -298,6 +299,7 @@ fn head(context: &Context, seen: &VisibleWorkspace, may: May, beside: MayBeside)
         icon,
         since: short_of(status.and_then(|status| status.started_at.as_ref())),
         stops: short_of(status.and_then(|status| status.stops_at.as_ref())),
+        stops_because: summary::stop_rule(workspace),
         used: short_of(idle.and_then(|idle| idle.last_activity.as_ref())),
         ..base
     }
@@ -334,16 +336,15 @@ fn sentence(context: &Context, seen: &VisibleWorkspace, may: May) -> String {
             "You may start it at its address.".to_owned()
         }
         Phase::Stopped if is_guest => "Only its owner and administrators may start it.".to_owned(),
-        Phase::Stopped if status.stopped_because.is_some() => {
-            let minutes = status
-                .resolved
-                .and_then(|resolved| resolved.idle_timeout_in_minutes);
-            match minutes {
-                Some(minutes) => format!("Stopped after {minutes} min without use. {}", files()),
-                None => format!("Stopped because it was not used. {}", files()),
+        Phase::Stopped => match &status.stopped_because {
+            Some(because) => {
+                let when = stops::when(because.rule, &status.resolved.unwrap_or_default());
+                let reason = because.reason.as_ref();
+                let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+                format!("Stopped {when}{reason}. {}", files())
             }
-        }
-        Phase::Stopped => files(),
+            None => files(),
+        },
         Phase::Running if status.url.is_none() && holds(&status.conditions, AVAILABLE) => {
             "It has no address of its own: open it from the application that routes to it, such as JupyterHub.".to_owned()
         }

@@ -161,6 +161,8 @@ pub struct Row {
     pub since: Option<Moment>,
     /// When a rule stops it.
     pub stops: Option<Moment>,
+    /// That rule, such as `maximum age`. Empty: none, or it is not known.
+    pub stops_because: &'static str,
     /// How a guest sees it: `Shared until`, with the end.
     pub shared: Option<Moment>,
     /// What fits now.

@@ -57,6 +57,8 @@ pub struct Head {
     pub since: Option<Moment>,
     /// When a rule stops it.
     pub stops: Option<Moment>,
+    /// That rule, such as `maximum age`. Empty: none, or it is not known.
+    pub stops_because: &'static str,
     /// Last known use.
     pub used: Option<Moment>,
     /// For a guest: end of the share.

@@ -67,6 +67,7 @@ pub(super) fn head(f: Foreign<'_>) -> Head {
         icon: Icon::Jupyterlab,
         since: Some(noon()),
         stops: Some(evening()),
+        stops_because: "idle",
         used: Some(noon()),
         shared: None,
         url: f("https://thesis.example.com/"),

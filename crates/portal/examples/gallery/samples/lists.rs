@@ -34,6 +34,7 @@ pub(super) fn rows(f: Foreign<'_>) -> Rows {
     let running = Row {
         since: Some(short("2026-11-22T09:00:00Z", "22 Nov, 09:00 UTC")),
         stops: Some(short("2026-11-22T20:00:00Z", "22 Nov, 20:00 UTC")),
+        stops_because: "maximum age",
         action: Some(first(link("Open", "https://thesis.example.com/"))),
         ..row(f, "u1", "Thesis", state(Tone::Good, "Running"))
     };
