@@ -386,6 +386,7 @@ async fn kubectl_get_shows_a_status_that_its_subresource_alone_takes_and_fields_
         "AGE",
         "URL",
         "OWNER",
+        "STOPS",
         "Running",
         "True",
         &workspace::url(&ws)?,

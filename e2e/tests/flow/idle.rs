@@ -24,6 +24,8 @@ use kube::{
     api::{ListParams, PostParams},
 };
 
+use super::limits;
+
 /// A kernel that computes for longer than the timeout, with a break until the next question.
 const LONG: &str = "__import__('time').sleep(80) or 42";
 /// A timeout, the way to the question after it, and the end of the pod.
@@ -126,7 +128,7 @@ async fn runs_out_of_memory(scratch: &Scratch, alice: &Api<Workspace>, name: &st
 }
 
 /// Waits for the Event.
-async fn wait_for_event(scratch: &Scratch, name: &str, what: &str) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_event(scratch: &Scratch, name: &str, what: &str) -> anyhow::Result<()> {
     wait::until(&format!("{what} as an Event"), wait::USUAL, || async {
         let events = scratch.api::<Event>().list(&ListParams::default()).await;
         let events = events.map_err(|error| error.to_string())?.items;
@@ -205,26 +207,45 @@ async fn an_idle_jupyterlab_stops_and_a_computing_one_and_applications_without_d
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let undetected = without_detection()?;
     let labs = ["computes", "unused"].map(workspace::idle_after_a_minute);
-    for wanted in undetected.iter().map(|(wanted, _)| wanted).chain(&labs) {
+    let limited = limits::limited()?;
+    for wanted in undetected
+        .iter()
+        .map(|(wanted, _)| wanted)
+        .chain(&labs)
+        .chain(&limited)
+    {
         alice.create(&PostParams::default(), wanted).await?;
     }
-    for (wanted, _) in &undetected {
-        workspace::reached(&alice, &wanted.name_any(), Phase::Running).await?;
+    let limits = limits::stop(&scratch, &alice);
+    let others = idle_ones(&scratch, &alice, &undetected);
+    let (limits, others) = tokio::join!(limits, others);
+    limits?;
+    others?;
+    scratch.finish().await
+}
+
+/// What becomes of the others.
+async fn idle_ones(
+    scratch: &Scratch,
+    alice: &Api<Workspace>,
+    undetected: &[(Workspace, &str)],
+) -> anyhow::Result<()> {
+    for (wanted, _) in undetected {
+        workspace::reached(alice, &wanted.name_any(), Phase::Running).await?;
     }
-    let url = workspace::url(&workspace::reached(&alice, "computes", Phase::Running).await?)?;
-    let unused = workspace::reached(&alice, "unused", Phase::Running).await?;
+    let url = workspace::url(&workspace::reached(alice, "computes", Phase::Running).await?)?;
+    let unused = workspace::reached(alice, "unused", Phase::Running).await?;
     let session = HttpSession::new()?;
     session.enter(&url, "alice").await?;
     let (answer, stopped, told) = tokio::join!(
         kernel::compute(&session, &url, LONG),
-        stops_and_starts(&scratch, &alice, &unused),
-        runs_out_of_memory(&scratch, &alice, "computes"),
+        stops_and_starts(scratch, alice, &unused),
+        runs_out_of_memory(scratch, alice, "computes"),
     );
     stopped?;
     told?;
     assert_eq!(answer?, "42", "it was idle for longer than the timeout");
     let computes = alice.get("computes").await?;
     assert_eq!(computes.spec.desired_status, DesiredStatus::Running);
-    are_reported(&scratch, &alice, &undetected).await?;
-    scratch.finish().await
+    are_reported(scratch, alice, undetected).await
 }

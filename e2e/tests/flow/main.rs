@@ -8,6 +8,7 @@ mod idle;
 mod kernel;
 mod kubectl_sign_in;
 mod lifecycle;
+mod limits;
 mod metrics;
 mod pages;
 mod plugin;

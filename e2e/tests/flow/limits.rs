@@ -1,0 +1,107 @@
+//! Workspaces that reach a limit of a minute: both are stopped by it, whatever happens to them meanwhile.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use api::{
+    Workspace,
+    workspace::{DesiredStatus, Phase, StopRule},
+};
+use e2e::{Environment, cluster::Scratch, objects::workspace, wait};
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::idle::wait_for_event;
+
+/// Its init container never ends.
+const LATE: &str = "late";
+/// Its annotations change all the time.
+const AGED: &str = "aged";
+/// The limit, and time for the write.
+const LONGEST: Duration = Duration::from_secs(100);
+/// The latest stop after the announced time.
+const LATEST: SignedDuration = SignedDuration::from_secs(15);
+
+/// Both workspaces.
+pub(crate) fn limited() -> anyhow::Result<[Workspace; 2]> {
+    let mut aged = workspace::echo(AGED)?;
+    aged.spec.limits = serde_json::from_value(json!({"maxAgeMinutes": 1}))?;
+    let mut late = workspace::echo(LATE)?;
+    late.spec.limits = serde_json::from_value(json!({"failedTimeoutMinutes": 1}))?;
+    late.spec.storage = serde_json::from_value(json!({"size": "64Mi"}))?;
+    // The shell ends at once when it is asked to.
+    let endless = json!([{
+        "name": "endless", "image": Environment::get()?.images.echo,
+        "command": ["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 1; done"],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
+    }]);
+    late.spec.init_containers = serde_json::from_value(endless)?;
+    Ok([aged, late])
+}
+
+/// Waits until both are stopped by their limits. They were created just now.
+pub(crate) async fn stop(scratch: &Scratch, alice: &Api<Workspace>) -> anyhow::Result<()> {
+    let (aged, late) = tokio::join!(
+        stopped_by(scratch, alice, AGED, StopRule::MaxAge),
+        stopped_by(scratch, alice, LATE, StopRule::Failed),
+    );
+    aged?;
+    late?;
+    let claims = scratch.api::<PersistentVolumeClaim>();
+    let kept = claims.get(&format!("workspace-{LATE}")).await?;
+    anyhow::ensure!(kept.metadata.deletion_timestamp.is_none(), "its disk is kept");
+    Ok(())
+}
+
+/// Waits for the announced stop and for its end, and changes an annotation meanwhile.
+async fn stopped_by(
+    scratch: &Scratch,
+    alice: &Api<Workspace>,
+    name: &str,
+    rule: StopRule,
+) -> anyhow::Result<()> {
+    let announced = wait::until(
+        &format!("a stop of {name} to be announced"),
+        wait::USUAL,
+        || async {
+            let workspace = alice.get(name).await.map_err(|error| error.to_string())?;
+            let status = workspace.status.unwrap_or_default();
+            status
+                .stops_at
+                .clone()
+                .zip(status.stops_because)
+                .ok_or_else(|| format!("{status:?}"))
+        },
+    );
+    let (stops_at, because) = announced.await?;
+    assert_eq!(because, rule, "{name}");
+    let stopped = wait::until(&format!("{name} to be stopped by its limit"), LONGEST, || async {
+        let now = jiff::Timestamp::now().to_string();
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {"tests.example/now": now}}}));
+        let workspace = alice.patch(name, &PatchParams::default(), &patch).await;
+        let workspace = workspace.map_err(|error| error.to_string())?;
+        let status = workspace.status.clone().unwrap_or_default();
+        if status.phase == Some(Phase::Stopped) {
+            Ok(workspace)
+        } else {
+            Err(format!("{status:?}"))
+        }
+    })
+    .await?;
+    assert_eq!(stopped.spec.desired_status, DesiredStatus::Stopped);
+    assert!(stopped.annotations().contains_key("tests.example/now"));
+    let because = stopped.status.and_then(|status| status.stopped_because);
+    let because = because.with_context(|| format!("a rule stopped {name}"))?;
+    assert_eq!(because.rule, rule, "{name}");
+    let after = because.time.0.duration_since(stops_at.0);
+    assert!(
+        (SignedDuration::ZERO..=LATEST).contains(&after),
+        "{name} was stopped {after:?} after its announced time"
+    );
+    wait_for_event(scratch, name, rule.reason()).await
+}
