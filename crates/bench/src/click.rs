@@ -149,7 +149,12 @@ async fn clicked(
     cell.send_keys(&format!("{end}{enter}{code}{shift}{enter}"))
         .await?;
     shown(browser, ".jp-OutputArea-output pre", code).await?;
-    Ok([page, usable, kernel, since()])
+    let result = since();
+    // A notebook that is not saved asks for its kernel again.
+    let control = char::from(Key::Control);
+    cell.send_keys(&format!("{control}s")).await?;
+    shown(browser, "#jp-main-statusbar", "Saving completed").await?;
+    Ok([page, usable, kernel, result])
 }
 
 /// Waits until an element holds a text.
