@@ -1,7 +1,7 @@
 """A registry (OCI distribution, for readers) of one image, for who knows its password; a test fixture, standard library only.
 
-The image is the echo server that this runs beside, with no more of the system than that needs; it bears every name and tag that is asked for.
-Who comes with the password ($USER_NAME, $PASSWORD) gets a token at /token; nothing else is had without one. It listens on $PORT of the loopback alone.
+The image is the echo server that this runs beside, with no more of the system than that needs and `true`; it bears every name that is asked for.
+Who comes with the password ($USER_NAME, $PASSWORD) gets a token at /token; nothing else is had without one, but what is below public/. It listens on $PORT of the loopback alone.
 """
 
 import base64
@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import signal
 import struct
 import sys
@@ -69,7 +70,7 @@ def libraries():
 def make_layer():
     """Writes the layer, the same of the same files; returns its digest."""
     found = set()
-    for path in [sys.executable, sysconfig.get_path("stdlib"), ECHO, *libraries()]:
+    for path in [sys.executable, sysconfig.get_path("stdlib"), ECHO, shutil.which("true"), *libraries()]:
         collect(path, found)
     with tarfile.open(LAYER, "w") as layer:
         for path in sorted(found):
@@ -127,6 +128,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.reply(200, json.dumps({"token": TOKEN}).encode())
             else:
                 self.refuse('Basic realm="registry"')
+        elif path.startswith("/v2/public/"):
+            self.serve(path)
         elif not hmac.compare_digest(said, f"Bearer {TOKEN}"):
             # By the name under which it was asked.
             realm = f"http://{self.headers.get('Host')}/token"

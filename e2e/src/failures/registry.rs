@@ -1,4 +1,4 @@
-//! Node -> image registry there that requires a password (IO).
+//! Node -> image registry there that requires a password for all but public images (IO).
 //!
 //! It is a pod on the network of a node. The node's containerd uses plain HTTP for `127.0.0.1`,
 //! with any other configuration.
@@ -114,6 +114,11 @@ impl Place {
     /// An image in this registry that no other test has pulled: the echo server.
     pub fn image(&self, fixture: &str) -> String {
         format!("{}/private/{fixture}:1", self.host)
+    }
+
+    /// The same without a password, if its tag is 1: the registry has no other one.
+    pub fn public_image(&self, fixture: &str, tag: u8) -> String {
+        format!("{}/public/{fixture}:{tag}", self.host)
     }
 
     /// Part of a workspace's spec that selects the node of the registry.

@@ -8,7 +8,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, ResourceExt};
 use tokio::process::Command;
 
 use crate::{Environment, cluster, wait};
@@ -106,7 +107,8 @@ pub async fn show(part: &str, chart: &Path) -> anyhow::Result<String> {
 /// Helm fails, or a hook of the chart does.
 pub async fn uninstall() -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    run_uninstall(helm(environment)?, &environment.system_namespace, &[]).await
+    run_uninstall(helm(environment)?, &environment.system_namespace, &[]).await?;
+    images_are_gone(environment).await
 }
 
 /// Uninstalls the release without the chart's hooks.
@@ -115,7 +117,22 @@ pub async fn uninstall() -> anyhow::Result<()> {
 /// Helm fails.
 pub async fn uninstall_without_hooks() -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    run_uninstall(helm(environment)?, &environment.system_namespace, &["--no-hooks"]).await
+    run_uninstall(helm(environment)?, &environment.system_namespace, &["--no-hooks"]).await?;
+    images_are_gone(environment).await
+}
+
+/// Waits until the namespace of images is gone. Helm does not, and the next installation needs its name.
+async fn images_are_gone(environment: &Environment) -> anyhow::Result<()> {
+    let namespaces = Api::<Namespace>::all(cluster::admin().await?);
+    let name = format!("{}-images", environment.release);
+    wait::until("the namespace of images to be gone", wait::USUAL, || async {
+        match namespaces.get_opt(&name).await {
+            Ok(None) => Ok(()),
+            Ok(Some(namespace)) => Err(format!("{:?}", namespace.status)),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await
 }
 
 /// Renders the chart without its CRDs for `namespace`, with the values of the installation and with `set`, in the format of

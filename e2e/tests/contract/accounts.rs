@@ -16,9 +16,16 @@ async fn text(account: &str) -> anyhow::Result<String> {
     let system = &Environment::get()?.system_namespace;
     let own = rights_beyond_others(system, account, system).await?;
     let team = rights_beyond_others(system, account, TEAM).await?;
-    Ok(format!(
-        "# in its own namespace\n{own}\n# in a namespace with workspaces\n{team}"
-    ))
+    let images = format!("{}-images", Environment::get()?.release);
+    let images = rights_beyond_others(system, account, &images).await?;
+    let also = images.lines().filter(|line| !team.lines().any(|it| it == *line));
+    let also: String = also.map(|line| format!("{line}\n")).collect();
+    let mut text = format!("# in its own namespace\n{own}\n# in a namespace with workspaces\n{team}");
+    if !also.is_empty() {
+        text += "\n# also in the namespace of images\n";
+        text += &also;
+    }
+    Ok(text)
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-fn dry() -> PostParams {
+pub(crate) fn dry() -> PostParams {
     PostParams {
         dry_run: true,
         ..PostParams::default()
@@ -31,7 +31,7 @@ fn pod(name: &str, owner: &str, image: &str) -> anyhow::Result<Pod> {
     }))?)
 }
 
-async fn operator() -> anyhow::Result<Client> {
+pub(crate) async fn operator() -> anyhow::Result<Client> {
     let environment = Environment::get()?;
     let (namespace, release) = (&environment.system_namespace, &environment.release);
     let user = format!("system:serviceaccount:{namespace}:{release}-operator");
@@ -42,7 +42,7 @@ async fn operator() -> anyhow::Result<Client> {
     cluster::acting_as(&user, &groups).await
 }
 
-fn refused<T: std::fmt::Debug>(result: kube::Result<T>, expected: &str) {
+pub(crate) fn refused<T: std::fmt::Debug>(result: kube::Result<T>, expected: &str) {
     let is_expected = |error: &kube::Error| matches!(error, kube::Error::Api(it) if it.code == 403 && it.message.contains(expected));
     assert!(
         result.as_ref().is_err_and(is_expected),

@@ -5,6 +5,7 @@ mod assertion;
 mod edge;
 mod hostile;
 mod idle;
+mod images_in_advance;
 mod kernel;
 mod kubectl_sign_in;
 mod lifecycle;

@@ -12,6 +12,8 @@ use crate::render::{self, SYSTEM, of_kind, rendering};
 
 /// A namespace with workspaces.
 const TEAM: &str = "team-demo";
+/// The namespace of images.
+const IMAGES: &str = "jupyter-k8s-images";
 
 /// Resource, or resource and name of one object -> verbs.
 type Rights<'a> = BTreeMap<String, BTreeSet<&'a str>>;
@@ -60,21 +62,28 @@ fn rights<'a>(objects: &'a [Value], account: &str, namespace: &str) -> Rights<'a
     rights
 }
 
-fn text(objects: &[Value], account: &str) -> String {
-    let sections = [
-        ("its own namespace", SYSTEM),
-        ("a namespace with workspaces", TEAM),
-    ];
-    let sections = sections.map(|(title, namespace)| {
-        let lines = rights(objects, account, namespace)
-            .into_iter()
-            .map(|(about, verbs)| {
-                let verbs: Vec<&str> = verbs.into_iter().collect();
-                format!("{about}: {}\n", verbs.join(" "))
-            });
-        format!("# in {title}\n{}", lines.collect::<String>())
+fn lines(objects: &[Value], account: &str, namespace: &str) -> Vec<String> {
+    let rights = rights(objects, account, namespace).into_iter();
+    let lines = rights.map(|(about, verbs)| {
+        let verbs: Vec<&str> = verbs.into_iter().collect();
+        format!("{about}: {}\n", verbs.join(" "))
     });
-    sections.join("\n")
+    lines.collect()
+}
+
+fn text(objects: &[Value], account: &str) -> String {
+    let [own, team, mut images] = [SYSTEM, TEAM, IMAGES].map(|namespace| lines(objects, account, namespace));
+    let mut text = format!(
+        "# in its own namespace\n{}\n# in a namespace with workspaces\n{}",
+        own.concat(),
+        team.concat()
+    );
+    images.retain(|line| !team.contains(line));
+    if !images.is_empty() {
+        text += "\n# also in the namespace of images\n";
+        text += &images.concat();
+    }
+    text
 }
 
 #[test]

@@ -186,7 +186,7 @@ fn images_in_advance_add_one_namespace_of_which_the_operator_writes_two_kinds() 
     // Elsewhere there is nothing of it.
     for other in renderings() {
         let text = other.objects.iter().map(Value::to_string).collect::<String>();
-        let is_on = other.name == "pre-pull";
+        let is_on = ["pre-pull", "values-local"].contains(&other.name.as_str());
         assert_eq!(text.contains("-images"), is_on, "{}", other.name);
         assert_eq!(text.contains("daemonsets"), is_on, "{}", other.name);
     }
