@@ -60,6 +60,7 @@ fn live(stage: &Stage) -> Live {
         daemon_sets: stage.all().into_iter().map(Arc::new).collect(),
         deployments: stage.all().into_iter().map(Arc::new).collect(),
         pods: pods.into_iter().map(Arc::new).collect(),
+        ..Live::default()
     }
 }
 
@@ -113,6 +114,14 @@ async fn a_labelled_template_gets_its_images_is_told_how_far_they_are_and_withou
     );
     assert_eq!(reason_of(&stage), reason::PULLING_IMAGES);
     nodes(&stage, 4, 4);
+    reconcile(&mut stage, &mut leader).await;
+    assert_eq!(reason_of(&stage), reason::PLACEHOLDERS_PENDING);
+    let name = stage.all::<Deployment>()[0].name_any();
+    stage
+        .server
+        .edit::<Deployment>(Some(IMAGES), &name, |deployment| {
+            deployment["status"] = json!({"readyReplicas": 2});
+        });
     reconcile(&mut stage, &mut leader).await;
     let (pulled, prepared) = status(&stage);
     assert_eq!(

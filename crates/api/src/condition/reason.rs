@@ -362,15 +362,17 @@ reasons! {
         Owner: "Set another profile in these workspaces (spec.executionProfileRef); the message says how to find them.";
 
     PREPARED = "Prepared", Fine, "Prepared=True of a WorkspaceTemplate",
-        "The images of a template with the label workspaces.jupyter.org/pre-pull are on every node that its workspaces may use. The message says how many placeholders have a node.";
+        "The images of a template with the label workspaces.jupyter.org/pre-pull are on every node that its workspaces may use, and its placeholders run.";
     PULLING_IMAGES = "PullingImages", Waits, "Prepared=False of a WorkspaceTemplate",
         "Nodes still pull images of the template. The column Pulled counts each image once per node.";
+    PLACEHOLDERS_PENDING = "PlaceholdersPending", Waits, "Prepared=False of a WorkspaceTemplate",
+        "Not all placeholders of the template run: workspaces took their place, or no node has room. Workspaces start all the same.";
     PRE_PULL_FAILED = "PrePullFailed", Wrong, "Prepared=False of a WorkspaceTemplate; Event",
-        "An image of the template cannot be pulled in advance, or a pod for it cannot be made. Other images are pulled all the same.",
+        "An image of the template cannot be pulled in advance, or pods for it or for placeholders are refused. Other images are pulled all the same.",
         Administrator: "Do what the message says: correct image and tag in a new template, create the pull Secret in the namespace of images, or raise its quota (prePull.quota).";
     PULL_SECRET_OF_PROFILE = "PullSecretOfProfile", Wrong, "Prepared=False of a WorkspaceTemplate; Event",
         "The images of the template are pulled with Secrets of its execution profile, which are in the namespaces of workspaces alone, so they are not pulled in advance.",
-        Administrator: "Remove the label workspaces.jupyter.org/pre-pull, or pull these images with a Secret of the installation (setting imagePullSecrets).";
+        Administrator: "Remove the label workspaces.jupyter.org/pre-pull. Or name the Secrets in settings.imagePullSecrets, create them in the namespace of images and in those of workspaces, and remove them from the profile (spec.imagePullSecrets).";
     LABEL_INVALID = "LabelInvalid", Wrong, "Prepared=False of a WorkspaceTemplate; Event",
         "A label of the template has a value that it cannot have, and so no effect.",
         Administrator: "Set the label to a value that the message names, or remove it.";

@@ -17,7 +17,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::progress::Refusals;
+use super::causes::Refusals;
 use crate::{
     context::Context,
     controllers::attempt::{Attempt, Failed, attempt},

@@ -7,15 +7,19 @@
 //! | `labels.rs` | labels of a template -> what it asks for, and which values are wrong (pure) |
 //! | `pods.rs` | an image, or requests -> the pod that pulls it, or keeps them (pure) |
 //! | `desired.rs` | templates, settings -> DaemonSets and Deployments (pure) |
-//! | `progress.rs` | DaemonSets, their pods, refused writes -> what the status of a template says (pure) |
+//! | `live.rs` | the namespace of images -> its objects by name (pure) |
+//! | `causes.rs` | DaemonSets, Deployments, pods, Events -> why images or placeholders are missing (pure) |
+//! | `progress.rs` | DaemonSets, Deployments, causes -> what the status of a template says (pure) |
 //! | `apply.rs` | desired and live objects -> writes (IO) |
 //! | `report.rs` | what a status says -> the status of a template, an Event (IO) |
 //! | `reconcile.rs` | a change -> the writes that are due (IO) |
 //! | `watch.rs` | watches of the namespace -> reconciles (IO) |
 
 mod apply;
+mod causes;
 mod desired;
 mod labels;
+mod live;
 mod pods;
 mod progress;
 mod reconcile;
@@ -23,7 +27,7 @@ mod report;
 mod watch;
 
 pub use self::{
-    progress::Live,
+    live::Live,
     reconcile::{ImagesState, reconcile},
     watch::run,
 };

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::{
     apply::{Applied, Outcome, apply},
     desired::desired,
-    progress::{Live, assess},
+    live::Live,
+    progress::assess,
     report::{self, Written},
 };
 use crate::{cache::stores, context::Context};
@@ -48,7 +49,7 @@ pub async fn reconcile(context: &Context, live: &Live, state: &mut ImagesState) 
             .templates
             .iter()
             .find(|wanted| wanted.template.metadata.uid.as_ref() == Some(&uid));
-        let report = wanted.map(|wanted| assess(wanted, live, &outcome.refusals, images.is_some()));
+        let report = wanted.map(|wanted| assess(wanted, live, &outcome.refusals, images));
         let since = state.reported.get(&uid).map(Instant::elapsed);
         match report::write(context, template, report.as_ref(), since).await {
             Written::Nothing => {}

@@ -6,14 +6,14 @@ use api::names;
 use futures::StreamExt as _;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
-    core::v1::Pod,
+    core::v1::{Event, Pod},
 };
 use kube::{
     Api, Resource,
     core::NamespaceResourceScope,
     runtime::{
         reflector::store::Writer,
-        watcher::{Config, Event},
+        watcher::{self, Config},
     },
 };
 use serde::de::DeserializeOwned;
@@ -21,7 +21,7 @@ use tokio::sync::watch::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    progress::Live,
+    live::Live,
     reconcile::{ImagesState, reconcile},
 };
 use crate::{cache::watch, context::Context, controllers::resync};
@@ -32,12 +32,18 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
         return;
     }
     let changes = Sender::new(());
-    let (sets, deployments, pods) = (
+    let (sets, deployments, pods, refused_pods) = (
         Writer::<DaemonSet>::default(),
         Writer::<Deployment>::default(),
         Writer::<Pod>::default(),
+        Writer::<Event>::default(),
     );
-    let caches = (sets.as_reader(), deployments.as_reader(), pods.as_reader());
+    let caches = (
+        sets.as_reader(),
+        deployments.as_reader(),
+        pods.as_reader(),
+        refused_pods.as_reader(),
+    );
     let images = context.installation.images.as_ref();
     let watches = async {
         let Some(images) = images else {
@@ -46,11 +52,14 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
         let ours = Config::default().labels(&format!("{}={}", names::APP_MANAGED_BY_LABEL, names::OPERATOR));
         // Of pods that run, nothing more is to be known.
         let pending = ours.clone().fields("status.phase=Pending");
+        // A Deployment has a condition for that.
+        let refused = Config::default().fields("reason=FailedCreate,involvedObject.kind=DaemonSet");
         let of = &images.name;
         tokio::join!(
             follow(context, of, ours.clone(), sets, &changes),
             follow(context, of, ours, deployments, &changes),
-            follow(context, of, pending, pods, &changes)
+            follow(context, of, pending, pods, &changes),
+            follow(context, of, refused, refused_pods, &changes)
         );
     };
     let templates = async {
@@ -65,6 +74,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
             let _ = caches.0.wait_until_ready().await;
             let _ = caches.1.wait_until_ready().await;
             let _ = caches.2.wait_until_ready().await;
+            let _ = caches.3.wait_until_ready().await;
         };
         if images.is_some() && shutdown.run_until_cancelled(filled).await.is_none() {
             return;
@@ -75,6 +85,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
                 daemon_sets: caches.0.state(),
                 deployments: caches.1.state(),
                 pods: caches.2.state(),
+                refused_pods: caches.3.state(),
             };
             Box::pin(reconcile(context, &live, &mut state)).await
         })
@@ -107,7 +118,7 @@ async fn follow<K>(
     while let Some(event) = events.next().await {
         cache.apply_watcher_event(&event);
         // A list counts at its end.
-        if !matches!(event, Event::Init | Event::InitApply(_)) {
+        if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
             changes.send_replace(());
         }
     }
