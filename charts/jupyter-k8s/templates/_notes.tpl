@@ -67,7 +67,7 @@
 {{- concat $all (include "jk8s.expectedOfWorkspaces" . | fromJsonArray) | uniq | toJson -}}
 {{- end }}
 
-{{/* The same of the Secrets with which pods of workspaces pull their images, each in its namespace. */}}
+{{/* The same of the Secrets with which pods of workspaces, and those that pull in advance, pull their images, each in its namespace. */}}
 {{- define "jk8s.expectedOfWorkspaces" -}}
 {{- $namespaces := list -}}
 {{- if include "jk8s.inOneNamespace" . }}{{ $namespaces = list .Release.Namespace }}{{ end -}}
@@ -77,6 +77,12 @@
 {{- range $.Values.settings.imagePullSecrets -}}
   {{- $secret := include "jk8s.pullSecret" (list . "credentials for the images of workspaces") | fromJson -}}
   {{- $all = append $all (set $secret "namespace" $namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- if include "jk8s.prePulls" . -}}
+{{- range concat .Values.settings.imagePullSecrets (include "jk8s.pullSecrets" . | fromYamlArray) | uniq -}}
+  {{- $secret := include "jk8s.pullSecret" (list . "credentials for images that are pulled in advance, and for the operator's") | fromJson -}}
+  {{- $all = append $all (set $secret "namespace" (include "jk8s.imagesNamespace" $)) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $all -}}

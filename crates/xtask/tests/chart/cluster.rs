@@ -84,6 +84,11 @@ fn the_notes_say_what_is_there_what_lacks_a_key_and_what_is_to_do() {
         nothing.contains("   todo  Secret tls: ") && nothing.contains(command),
         "{nothing}"
     );
+    let images = &rendering("pre-pull").notes;
+    assert!(
+        images.contains("kubectl create secret generic own-pull -n jupyter-k8s-images "),
+        "{images}"
+    );
 }
 
 #[test]
