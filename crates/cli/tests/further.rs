@@ -194,6 +194,11 @@ async fn templates_are_listed_and_shown() {
     let (server, client) = ApiServer::start();
     let mut lab = template("lab");
     lab.metadata.annotations = Some([(api::names::DEPRECATED.to_owned(), "old".to_owned())].into());
+    let prepared = json!({"conditions": [{
+        "type": "Prepared", "status": "True", "reason": "Prepared", "message": "8 of 8 nodes have the image.",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]});
+    lab.status = serde_json::from_value(prepared).unwrap();
     server.put(&lab);
     let ran = run(&client, "template list").await;
     assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
@@ -201,6 +206,8 @@ async fn templates_are_listed_and_shown() {
     let ran = run(&client, "template show lab").await;
     assert!(ran.out.contains("1Gi to 5Gi, default 1Gi"), "{}", ran.out);
     assert!(ran.out.contains("cpu 100m to 2"), "{}", ran.out);
+    assert!(ran.out.contains("In advance:"), "{}", ran.out);
+    assert!(ran.out.contains("8 of 8 nodes have the image."), "{}", ran.out);
     let ran = run(&client, "template show none").await;
     assert_eq!(ran.code(), exit_code::FAILED);
     assert!(

@@ -1,6 +1,6 @@
 //! Template, permissions for it and its users -> why it may not be used or deleted (pure).
 
-use api::condition::{TERMINATING, VALID, find, reason};
+use api::condition::{PREPARED, TERMINATING, VALID, find, reason};
 use api::names::{DEPRECATED, IN_USE_FINALIZER, REPLACED_BY, USE_VERB};
 use api::{Workspace, WorkspaceTemplate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -34,7 +34,7 @@ pub fn explain(evidence: &TemplateEvidence<'_>) -> Explanation {
     let wrong = [
         deletion(evidence),
         right(evidence),
-        validity(evidence),
+        false_condition(evidence.template, VALID),
         profile(evidence),
     ];
     let mut findings: Vec<_> = wrong.into_iter().flatten().collect();
@@ -48,6 +48,7 @@ pub fn explain(evidence: &TemplateEvidence<'_>) -> Explanation {
         });
     }
     findings.extend(deprecation(evidence.template, evidence.namespace));
+    findings.extend(false_condition(evidence.template, PREPARED));
     let of_profile = evidence.profile.as_ref().and_then(why);
     let unread = [
         ("your right to use the template", why(&evidence.right)),
@@ -187,13 +188,12 @@ fn right(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
     })
 }
 
-fn validity(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
-    let template = evidence.template;
-    let condition = find(conditions(template), VALID).filter(|it| it.status == "False")?;
+fn false_condition(template: &WorkspaceTemplate, type_: &str) -> Option<Finding> {
+    let condition = find(conditions(template), type_).filter(|it| it.status == "False")?;
     let meaning = reason::find(&condition.reason).map(|known| known.meaning.to_owned());
     Some(Finding {
         what: match condition.message.as_str() {
-            "" => meaning.unwrap_or_else(|| "It is not valid.".to_owned()),
+            "" => meaning.unwrap_or_else(|| format!("{type_} is False.")),
             message => message.to_owned(),
         },
         reason: Some(condition.reason.clone()),
@@ -316,6 +316,18 @@ mod tests {
         assert!(explanation.as_wanted);
         assert_eq!(whats(&explanation)[1], "It is deprecated: old image");
         assert!(explanation.findings[1].remedies[0].what.contains("production-2"));
+    }
+
+    #[test]
+    fn images_that_are_not_on_the_nodes_yet_keep_no_template_from_use_and_are_told_with_the_remedy() {
+        let failed = json!([condition("Prepared", "False", reason::PRE_PULL_FAILED)]);
+        let template = template(json!({}), json!({}), failed);
+        let explanation = explain_template(&template, Read::Known(true), None);
+        assert!(explanation.as_wanted);
+        assert_eq!(whats(&explanation), ["You may use it in namespace team.", "why"]);
+        let failed = &explanation.findings[1];
+        assert_eq!(failed.reason.as_deref(), Some(reason::PRE_PULL_FAILED));
+        assert_eq!(failed.remedies[0].who, Who::Administrator);
     }
 
     #[test]

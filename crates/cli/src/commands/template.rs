@@ -1,6 +1,7 @@
 //! Templates -> a table with what one may use, or one template's bounds (IO).
 
 use api::WorkspaceTemplate;
+use api::condition::PREPARED;
 use api::names::{DEFAULT_TEMPLATE_LABEL, DEPRECATED, REPLACED_BY, USE_VERB};
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
 use serde_json::{Value, json};
@@ -176,6 +177,9 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
         let minutes = idle["idleTimeoutInMinutes"].as_i64().unwrap_or(60);
         rows.push(("Idle stop", format!("after {minutes} min")));
     }
+    let conditions = template["status"]["conditions"].as_array().into_iter().flatten();
+    let prepared = conditions.filter(|it| it["type"] == PREPARED);
+    rows.extend(prepared.map(|it| ("In advance", text(&it["message"]))));
     let rows: Vec<_> = rows
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
