@@ -199,6 +199,9 @@ async fn templates_are_listed_and_shown() {
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }]});
     lab.status = serde_json::from_value(prepared).unwrap();
+    lab.spec.default_idle_shutdown = serde_json::from_value(json!({"enabled": false})).unwrap();
+    lab.spec.default_limits = serde_json::from_value(json!({"maxAgeMinutes": 720})).unwrap();
+    lab.spec.limit_bounds = serde_json::from_value(json!({"maxAgeMinutes": {"max": 1440}})).unwrap();
     server.put(&lab);
     let ran = run(&client, "template list").await;
     assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
@@ -206,6 +209,8 @@ async fn templates_are_listed_and_shown() {
     let ran = run(&client, "template show lab").await;
     assert!(ran.out.contains("1Gi to 5Gi, default 1Gi"), "{}", ran.out);
     assert!(ran.out.contains("cpu 100m to 2"), "{}", ran.out);
+    assert!(ran.out.contains("- to 1440 min, default 720"), "{}", ran.out);
+    assert!(!ran.out.contains("Idle stop"), "{}", ran.out);
     assert!(ran.out.contains("In advance:"), "{}", ran.out);
     assert!(ran.out.contains("8 of 8 nodes have the image."), "{}", ran.out);
     let ran = run(&client, "template show none").await;

@@ -173,9 +173,19 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
         rows.push(("Disk", format!("{range}, default {default}")));
     }
     let idle = &spec["defaultIdleShutdown"];
-    if idle.is_object() {
+    if idle.is_object() && idle["enabled"] != false {
         let minutes = idle["idleTimeoutInMinutes"].as_i64().unwrap_or(60);
         rows.push(("Idle stop", format!("after {minutes} min")));
+    }
+    for (title, field) in [
+        ("Maximum age", "maxAgeMinutes"),
+        ("Failed stop", "failedTimeoutMinutes"),
+    ] {
+        let (default, bounds) = (&spec["defaultLimits"][field], &spec["limitBounds"][field]);
+        if default.is_number() || bounds.is_object() {
+            let default = default.as_i64().map_or_else(String::new, |minutes| format!(", default {minutes}"));
+            rows.push((title, format!("{} min{default}", range(bounds, "min", "max"))));
+        }
     }
     let conditions = template["status"]["conditions"].as_array().into_iter().flatten();
     let prepared = conditions.filter(|it| it["type"] == PREPARED);
