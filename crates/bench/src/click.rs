@@ -89,7 +89,7 @@ async fn one(browser: &Browser, namespace: &str, alice: &Api<Workspace>) -> anyh
         .page
         .goto(&portal::address(&format!("/new?namespace={namespace}"))?)
         .await?;
-    let new = clicked(browser, &create, None, "42").await?;
+    let new = clicked(browser, &create, None, ("42", "42")).await?;
     let all = alice.list(&ListParams::default()).await?.items;
     let [workspace] = &all[..] else {
         anyhow::bail!("{} workspaces in place of one", all.len());
@@ -102,7 +102,7 @@ async fn one(browser: &Browser, namespace: &str, alice: &Api<Workspace>) -> anyh
     browser.page.goto(&portal::address(&path)?).await?;
     let start = format!("form[action='{path}/start'] button");
     let open = format!("#head a[href^='{}']", workspace::url(workspace)?);
-    let resumed = clicked(browser, &start, Some(&open), "43").await?;
+    let resumed = clicked(browser, &start, Some(&open), ("+1", "43")).await?;
     leave(browser).await?;
     workspace::delete(alice, &name).await?;
     Ok([new, resumed])
@@ -120,7 +120,7 @@ async fn clicked(
     browser: &Browser,
     button: &str,
     open: Option<&str>,
-    code: &str,
+    (code, result): (&str, &str),
 ) -> anyhow::Result<[f64; 4]> {
     shown(browser, button, "").await?;
     let begin = Instant::now();
@@ -146,15 +146,14 @@ async fn clicked(
     cell.click().await?;
     // A notebook that was open before is open again, with what was typed there.
     let [end, shift, enter] = [Key::End, Key::Shift, Key::Enter].map(char::from);
-    cell.send_keys(&format!("{end}{enter}{code}{shift}{enter}"))
-        .await?;
-    shown(browser, ".jp-OutputArea-output pre", code).await?;
-    let result = since();
+    cell.send_keys(&format!("{end}{code}{shift}{enter}")).await?;
+    shown(browser, ".jp-OutputArea-output pre", result).await?;
+    let took = since();
     // A notebook that is not saved asks for its kernel again.
     let control = char::from(Key::Control);
     cell.send_keys(&format!("{control}s")).await?;
     shown(browser, "#jp-main-statusbar", "Saving completed").await?;
-    Ok([page, usable, kernel, result])
+    Ok([page, usable, kernel, took])
 }
 
 /// Waits until an element holds a text.

@@ -183,7 +183,9 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
     ] {
         let (default, bounds) = (&spec["defaultLimits"][field], &spec["limitBounds"][field]);
         if default.is_number() || bounds.is_object() {
-            let default = default.as_i64().map_or_else(String::new, |minutes| format!(", default {minutes}"));
+            let default = default
+                .as_i64()
+                .map_or_else(String::new, |minutes| format!(", default {minutes}"));
             rows.push((title, format!("{} min{default}", range(bounds, "min", "max"))));
         }
     }
