@@ -22,18 +22,19 @@ pub fn strict(request: http::Request<Vec<u8>>) -> Result<http::Request<Vec<u8>>,
 /// JSON patch that starts or stops a workspace, and records who or what did, if there is room for an annotation. It fails if the workspace
 /// has changed since it was read. `add` also sets a `desiredStatus` that the stored spec leaves out.
 pub fn set_desired_status(workspace: &Workspace, status: DesiredStatus, record: (&str, &str)) -> Value {
-    change(vec![is_unchanged(workspace)], workspace, status, record)
+    change(vec![is_unchanged(workspace)], workspace, status, Some(record))
 }
 
 /// JSON patch that stops one run of a workspace, and records why as [`set_desired_status`] does. It fails if the workspace is another one or
-/// has another run. Any other change does not matter, or whoever changes it all the time could prevent the stop.
-pub fn stop_run(workspace: &Workspace, run_id: &str, record: (&str, &str)) -> Value {
+/// has another run. Any other change does not matter, or whoever changes it all the time could prevent the stop. Without a record it also
+/// applies to a workspace whose annotations have no room left.
+pub fn stop_run(workspace: &Workspace, run_id: &str, record: Option<(&str, &str)>) -> Value {
     let mut tests = vec![
         json!({"op": "test", "path": "/metadata/uid", "value": workspace.uid()}),
         json!({"op": "test", "path": "/status/runID", "value": run_id}),
     ];
     // Then the record is the whole map, which must not replace another one. Every owned workspace has annotations.
-    if workspace.metadata.annotations.is_none() {
+    if record.is_some() && workspace.metadata.annotations.is_none() {
         tests.push(is_unchanged(workspace));
     }
     change(tests, workspace, DesiredStatus::Stopped, record)
@@ -43,11 +44,15 @@ fn is_unchanged(workspace: &Workspace) -> Value {
     json!({"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()})
 }
 
-fn change(tests: Vec<Value>, workspace: &Workspace, status: DesiredStatus, record: (&str, &str)) -> Value {
-    let (key, value) = record;
+fn change(
+    tests: Vec<Value>,
+    workspace: &Workspace,
+    status: DesiredStatus,
+    record: Option<(&str, &str)>,
+) -> Value {
     let mut steps = tests;
     steps.push(json!({"op": "add", "path": "/spec/desiredStatus", "value": status}));
-    if names::takes_records(&workspace.metadata) {
+    if let Some((key, value)) = record.filter(|_| names::takes_records(&workspace.metadata)) {
         steps.push(if workspace.metadata.annotations.is_some() {
             let path = PointerBuf::from_tokens(["metadata", "annotations", key]);
             json!({"op": "add", "path": path, "value": value})
@@ -106,7 +111,7 @@ mod tests {
         };
         let workspace: Workspace = serde_json::from_value(of("r1", "u1", "7")).unwrap();
         let patch: json_patch::Patch =
-            serde_json::from_value(stop_run(&workspace, "r1", ("why", "MaxAge"))).unwrap();
+            serde_json::from_value(stop_run(&workspace, "r1", Some(("why", "MaxAge")))).unwrap();
         let mut changed = of("r1", "u1", "8");
         json_patch::patch(&mut changed, &patch).unwrap();
         assert_eq!(changed["spec"]["desiredStatus"], "Stopped");
@@ -120,12 +125,19 @@ mod tests {
         let mut bare = workspace;
         bare.metadata.annotations = None;
         let patch: json_patch::Patch =
-            serde_json::from_value(stop_run(&bare, "r1", ("why", "MaxAge"))).unwrap();
+            serde_json::from_value(stop_run(&bare, "r1", Some(("why", "MaxAge")))).unwrap();
         let mut changed = of("r1", "u1", "8");
         assert!(
             json_patch::patch(&mut changed, &patch).is_err(),
             "annotations would be lost"
         );
+        let patch: json_patch::Patch = serde_json::from_value(stop_run(&bare, "r1", None)).unwrap();
+        json_patch::patch(&mut changed, &patch).unwrap();
+        assert_eq!(changed["spec"]["desiredStatus"], "Stopped");
+        assert_eq!(changed["metadata"]["annotations"], json!({"a": "8"}));
+        for mut other in [of("r2", "u1", "7"), of("r1", "u2", "7")] {
+            assert!(json_patch::patch(&mut other, &patch).is_err(), "{other}");
+        }
     }
 
     #[test]

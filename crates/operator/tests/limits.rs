@@ -196,6 +196,43 @@ async fn a_loop_of_annotations_does_not_hold_up_a_maximum_age() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn annotations_without_room_for_the_record_do_not_hold_up_a_maximum_age() {
+    const MOST: usize = 262_144;
+    let size = |object: &Value| -> usize {
+        let all = object["metadata"]["annotations"]
+            .as_object()
+            .into_iter()
+            .flatten();
+        all.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+            .sum()
+    };
+    for room in [1000, 0] {
+        let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+        stage.server.admit(move |object| {
+            let refusal = json!({"kind": "Status", "status": "Failure", "code": 422, "reason": "Invalid", "message": "metadata.annotations: Too long"});
+            (size(object) > MOST).then_some(refusal)
+        });
+        tokio::time::advance(MINUTE * 60).await;
+        stage.sync();
+        // The cache has not seen it, so the object has also changed.
+        stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+            let left = MOST - size(object) - "x.example/y".len() - room;
+            object["metadata"]["annotations"]["x.example/y"] = json!("y".repeat(left));
+        });
+        stage.server.take_calls();
+        stage.reconcile_unsynced("demo").await.unwrap();
+        let (once, again) = (["PATCH workspaces/demo"; 1], ["PATCH workspaces/demo"; 2]);
+        assert_eq!(stage.writes(), if room > 0 { &once[..] } else { &again[..] });
+        assert_eq!(desired(&stage), DesiredStatus::Stopped, "{room}");
+        let is_recorded = stage
+            .workspace()
+            .annotations()
+            .contains_key(names::STOPPED_BECAUSE);
+        assert_eq!(is_recorded, room > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_a_user_has_started_since_is_not_stopped() {
     let mut stage = running(json!({"maxAgeMinutes": 60})).await;
     tokio::time::advance(MINUTE * 60).await;

@@ -25,6 +25,9 @@ use crate::{
     support::send::patch_as,
 };
 
+/// Workspaces whose answers hold only metadata.
+type Metadata = Api<PartialObjectMeta<Workspace>>;
+
 /// Which rule stopped which run, when, and the reason of its failure, if any. The annotation has the form
 /// `Failed 2026-01-31T12:00:00Z <run> ImagePullFailed`.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +110,7 @@ pub(super) async fn stop_idle(
     match workspace.filter(|workspace| is_still(workspace, subject)) {
         Some(workspace) => {
             let patch = set_desired_status(&workspace, DesiredStatus::Stopped, record(&because.to_string()));
-            stop(context, &workspace, &because, patch).await
+            stop(context, &workspace, &because, patch, None).await
         }
         None => Ok(false),
     }
@@ -123,34 +126,38 @@ pub(super) async fn stop_run(
     let workspace = newest.as_ref().and_then(|newest| newest.object());
     match workspace.filter(|workspace| runs(workspace, identity)) {
         Some(workspace) => {
-            let patch = request::stop_run(&workspace, &because.run_id, record(&because.to_string()));
-            stop(context, &workspace, because, patch).await
+            let text = because.to_string();
+            let patch = |record| request::stop_run(&workspace, &because.run_id, record);
+            let (recorded, bare) = (patch(Some(record(&text))), patch(None));
+            stop(context, &workspace, because, recorded, Some(bare)).await
         }
         None => Ok(false),
     }
 }
 
-/// Sends the stop, unless it would delete the disk.
+/// Sends the stop, unless it would delete the disk. `bare`: what to send if the API server finds the first patch invalid, as when the
+/// annotations have no room for the record.
 async fn stop(
     context: &Context,
     workspace: &Workspace,
     because: &Because,
     patch: Value,
+    bare: Option<Value>,
 ) -> Result<bool, kube::Error> {
     let identity = &Identity::from_meta(&workspace.metadata);
     if is_last_of_its_disk(&observe::from_caches(identity, &context.stores)) {
         return Ok(false);
     }
-    let patch: JsonPatch = serde_json::from_value(patch).map_err(kube::Error::SerdeError)?;
-    let workspaces: Api<PartialObjectMeta<Workspace>> =
-        Api::namespaced(context.client.clone(), &identity.namespace);
-    let patch = Patch::<()>::Json(patch);
-    let (run, rule) = (&because.run_id, because.rule.name());
-    match workspaces
-        .patch(&identity.name, &patch_as(OPERATOR), &patch)
-        .await
+    let workspaces: Metadata = Api::namespaced(context.client.clone(), &identity.namespace);
+    let mut sent = send(&workspaces, &identity.name, patch).await;
+    if let (Err(error), Some(bare)) = (&sent, bare)
+        && is_invalid(error)
     {
-        Ok(_) => {
+        sent = send(&workspaces, &identity.name, bare).await;
+    }
+    let (run, rule) = (&because.run_id, because.rule.name());
+    match sent {
+        Ok(()) => {
             context.metrics.write("idle");
             tracing::info!(
                 workspace = identity.key(),
@@ -173,20 +180,30 @@ async fn stop(
     }
 }
 
+async fn send(workspaces: &Metadata, name: &str, patch: Value) -> Result<(), kube::Error> {
+    let patch: JsonPatch = serde_json::from_value(patch).map_err(kube::Error::SerdeError)?;
+    let patch = Patch::<()>::Json(patch);
+    workspaces
+        .patch(name, &patch_as(OPERATOR), &patch)
+        .await
+        .map(drop)
+}
+
+/// Whether the API server finds the patch or the object after it invalid.
+fn is_invalid(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 422)
+}
+
 /// The annotation that says which rule stopped a run.
 fn record(because: &str) -> (&str, &str) {
     (STOPPED_BECAUSE, because)
 }
 
 /// Whether a stop failed because another client wrote the workspace. The API server answers a failed JSON patch test like an invalid spec.
-async fn has_changed(
-    error: &kube::Error,
-    workspaces: &Api<PartialObjectMeta<Workspace>>,
-    tested: &Workspace,
-) -> bool {
+async fn has_changed(error: &kube::Error, workspaces: &Metadata, tested: &Workspace) -> bool {
     match error {
         kube::Error::Api(status) if matches!(status.code, 404 | 409) => true,
-        kube::Error::Api(status) if status.code == 422 => {
+        error if is_invalid(error) => {
             let live = workspaces.get_metadata_opt(&tested.name_any()).await;
             live.is_ok_and(|live| live.and_then(|live| live.resource_version()) != tested.resource_version())
         }
