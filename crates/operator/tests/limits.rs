@@ -233,6 +233,31 @@ async fn annotations_without_room_for_the_record_do_not_hold_up_a_maximum_age() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_after_a_long_start_has_two_minutes_to_be_ready_again() {
+    for is_drained in [false, true] {
+        let mut stage = stage(json!({"failedTimeoutMinutes": 15})).await;
+        tokio::time::advance(MINUTE * 13).await;
+        gets_ready(&mut stage).await;
+        tokio::time::advance(MINUTE * 3).await;
+        if is_drained {
+            stage.end_pods();
+            starts(&mut stage).await;
+        } else {
+            edit_pod(&stage, |pod| {
+                pod["status"]["conditions"][1]["status"] = json!("False");
+            });
+            stage.reconcile().await.unwrap();
+        }
+        let fails_at = second() + SignedDuration::from_mins(2);
+        assert_eq!(announced(&stage), Some((StopRule::Failed, fails_at)));
+        pass(&mut stage, MINUTE).await;
+        assert_eq!(desired(&stage), DesiredStatus::Running);
+        pass(&mut stage, MINUTE).await;
+        is_stopped_by(&mut stage, StopRule::Failed, fails_at).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_a_user_has_started_since_is_not_stopped() {
     let mut stage = running(json!({"maxAgeMinutes": 60})).await;
     tokio::time::advance(MINUTE * 60).await;

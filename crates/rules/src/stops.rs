@@ -5,6 +5,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// A run that was ready for so long together is not failing.
 pub const STEADY: SignedDuration = SignedDuration::from_mins(5);
+/// How long a run is not ready, at least, before it fails: a session does not end at one failed probe after a long start.
+pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
 
 /// What the rules count from. One that is `None` gives its rule no time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Times {
     pub running_since: Option<Timestamp>,
     /// Since when it was not ready for [`STEADY`] together, if it is not ready now.
     pub failing_since: Option<Timestamp>,
+    /// Since when it is not ready, if it is not ready now.
+    pub unready_since: Option<Timestamp>,
 }
 
 /// When a rule stops a run.
@@ -35,7 +39,13 @@ pub fn times(values: &Resolved, times: &Times) -> impl Iterator<Item = Stop> {
             StopRule::Failed => times.failing_since,
         };
         let at = since?.checked_add(SignedDuration::from_mins(minutes(rule, values)?.into()));
-        Some(Stop { rule, at: at.ok()? })
+        let at = at.ok()?;
+        let unready = times.unready_since.filter(|_| rule == StopRule::Failed);
+        let earliest = unready.map_or(Ok(at), |since| since.checked_add(GRACE));
+        Some(Stop {
+            rule,
+            at: at.max(earliest.ok()?),
+        })
     })
 }
 
@@ -107,6 +117,7 @@ mod tests {
             last_use,
             running_since,
             failing_since,
+            unready_since: None,
         }
     }
 
@@ -144,6 +155,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_was_ready_just_now_has_two_minutes_to_be_ready_again() {
+        let values = values([None, None, Some(15)]);
+        let fails_at = |unready: Option<i64>| {
+            let times = Times {
+                unready_since: unready.map(at),
+                ..since([None, None, Some(0)])
+            };
+            first(&values, &times, at(0)).unwrap().at
+        };
+        assert_eq!(fails_at(None), at(15));
+        assert_eq!(fails_at(Some(0)), at(15), "never ready");
+        assert_eq!(fails_at(Some(13)), at(15));
+        assert_eq!(fails_at(Some(14)), at(16));
+        assert_eq!(fails_at(Some(18)), at(20), "long after the limit");
+    }
+
+    #[test]
     fn times_beyond_the_calendar_are_none() {
         let times = Times {
             running_since: Some(Timestamp::MAX),
@@ -157,7 +185,11 @@ mod tests {
     }
 
     fn any_times() -> impl Strategy<Value = Times> {
-        prop::array::uniform3(prop::option::of(0_i64..60)).prop_map(since)
+        let minute = || prop::option::of(0_i64..60);
+        (prop::array::uniform3(minute()), minute()).prop_map(|(minutes, unready)| Times {
+            unready_since: unready.map(at),
+            ..since(minutes)
+        })
     }
 
     proptest! {

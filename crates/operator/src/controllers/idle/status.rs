@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::{
     WorkspaceStatus,
+    condition::{self, PROGRESSING},
     workspace::{IdleSignal, IdleStatus, StopRule},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -42,15 +43,18 @@ pub(super) fn first_stop(
     now: Timestamp,
 ) -> Option<Stop> {
     status.run_id.as_ref()?;
-    let is_ready = status.endpoint.is_some();
+    let is_unready = status.endpoint.is_none();
+    let unready_since = condition::find(&status.conditions, PROGRESSING);
+    let unready_since = unready_since.map(|it| to_second(it.last_transition_time.0));
     let times = Times {
         last_use: last_use.map(to_second),
         running_since: status.running_since.as_ref().map(|since| since.0),
         failing_since: status
             .failing_since
             .as_ref()
-            .filter(|_| !is_ready)
+            .filter(|_| is_unready)
             .map(|since| since.0),
+        unready_since: unready_since.filter(|_| is_unready),
     };
     stops::first(status.resolved.as_ref()?, &times, now)
 }
