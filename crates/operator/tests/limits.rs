@@ -258,6 +258,60 @@ async fn a_session_after_a_long_start_has_two_minutes_to_be_ready_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_right_after_a_stop_by_a_limit_begins_anew_also_if_no_status_shows_the_stop() {
+    for is_ready in [true, false] {
+        let mut stage = stage(json!({"maxAgeMinutes": 60, "failedTimeoutMinutes": 15})).await;
+        let (rule, minutes) = if is_ready {
+            gets_ready(&mut stage).await;
+            (StopRule::MaxAge, 60)
+        } else {
+            (StopRule::Failed, 15)
+        };
+        let began = announced(&stage).unwrap();
+        assert_eq!(began.0, rule);
+        pass(&mut stage, MINUTE * minutes).await;
+        assert_eq!(desired(&stage), DesiredStatus::Stopped);
+        stage.fail(
+            http::Method::PATCH,
+            "workspaces/demo/status",
+            409,
+            "it has changed",
+            1,
+        );
+        stage.reconcile().await.unwrap();
+        assert!(stage.is_ending());
+        assert_eq!(announced(&stage), Some(began), "the status is that of before");
+        stage.set(DesiredStatus::Running);
+        for _ in 0..2 {
+            pass(&mut stage, MINUTE).await;
+            assert_eq!(desired(&stage), DesiredStatus::Running, "{rule:?}");
+            assert_eq!(announced(&stage), None);
+        }
+        // Every pod of this server was created at minute 0, and a start counts from then.
+        if is_ready {
+            stage.end_pods();
+            starts(&mut stage).await;
+            gets_ready(&mut stage).await;
+            assert_eq!(announced(&stage), Some((rule, minute(122))));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_ends_anyway_is_not_stopped_and_the_next_one_is_as_old() {
+    let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+    // A drain deletes the pod, which takes its time.
+    edit_pod(&stage, |pod| {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:59:00Z");
+    });
+    pass(&mut stage, MINUTE * 60).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    stage.end_pods();
+    stage.reconcile().await.unwrap();
+    is_stopped_by(&mut stage, StopRule::MaxAge, minute(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_a_user_has_started_since_is_not_stopped() {
     let mut stage = running(json!({"maxAgeMinutes": 60})).await;
     tokio::time::advance(MINUTE * 60).await;

@@ -234,7 +234,7 @@ async fn report(
     context: &Context,
 ) -> Result<Next, Error> {
     let Workspace { metadata, status, .. } = seen.workspace;
-    let next_stop = NextStop::from_status(&assessment.status);
+    let next_stop = NextStop::of(&assessment.status, &done.observed);
     let update = StatusUpdate {
         status: assessment.status,
         events: assessment.events,

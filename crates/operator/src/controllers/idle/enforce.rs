@@ -16,7 +16,7 @@ use super::{
     stop::{self, Because},
 };
 use crate::{
-    cache::observed::Identity,
+    cache::observed::{Identity, Observed},
     context::Context,
     controllers::attempt::{Attempt, Failed, attempt},
     status::{publish, transitions},
@@ -38,8 +38,11 @@ pub struct NextStop {
 }
 
 impl NextStop {
-    /// The stop that a status announces.
-    pub fn from_status(status: &WorkspaceStatus) -> Option<Self> {
+    /// The stop that a status announces; `None` without a pod, or if the pod ends anyway.
+    pub fn of(status: &WorkspaceStatus, observed: &Observed) -> Option<Self> {
+        if observed.pod()?.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
         let stop = announced(status)?;
         let degraded = condition::find(&status.conditions, DEGRADED);
         let degraded = degraded.filter(|it| stop.rule == StopRule::Failed && it.status == "True");

@@ -1,14 +1,16 @@
 //! Earlier status, observed state -> since when the workspace runs, and fails (pure).
 //!
 //! Both outlive a pod that is replaced without a user's wish. A start or restart by a user begins them anew: while the workspace is stopped,
-//! or restarts, they are absent.
+//! or restarts, they are absent. A start after a rule's stop also begins them anew if no status shows the stop.
 
 use api::{
     WorkspaceStatus,
     condition::{self, PROGRESSING},
+    names::STOPPED_BECAUSE,
     workspace::{DesiredStatus, Resolved},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt as _;
 use rules::stops::STEADY;
 
 use super::{Facts, State, remembered};
@@ -33,11 +35,19 @@ impl Run<'_> {
         is_wanted && !self.facts.restarts && self.state != State::Invalid
     }
 
+    /// Whether a rule stopped the run of the earlier status. Its times end with it. The annotation names rule, time and run.
+    fn is_after_stop(&self) -> bool {
+        let because = self.facts.workspace.annotations().get(STOPPED_BECAUSE);
+        let stopped = because.and_then(|because| because.split(' ').nth(2));
+        stopped.is_some() && stopped == self.before.run_id.as_deref()
+    }
+
     /// When the first container started since a user last started the workspace.
     pub(super) fn running_since(&self) -> Option<Time> {
         self.resolved?.max_age_minutes.filter(|_| self.goes_on())?;
         let observed = self.facts.observed;
         let known = self.before.running_since.clone();
+        let known = known.filter(|_| !self.is_after_stop());
         // A pod that still ends is that of an earlier start.
         known.or_else(|| remembered::started_at(self.before, observed, true).filter(|_| observed.runs()))
     }
@@ -48,7 +58,8 @@ impl Run<'_> {
         if self.is_gated {
             return None;
         }
-        let known = self.before.failing_since.as_ref();
+        let is_after_stop = self.is_after_stop();
+        let known = self.before.failing_since.as_ref().filter(|_| !is_after_stop);
         let is_steady = |since: &Time| self.facts.now.duration_since(since.0) >= STEADY;
         if self.state == State::Running {
             let ready = flipped(self.conditions)?;
