@@ -80,11 +80,20 @@ async fn lost(
     let Some((enter, is_own)) = target.filter(|(enter, _)| link::is_ours(domain, enter)) else {
         return Ok(stale(domain, None));
     };
-    if !enter.again && app.signed_in(domain, headers).await?.is_some() {
+    if !enter.again && is_signed_in(app, domain, headers).await? {
         let on = format!("{}{}", domain.auth_origin(), another_go(app, &enter));
         return Ok(redirect(StatusCode::FOUND, &on));
     }
     Ok(begin_anew(app, domain, (enter, is_own), &registered.name))
+}
+
+/// Whether a session is known. Without an answer about it, which is logged, the login goes on as without one.
+async fn is_signed_in(app: &AppState, domain: &Domain, headers: &HeaderMap) -> Result<bool, Failure> {
+    match app.signed_in(domain, headers).await {
+        Ok(session) => Ok(session.is_some()),
+        Err(Failure::Unavailable) => Ok(false),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Begins a login anew at this provider: once by itself in the browser that began it, else by the user's click.

@@ -260,6 +260,31 @@ async fn a_tab_whose_sign_in_another_one_replaced_goes_on_once_its_user_is_signe
 }
 
 #[tokio::test]
+async fn a_lost_sign_in_leads_on_also_while_nothing_tells_whether_its_user_is_signed_in() {
+    for is_silent in [false, true] {
+        let fixture = Fixture::new().await;
+        let alice = fixture.browser("alice");
+        let replaced = sent(&alice, &tab(0), at_callback).await;
+        forget_logins(&alice);
+        assert!(alice.open(&tab(1)).await.is_inside());
+        // It has not heard of the session yet, and asks.
+        let other = fixture.replica().await;
+        let alice = alice.at(&other);
+        let times = usize::from(is_silent);
+        fixture
+            .server
+            .fail(Fault::internal(Method::GET, "gatewaysessions/", times));
+        let landing = alice.open(&replaced).await;
+        assert_eq!(landing.is_inside(), !is_silent, "{landing:?}");
+        if is_silent {
+            assert!(explains(&landing), "{landing:?}");
+            let landing = alice.open(&landing.answer.link("Sign in again").unwrap()).await;
+            assert_eq!((landing.is_inside(), landing.url), (true, tab(0)));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_sign_in_whose_cookie_is_lost_begins_anew_once() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
