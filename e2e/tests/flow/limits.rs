@@ -63,7 +63,7 @@ async fn stopped_by(
     name: &str,
     rule: StopRule,
 ) -> anyhow::Result<()> {
-    let announced = wait::until(
+    let (stops_at, because) = wait::until(
         &format!("a stop of {name} to be announced"),
         wait::USUAL,
         || async {
@@ -75,8 +75,8 @@ async fn stopped_by(
                 .zip(status.stops_because)
                 .ok_or_else(|| format!("{status:?}"))
         },
-    );
-    let (stops_at, because) = announced.await?;
+    )
+    .await?;
     assert_eq!(because, rule, "{name}");
     let stopped = wait::until(
         &format!("{name} to be stopped by its limit"),
