@@ -328,10 +328,10 @@ pub enum Ssh {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkPolicySettings {
-    /// Whether the operator creates a NetworkPolicy.
+    /// Whether network policies isolate the pods.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Who may connect to the application's port. Unset: the pods of proxy, gateway and operator.
+    /// Who may connect to the application's port. Unset: the pods of proxy and gateway, and the operator to every port.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::embedded_list::<NetworkPolicyPeer, 16>")]
     pub ingress_from: Vec<NetworkPolicyPeer>,

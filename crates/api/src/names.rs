@@ -149,6 +149,14 @@ pub const RESERVED_PREFIX: &str = "workspaces.jupyter.org/";
 
 /// Label on every child: name of the Workspace.
 pub const WORKSPACE_LABEL: &str = "workspaces.jupyter.org/workspace";
+/// Label on a pod: the value [`IS_ISOLATED`] says that the network policies of its namespace select it.
+pub const ISOLATED_LABEL: &str = "workspaces.jupyter.org/isolated";
+/// Value of [`ISOLATED_LABEL`].
+pub const IS_ISOLATED: &str = "true";
+/// Label on an isolated pod: the hash of its manager's name. Annotation on the manager's network policy: the name.
+pub const MANAGER: &str = "workspaces.jupyter.org/manager";
+/// Annotation on a network policy: the term of the leading operator that wrote it last.
+pub const WRITTEN_IN: &str = "workspaces.jupyter.org/written-in";
 /// Label on a pod: the identifier of this run, new at every start.
 pub const RUN_ID_LABEL: &str = "workspaces.jupyter.org/run-id";
 

@@ -209,10 +209,7 @@ async fn work(
             () = lost => {}
         }
         context.metrics.leading(false);
-        context.pending_writes.clear();
-        context.contests.clear();
-        context.idle.clear();
-        context.audit.clear();
+        context.end_term();
     }
 }
 

@@ -74,7 +74,6 @@ pub(crate) fn started() -> Observed {
     Observed {
         claim: lasting.claim.map(Into::into),
         service: lasting.service.map(Into::into),
-        policy: lasting.policy.map(Into::into),
         pods: vec![partial(&pod())],
         ..observed()
     }

@@ -13,16 +13,22 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::objects::NAMESPACE;
 
-use crate::stage::{CHILD, Stage};
+use crate::stage::{CHILD, POLICIES, Stage};
 
 /// Another client changes a child whenever it is corrected, for so many seconds. Returns how often the operator wrote it.
 async fn contest<K>(stage: &mut Stage, seconds: u32, change: fn(&mut Value)) -> usize
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
+    let kind = K::plural(&()).into_owned();
+    let name = if kind == "networkpolicies" {
+        POLICIES[1]
+    } else {
+        CHILD
+    };
     stage.server.take_calls();
     for _ in 0..seconds * 5 {
-        stage.server.edit::<K>(Some(NAMESPACE), CHILD, |child| {
+        stage.server.edit::<K>(Some(NAMESPACE), name, |child| {
             change(child);
             child["metadata"]["managedFields"] =
                 json!([{"manager": "rival", "time": "2026-01-01T00:00:00Z"}]);
@@ -31,7 +37,6 @@ where
         tokio::time::advance(Duration::from_millis(200)).await;
     }
     let calls = stage.server.take_calls();
-    let kind = K::plural(&()).into_owned();
     let writes = calls
         .iter()
         .filter(|call| call.method == Method::PATCH && call.path.contains(&format!("{kind}/")));

@@ -9,7 +9,7 @@ use api::{
 };
 use k8s_openapi::api::{
     core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
-    networking::v1::{Ingress, NetworkPolicy},
+    networking::v1::Ingress,
 };
 use kube::{Resource, ResourceExt};
 use operator::controllers::{catalog, catalog::CatalogState};
@@ -19,7 +19,7 @@ use testkit::{api_server::Life, objects};
 
 use crate::{
     routing::{custom, see},
-    stage::{Stage, run_id},
+    stage::{POLICIES, Stage, run_id, unisolated},
 };
 
 /// More calls than any of the stories below takes.
@@ -86,6 +86,7 @@ async fn with_every_death<F: Future<Output = Stage>>(prepare: impl Fn() -> F, ch
             stage.replace_operator(None);
             go_on(&mut stage).await;
             check(&stage, life);
+            assert_eq!(unisolated(&stage.server), [""; 0], "{life:?}");
             if !died {
                 break;
             }
@@ -106,7 +107,7 @@ async fn an_operator_that_dies_at_any_call_of_a_start_leaves_one_of_each_child()
             assert_eq!(uids::<Ingress>(stage).len(), 1, "{life:?}");
             assert_eq!(uids::<PersistentVolumeClaim>(stage).len(), 1, "{life:?}");
             assert_eq!(uids::<Service>(stage).len(), 1, "{life:?}");
-            assert_eq!(uids::<NetworkPolicy>(stage).len(), 1, "{life:?}");
+            assert_eq!(stage.policies(), POLICIES, "{life:?}");
             assert_eq!(uids::<Pod>(stage).len(), 1, "{life:?}");
             assert_eq!(stage.all::<Pod>().len(), 1, "{life:?}");
             let status = stage.status();
@@ -153,7 +154,8 @@ async fn an_operator_that_dies_at_any_call_of_a_deletion_leaves_nothing() {
             delete_workspace(&mut stage).await;
             assert!(stage.all::<api::Workspace>().is_empty(), "{life:?}");
             assert!(stage.all::<PersistentVolumeClaim>().is_empty(), "{life:?}");
-            assert!(stage.all::<NetworkPolicy>().is_empty(), "{life:?}");
+            assert_eq!(stage.policies(), [""; 0], "{life:?}");
+            assert_eq!(unisolated(&stage.server), [""; 0], "{life:?}");
             assert!(stage.all::<Pod>().is_empty(), "{life:?}");
             if !died {
                 break;
@@ -165,10 +167,10 @@ async fn an_operator_that_dies_at_any_call_of_a_deletion_leaves_nothing() {
 
 async fn delete_workspace(stage: &mut Stage) {
     for _ in 0..6 {
-        if stage.all::<api::Workspace>().is_empty() {
-            return;
+        if !stage.all::<api::Workspace>().is_empty() {
+            let _ = stage.reconcile().await;
+            stage.collect_garbage();
         }
-        let _ = stage.reconcile().await;
-        stage.collect_garbage();
+        stage.reconcile_policies().await;
     }
 }

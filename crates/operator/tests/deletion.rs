@@ -2,18 +2,15 @@
 
 use api::{Workspace, names, workspace::Phase};
 use http::Method;
-use k8s_openapi::api::{
-    core::v1::{PersistentVolumeClaim, Pod},
-    networking::v1::NetworkPolicy,
-};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::objects::NAMESPACE;
 
-use crate::stage::{Stage, short};
+use crate::stage::{POLICIES, Stage, short};
 
 #[tokio::test]
-async fn a_delete_removes_the_children_first_and_the_network_policy_after_the_last_pod() {
+async fn a_delete_removes_the_children_first_and_the_last_one_of_a_namespace_its_network_policies() {
     let mut stage = Stage::with_service();
     stage.run().await;
     stage.server.take_calls();
@@ -55,33 +52,12 @@ async fn a_delete_removes_the_children_first_and_the_network_policy_after_the_la
 
     stage.collect_garbage();
     stage.reconcile().await.unwrap();
-    assert_eq!(
-        stage.writes(),
-        ["DELETE networkpolicies/workspace-demo", "PATCH workspaces/demo"]
-    );
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo"]);
+    assert_eq!(stage.policies(), POLICIES);
     assert!(stage.all::<Workspace>().is_empty());
+    assert_eq!(stage.reconcile_policies().await, None);
     assert!(stage.all::<PersistentVolumeClaim>().is_empty());
-    assert!(stage.all::<NetworkPolicy>().is_empty());
-}
-
-#[tokio::test]
-async fn the_network_policy_of_a_deleted_workspace_goes_last() {
-    let mut stage = Stage::with_running_demo().await;
-    stage.delete_demo();
-    stage.reconcile().await.unwrap();
-    stage.collect_garbage();
-    stage.server.take_calls();
-    stage.reconcile().await.unwrap();
-    let calls: Vec<String> = stage.server.take_calls().iter().map(short).collect();
-    assert_eq!(
-        calls,
-        [
-            "GET pods/workspace-demo",
-            "DELETE networkpolicies/workspace-demo",
-            "PATCH workspaces/demo"
-        ]
-    );
-    assert!(stage.all::<Workspace>().is_empty());
+    assert_eq!(stage.policies(), [""; 0]);
 }
 
 #[tokio::test]
@@ -124,11 +100,8 @@ async fn a_deleted_workspace_that_only_anothers_finalizer_holds_does_not_run_on(
     stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), Vec::<String>::new());
     assert_eq!(stage.workspace().finalizers(), ["example.com/other"]);
-    assert_eq!(
-        stage.all::<NetworkPolicy>().len(),
-        1,
-        "the policy stands until the workspace is gone"
-    );
+    stage.reconcile_policies().await;
+    assert_eq!(stage.policies(), POLICIES, "until the workspace is gone");
 }
 
 #[tokio::test]

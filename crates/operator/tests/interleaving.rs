@@ -9,11 +9,9 @@ use api::{
     Workspace, names,
     workspace::{DesiredStatus, Retain, UpdatePolicy},
 };
-use k8s_openapi::api::{
-    core::v1::{PersistentVolumeClaim, Pod, Service},
-    networking::v1::NetworkPolicy,
-};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::ResourceExt as _;
+use operator::controllers::network_policies::{self, LabelledSince};
 use proptest::prelude::*;
 use serde_json::json;
 use testkit::{
@@ -23,7 +21,7 @@ use testkit::{
 
 use crate::{
     cluster::{self, Cluster},
-    stage::Stage,
+    stage::{Stage, unisolated},
 };
 
 /// Something that happens.
@@ -53,8 +51,8 @@ enum Step {
     /// Somebody deletes the pod.
     Evict,
     Garbage,
-    /// The operator checks for policies that were left.
-    Orphans,
+    /// The operator restores policies, and deletes those that are left.
+    Policies,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -81,7 +79,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Evict),
         5 => Just(Step::EndPods),
         5 => Just(Step::Garbage),
-        4 => Just(Step::Orphans),
+        4 => Just(Step::Policies),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -183,17 +181,20 @@ impl Play {
             Step::StartPods => self.cluster.start_pods(&server),
             Step::EndPods => Cluster::end_pods(&server),
             Step::Garbage => Cluster::garbage(&server),
-            Step::Orphans => drop(operator::controllers::orphans::reconcile(&self.stage.context).await),
+            Step::Policies => {
+                let since = LabelledSince::default();
+                network_policies::reconcile(&self.stage.context, &since).await;
+            }
         }
     }
 
     /// What must hold at any time.
     fn check(&self) -> Result<(), TestCaseError> {
-        let pods = cluster::live(&self.stage.server);
+        let server = self.stage.server.clone();
+        let pods = cluster::live(&server);
         let names: Vec<_> = pods.iter().map(kube::ResourceExt::name_any).collect();
         prop_assert!(pods.len() <= 1, "two pods on one disk: {names:?}");
-        let policies = self.stage.all::<NetworkPolicy>().len();
-        prop_assert!(pods.is_empty() || policies == 1, "{names:?} without a policy");
+        prop_assert_eq!(unisolated(&server), [""; 0]);
         for (disk, owners) in &self.cluster.files_of {
             prop_assert!(owners.len() == 1, "disk {disk} was seen by {owners:?}");
         }
@@ -207,7 +208,7 @@ impl Play {
             self.stage.sync();
             self.reconcile().await;
             for step in [
-                Step::Orphans,
+                Step::Policies,
                 Step::Schedule,
                 Step::EndPods,
                 Step::StartPods,
@@ -225,7 +226,7 @@ impl Play {
         let stage = &self.stage;
         let pods = cluster::live(&stage.server).len();
         let claims = stage.all::<PersistentVolumeClaim>();
-        let others = (stage.all::<Service>().len(), stage.all::<NetworkPolicy>().len());
+        let others = (stage.all::<Service>().len(), stage.policies().len());
         if !self.exists() {
             prop_assert_eq!((pods, others), (0, (0, 0)));
             prop_assert!(claims.iter().all(|claim| claim.owner_references().is_empty()));
@@ -251,7 +252,7 @@ impl Play {
             others.0 == 0 || has_service || !status.pending_update.is_empty(),
             "nothing uses it"
         );
-        prop_assert_eq!(others.1, 1);
+        prop_assert!(pods == 0 || others.1 == 2);
         if workspace.spec.update_policy == UpdatePolicy::Always {
             prop_assert!(status.pending_update.is_empty(), "{status:?}");
         }

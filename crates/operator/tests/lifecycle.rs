@@ -14,7 +14,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::objects;
 
-use crate::stage::{CHILD, Stage, run_id};
+use crate::stage::{CHILD, POLICIES, Stage, run_id};
 
 #[tokio::test]
 async fn a_stop_keeps_the_disk_and_reports_stopped_only_when_the_last_pod_is_gone() {
@@ -42,7 +42,7 @@ async fn a_stop_keeps_the_disk_and_reports_stopped_only_when_the_last_pod_is_gon
     assert!(condition::holds(&status.conditions, STOPPED));
     assert_eq!(stage.child::<PersistentVolumeClaim>().unwrap().uid(), disk);
     assert!(stage.child::<Service>().is_some());
-    assert!(stage.child::<NetworkPolicy>().is_some());
+    assert_eq!(stage.policies(), POLICIES);
     assert_eq!(stage.events(), ["Starting", "Ready", "Stopping", "Stopped"]);
 }
 
@@ -152,10 +152,10 @@ async fn a_running_workspace_that_became_invalid_keeps_its_pod_and_stops_on_requ
         (Some(Phase::Running), true, true)
     );
     assert_eq!(status.reason.as_deref(), Some(reason::MANAGER_NOT_FOUND));
-    // The policy is kept around it.
-    stage.server.remove::<NetworkPolicy>(Some("team"), CHILD);
-    stage.reconcile().await.unwrap();
-    assert!(stage.child::<NetworkPolicy>().is_some());
+    // The policies are kept around it.
+    stage.server.remove::<NetworkPolicy>(Some("team"), POLICIES[0]);
+    assert!(stage.reconcile_policies().await.is_some());
+    assert_eq!(stage.policies(), POLICIES);
     stage.set(DesiredStatus::Stopped);
     stage.reconcile().await.unwrap();
     assert!(stage.is_ending());

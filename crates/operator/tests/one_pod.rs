@@ -9,14 +9,14 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use http::Method;
-use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::NAMESPACE;
 
 use crate::{
     outages::begin,
-    stage::{CHILD, Stage, run_id, seconds},
+    stage::{CHILD, POLICIES, Stage, run_id, seconds},
 };
 
 /// Somebody marks the pod of `demo` as deleted, as an eviction or `kubectl delete` does. It needs time to end.
@@ -210,7 +210,7 @@ async fn a_pod_that_a_former_leader_makes_late_is_the_run_of_its_successor_or_en
 }
 
 #[tokio::test]
-async fn a_pod_left_by_an_orphaning_deletion_ends_before_the_network_policy() {
+async fn a_pod_left_by_an_orphaning_deletion_ends_before_the_network_policies() {
     let mut stage = Stage::with_running_demo().await;
     edit_pod(&stage, |pod| pod["metadata"]["ownerReferences"] = Value::Null);
     stage.delete_demo();
@@ -218,10 +218,13 @@ async fn a_pod_left_by_an_orphaning_deletion_ends_before_the_network_policy() {
         object["metadata"]["finalizers"] = json!([names::CLEANUP_FINALIZER, "orphan"]);
     });
     stage.reconcile().await.unwrap();
-    assert!(stage.is_ending() && stage.child::<NetworkPolicy>().is_some());
+    assert!(stage.is_ending());
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    assert!(stage.reconcile_policies().await.is_some(), "it checks again");
+    assert_eq!(stage.policies(), POLICIES, "the pod is still ending");
     stage.end_pods();
-    stage.reconcile().await.unwrap();
-    assert!(stage.child::<NetworkPolicy>().is_none());
+    assert_eq!(stage.reconcile_policies().await, None);
+    assert_eq!(stage.policies(), [""; 0]);
 }
 
 #[tokio::test]

@@ -2,10 +2,7 @@
 
 use api::{Workspace, condition::reason, workspace::Phase};
 use http::Method;
-use k8s_openapi::api::{
-    core::v1::{PersistentVolumeClaim, Pod, Service},
-    networking::v1::NetworkPolicy,
-};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::{Resource, ResourceExt as _};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -72,7 +69,6 @@ async fn a_name_taken_between_read_and_write_is_a_conflict_and_never_merged() {
     )
     .await;
     name_taken_at_the_last_moment::<Service>("services", &json!({"ports": [{"port": 80}]})).await;
-    name_taken_at_the_last_moment::<NetworkPolicy>("networkpolicies", &json!({"podSelector": {}})).await;
     name_taken_at_the_last_moment::<Pod>("pods", &json!({"containers": []})).await;
 }
 

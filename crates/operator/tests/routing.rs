@@ -17,7 +17,7 @@ use rules::routes::RouteKind;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
-use crate::stage::{CHILD, Stage};
+use crate::stage::{CHILD, POLICIES, Stage};
 
 /// Name of the second object of [`custom_of_two`].
 const SECOND: &str = "workspace-demo-auth";
@@ -161,7 +161,7 @@ async fn where_others_route_a_workspace_has_an_endpoint_and_no_route_or_url() {
     assert_eq!((status.phase, status.url), (Some(Phase::Running), None));
     assert!(status.endpoint.is_some());
     assert_eq!(degraded(&stage).0, reason::AS_EXPECTED);
-    let policy: NetworkPolicy = stage.child().unwrap();
+    let policy: NetworkPolicy = stage.server.get(Some(NAMESPACE), POLICIES[1]).unwrap();
     let ingress = policy.spec.unwrap().ingress.unwrap();
     let from = json!([{"podSelector": {"matchLabels": {"component": "hub"}}}]);
     assert_eq!(json!(ingress[0].from), from);
@@ -370,40 +370,6 @@ async fn a_new_operator_writes_nothing_to_routes_that_are_as_planned() {
     see(&stage);
     stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn the_network_policy_follows_the_manager_at_once_and_restarts_nothing() {
-    let mut stage = Stage::with_running_demo().await;
-    let pod = stage.child_pod();
-    let walled = |settings: Value| {
-        let mut manager = serde_json::to_value(objects::manager("main")).unwrap();
-        manager["spec"]["networkPolicy"] = settings;
-        serde_json::from_value::<WorkspaceManager>(manager).unwrap()
-    };
-    stage.server.put(&walled(json!({"egress": "None"})));
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.writes(), [format!("PATCH networkpolicies/{CHILD}")]);
-    stage.server.put(&walled(json!({"enabled": false})));
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.child::<NetworkPolicy>(), None);
-    stage.server.take_calls();
-    stage.reconcile().await.unwrap();
-    assert!(stage.server.take_calls().is_empty(), "settled without a policy");
-    stage.server.put(&walled(Value::Null));
-    stage.reconcile().await.unwrap();
-    assert_eq!(
-        stage
-            .child::<NetworkPolicy>()
-            .unwrap()
-            .spec
-            .unwrap()
-            .egress
-            .unwrap()
-            .len(),
-        2
-    );
-    assert_eq!(stage.child_pod(), pod);
 }
 
 impl Stage {

@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 };
 use kube::{ResourceExt as _, runtime::controller::Action};
 
-use crate::stage::{CHILD, Stage, run_id, seconds, short};
+use crate::stage::{CHILD, POLICIES, Stage, run_id, seconds, short, unisolated};
 
 #[tokio::test]
 async fn the_first_reconcile_makes_each_child_once_and_the_pod_last() {
@@ -28,6 +28,7 @@ async fn the_first_reconcile_makes_each_child_once_and_the_pod_last() {
             "PATCH workspaces/demo/status",
             "POST events",
             "POST networkpolicies",
+            "POST networkpolicies",
             "POST pods",
         ]
     );
@@ -36,7 +37,8 @@ async fn the_first_reconcile_makes_each_child_once_and_the_pod_last() {
     assert_eq!(status.run_id, Some(run_id(&stage.child().unwrap())));
     assert!(stage.child::<PersistentVolumeClaim>().is_some());
     assert!(stage.child::<Service>().is_none(), "no text names it");
-    assert!(stage.child::<NetworkPolicy>().is_some());
+    assert_eq!(stage.policies(), POLICIES);
+    assert_eq!(unisolated(&stage.server), [""; 0]);
 }
 
 #[tokio::test]
@@ -55,7 +57,7 @@ async fn a_start_without_problems_costs_two_status_writes_and_two_events() {
     let count = |line: &str| writes.iter().filter(|write| *write == line).count();
     assert_eq!(count("PATCH workspaces/demo/status"), 2, "{writes:?}");
     assert_eq!(count("POST events"), 2, "{writes:?}");
-    assert_eq!(writes.len(), 7, "{writes:?}");
+    assert_eq!(writes.len(), 8, "the first in its namespace: {writes:?}");
     assert_eq!(stage.events(), ["Starting", "Ready"]);
     let endpoint = stage.status().endpoint.unwrap();
     assert_eq!((endpoint.pod_ip.as_str(), endpoint.port), ("10.0.0.9", 8888));
@@ -116,14 +118,17 @@ async fn externally_deleted_or_changed_children_come_back() {
     stage.run().await;
     stage.writes();
     stage.server.remove::<Service>(Some("team"), CHILD);
-    stage.server.edit::<NetworkPolicy>(Some("team"), CHILD, |policy| {
-        policy["spec"]["ingress"] = serde_json::json!([{}]);
-    });
+    stage
+        .server
+        .edit::<NetworkPolicy>(Some("team"), POLICIES[1], |policy| {
+            policy["spec"]["ingress"] = serde_json::json!([{}]);
+        });
     stage.reconcile().await.unwrap();
     let mut writes = stage.writes();
     writes.sort();
-    assert_eq!(writes, ["PATCH networkpolicies/workspace-demo", "POST services"]);
-    let policy = stage.child::<NetworkPolicy>().unwrap();
+    let patch = format!("PATCH networkpolicies/{}", POLICIES[1]);
+    assert_eq!(writes, [patch.as_str(), "POST services"]);
+    let policy: NetworkPolicy = stage.server.get(Some("team"), POLICIES[1]).unwrap();
     let ingress = policy.spec.unwrap().ingress.unwrap();
     assert!(ingress[0].from.as_ref().is_some_and(|from| !from.is_empty()));
 }

@@ -1,6 +1,6 @@
 //! An API server in memory, the operator's caches, and on request the rest of the cluster.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceStatus,
@@ -22,6 +22,7 @@ use kube::{
 use operator::{
     cache::stores::{CacheWriter, Parsed, Trim, Writers},
     context::Context,
+    controllers::network_policies::{self, LabelledSince},
     plan::{Build, Installation},
     reconcile::{Error, reconcile},
 };
@@ -36,6 +37,8 @@ use testkit::{
 use crate::cluster::Cluster;
 
 pub(crate) const CHILD: &str = "workspace-demo";
+/// The network policy that denies, and that of the manager `main`.
+pub(crate) const POLICIES: [&str; 2] = ["workspace--isolated", "workspace--jbf7v6a6xuoejzs6"];
 
 /// Whether the object has the in-use finalizer.
 pub(crate) fn is_protected(object: &impl Resource) -> bool {
@@ -166,6 +169,10 @@ impl Stage {
     /// Lets one watch catch up.
     pub(crate) fn sync_one(&mut self, watch: usize) {
         let (server, writers) = (&self.server, &mut self.writers);
+        let shown = ObjectMeta {
+            resource_version: Some(server.version().to_string()),
+            ..ObjectMeta::default()
+        };
         match watch {
             0 => fill::<Workspace>(server, &mut writers.workspaces),
             1 => fill::<WorkspaceTemplate>(server, &mut writers.templates),
@@ -173,16 +180,16 @@ impl Stage {
             3 => fill::<StorageClass>(server, &mut writers.storage_classes),
             4 => fill(server, &mut writers.claims),
             5 => fill(server, &mut writers.services),
-            6 => fill(server, &mut writers.policies),
+            6 => {
+                fill(server, &mut writers.policies);
+                self.context.pending_writes.policies.show(&shown);
+            }
             7 => fill(server, &mut writers.accounts),
             8 => fill::<WorkspaceExecutionProfile>(server, &mut writers.profiles),
             9 => fill::<WorkspaceShare>(server, &mut writers.shares),
             _ => {
                 fill(server, &mut writers.pods);
-                self.context.pending_writes.show_pod(&ObjectMeta {
-                    resource_version: Some(server.version().to_string()),
-                    ..ObjectMeta::default()
-                });
+                self.context.pending_writes.pods.show(&shown);
             }
         }
     }
@@ -288,6 +295,20 @@ impl Stage {
         K: Resource<DynamicType = ()> + DeserializeOwned,
     {
         self.server.all()
+    }
+
+    /// The names of all network policies.
+    pub(crate) fn policies(&self) -> Vec<String> {
+        self.all::<NetworkPolicy>()
+            .iter()
+            .map(kube::ResourceExt::name_any)
+            .collect()
+    }
+
+    /// Lets the watches catch up, and what a new leader does once about network policies.
+    pub(crate) async fn reconcile_policies(&mut self) -> Option<Duration> {
+        self.sync();
+        network_policies::reconcile(&self.context, &LabelledSince::default()).await
     }
 
     pub(crate) fn child<K>(&self) -> Option<K>
@@ -426,6 +447,26 @@ pub(crate) fn short(call: &Call) -> String {
         segments.push(call.path.as_str());
     }
     format!("{} {}", call.method, segments.join("/"))
+}
+
+/// Pods at any version that no network policy isolated, or that were not allowed what their manager allows.
+pub(crate) fn unisolated(server: &ApiServer) -> Vec<String> {
+    let mut found = Vec::new();
+    server.replay(|objects| {
+        let folder = format!("/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies");
+        let has = |name: &str| objects.contains_key(&format!("{folder}/{name}"));
+        for (path, pod) in objects.iter().filter(|(path, _)| path.contains("/pods/")) {
+            let labels = &pod["metadata"]["labels"];
+            let manager = labels[names::MANAGER].as_str();
+            let is_isolated = labels[names::ISOLATED_LABEL] == names::IS_ISOLATED && has(POLICIES[0]);
+            let is_allowed = manager.is_some_and(|hash| has(&format!("workspace--{hash}")));
+            let is_covered = (is_isolated && is_allowed) || has(CHILD);
+            if !is_covered {
+                found.push(format!("{path}: {labels}"));
+            }
+        }
+    });
+    found
 }
 
 pub(crate) fn run_id(pod: &Pod) -> String {

@@ -6,7 +6,7 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use http::Method;
-use k8s_openapi::api::{core::v1::Service, networking::v1::NetworkPolicy};
+use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 use testkit::{
     api_server::Disruption,
@@ -39,7 +39,7 @@ struct Child {
     differ: fn(&Stage),
 }
 
-fn children() -> [Child; 4] {
+fn children() -> [Child; 3] {
     [
         Child {
             method: Method::PATCH,
@@ -50,11 +50,6 @@ fn children() -> [Child; 4] {
             method: Method::POST,
             path: "services",
             differ: |stage| stage.server.remove::<Service>(Some(NAMESPACE), CHILD),
-        },
-        Child {
-            method: Method::POST,
-            path: "networkpolicies",
-            differ: |stage| stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD),
         },
         Child {
             method: Method::PATCH,

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use api::names;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
-use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
+use k8s_openapi::api::core::v1::Pod;
 use kit::scope::Scope;
 use kube::ResourceExt as _;
 use operator::cache::{
@@ -68,10 +68,6 @@ async fn changes_of_children_and_users_and_deletions_trigger_at_once() {
 
     stage.edit_spec(|spec| spec["displayName"] = json!("another"));
     assert!(late(&mut triggers).await < AT_ONCE, "a workspace was edited");
-    calm(&mut triggers).await;
-
-    stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
-    assert!(late(&mut triggers).await < AT_ONCE, "a policy was deleted");
     calm(&mut triggers).await;
 
     let pod = stage.all::<Pod>().remove(0).name_any();

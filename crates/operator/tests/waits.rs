@@ -81,9 +81,9 @@ async fn a_start_waits_only_for_answers_and_takes_few_reconciles() {
     let mut demo = objects::workspace("demo");
     demo.spec.variables = [("address".to_owned(), "{service.name}".to_owned())].into();
     stage.server.put(&demo);
-    // Disk, policy and Service are written together, then the pod.
+    // Disk and Service are written together, then the policies of a namespace without any, then the pod.
     let made = until(|| stage.child::<Pod>().is_some()).await;
-    assert!(made <= 2 * ANSWER + AT_ONCE, "{made:?}");
+    assert!(made <= 3 * ANSWER + AT_ONCE, "{made:?}");
     let creating = json!([{"name": "workspace", "ready": false, "restartCount": 0, "image": "i", "imageID": "",
         "state": {"waiting": {"reason": "ContainerCreating"}}}]);
     let mut running = creating.clone();

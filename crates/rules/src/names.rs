@@ -21,7 +21,7 @@ const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 const IDENTITY: usize = 16;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// Name of every child of the workspace `name`: claim, Pod, Service, NetworkPolicy.
+/// Name of every child of the workspace `name`: claim, Pod, Service.
 pub fn child(name: &str) -> String {
     format!("workspace-{name}")
 }
@@ -31,6 +31,11 @@ pub fn child(name: &str) -> String {
 pub fn service_account(name: &str, uid: &str) -> String {
     let uid = &uid[..uid.floor_char_boundary(8)];
     format!("{}-{uid}", child(name))
+}
+
+/// The name of a manager as a label's value: managers have names of up to 253 characters.
+pub fn manager_hash(manager: &str) -> String {
+    base32(&format!("manager/{manager}"))
 }
 
 /// Host of a workspace: one label under `base_domain`. The label contains 80 bits of the object's identity.

@@ -48,12 +48,7 @@ const USED: [&str; 3] = [
     "workspaceexecutionprofiles",
 ];
 /// What a run needs first. These are created concurrently, so while one is blocked the others exist.
-const LASTING: [&str; 4] = [
-    "networkpolicies",
-    "persistentvolumeclaims",
-    "serviceaccounts",
-    "services",
-];
+const LASTING: [&str; 3] = ["persistentvolumeclaims", "serviceaccounts", "services"];
 
 /// A write of a start, in the order of the writes.
 struct Step {
@@ -77,8 +72,8 @@ const STEPS: [Step; 10] = [
     step(names::GROUP, "v1alpha1", "workspaceexecutionprofiles"),
     step("", "v1", "serviceaccounts"),
     step("", "v1", "persistentvolumeclaims"),
-    step("networking.k8s.io", "v1", "networkpolicies"),
     step("", "v1", "services"),
+    step("networking.k8s.io", "v1", "networkpolicies"),
     step("", "v1", "pods"),
     // The route, which is created once the pod is ready.
     step("networking.k8s.io", "v1", "ingresses"),
@@ -133,13 +128,18 @@ where
 
 async fn children(scratch: &Scratch) -> anyhow::Result<Children> {
     let own = ListParams::default().labels(&format!("{}={NAME}", names::WORKSPACE_LABEL));
+    // The one that denies, of the two of the namespace.
+    let isolated = ListParams::default().fields("metadata.name=workspace--isolated");
     let all: Children = [
         ("serviceaccounts", uids::<ServiceAccount>(scratch, &own).await?),
         (
             "persistentvolumeclaims",
             uids::<PersistentVolumeClaim>(scratch, &own).await?,
         ),
-        ("networkpolicies", uids::<NetworkPolicy>(scratch, &own).await?),
+        (
+            "networkpolicies",
+            uids::<NetworkPolicy>(scratch, &isolated).await?,
+        ),
         ("services", uids::<Service>(scratch, &own).await?),
         ("ingresses", uids::<Ingress>(scratch, &own).await?),
         ("pods", uids::<Pod>(scratch, &own).await?),

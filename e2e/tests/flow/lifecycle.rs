@@ -23,6 +23,9 @@ use kube::{
 };
 use serde_json::json;
 
+/// The network policy that denies.
+const ISOLATED: &str = "workspace--isolated";
+
 fn of(name: &str) -> ListParams {
     ListParams::default().labels(&format!("{}={name}", api::names::WORKSPACE_LABEL))
 }
@@ -44,7 +47,6 @@ async fn children(scratch: &Scratch, name: &str) -> anyhow::Result<BTreeSet<Stri
         list::<Pod>(scratch.api(), "pod", name).await?,
         list::<Service>(scratch.api(), "service", name).await?,
         list::<PersistentVolumeClaim>(scratch.api(), "claim", name).await?,
-        list::<NetworkPolicy>(scratch.api(), "policy", name).await?,
     ];
     Ok(lists.into_iter().flatten().collect())
 }
@@ -72,7 +74,6 @@ async fn files_and_labels_of_others_survive_stop_and_start_and_nothing_survives_
     let child = "workspace-disk";
     mark::<PersistentVolumeClaim>(&scratch, child).await?;
     mark::<Service>(&scratch, child).await?;
-    mark::<NetworkPolicy>(&scratch, child).await?;
 
     let stopped = workspace::stop(&alice, "disk").await?;
     assert!(pods.list(&of("disk")).await?.items.is_empty());
@@ -108,7 +109,6 @@ async fn files_and_labels_of_others_survive_stop_and_start_and_nothing_survives_
     let unmarked: Vec<_> = [
         unmarked::<PersistentVolumeClaim>(&scratch, child).await?,
         unmarked::<Service>(&scratch, child).await?,
-        unmarked::<NetworkPolicy>(&scratch, child).await?,
     ]
     .into_iter()
     .flatten()
@@ -141,12 +141,12 @@ async fn manually_deleted_children_and_changed_assertion_keys_are_restored() -> 
     let (policies, services) = (scratch.api::<NetworkPolicy>(), scratch.api::<Service>());
     let pods = scratch.api::<Pod>();
     let now = kube::api::DeleteParams::default();
-    policies.delete("workspace-ws", &now).await?;
+    policies.delete(ISOLATED, &now).await?;
     services.delete("workspace-ws", &now).await?;
     pods.delete("workspace-ws", &now).await?;
     wait::until("every child to be back", wait::USUAL, || async {
         let error = |error: kube::Error| error.to_string();
-        let policy = policies.get("workspace-ws").await.map_err(error)?;
+        policies.get(ISOLATED).await.map_err(error)?;
         let service = services.get("workspace-ws").await.map_err(error)?;
         let pod = pods.get("workspace-ws").await.map_err(error)?;
         for owners in [service.owner_references(), pod.owner_references()] {
@@ -156,10 +156,6 @@ async fn manually_deleted_children_and_changed_assertion_keys_are_restored() -> 
             {
                 return Err(format!("{owners:?}"));
             }
-        }
-        // The network policy has no owner reference, so it outlives the last pod.
-        if policy.annotations().get(api::names::WORKSPACE_UID) != ws.metadata.uid.as_ref() {
-            return Err(format!("{:?}", policy.annotations()));
         }
         if pod.metadata.deletion_timestamp.is_none() && cluster::is_ready(&pod) {
             Ok(())

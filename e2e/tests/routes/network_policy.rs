@@ -1,8 +1,8 @@
-//! The network policy of a pod, as its manager configures it.
+//! The network policies of a pod, as its manager configures them.
 
 use std::time::Duration;
 
-use api::{Workspace, workspace::Phase};
+use api::{Workspace, names, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{
@@ -15,7 +15,7 @@ use e2e::{
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::{
     Api,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -38,6 +38,9 @@ async fn becomes(pods: &Api<Pod>, from: &str, address: &str, port: i32, wanted: 
     .await
 }
 
+/// The policy that denies.
+const ISOLATED: &str = "workspace--isolated";
+
 /// The hook before the end of the pod, which waits for a file.
 const STOPS: [&str; 3] = ["sh", "-c", "until [ -e /home/jovyan/end ]; do sleep 0.1; done"];
 
@@ -58,7 +61,7 @@ async fn it_outlives_a_terminating_pod(
             .ok_or_else(|| format!("{:?}", now.status))
     })
     .await?;
-    assert!(policies.get_opt("workspace-ws").await?.is_some());
+    assert!(policies.get_opt(ISOLATED).await?.is_some());
     // All within the pod's grace of 30 s. The last is the control: its container runs.
     let (from_other, to_others, runs) = tokio::join!(
         connects(&pods, "other", address, 8888),
@@ -74,7 +77,12 @@ async fn it_outlives_a_terminating_pod(
         }
     })
     .await?;
-    assert!(policies.get_opt("workspace-ws").await?.is_none());
+    wait::until("the policies to be gone", wait::USUAL, || async {
+        let left = policies.list(&ListParams::default()).await;
+        let left = left.map_err(|error| error.to_string())?.items;
+        left.is_empty().then_some(()).ok_or_else(|| format!("{left:?}"))
+    })
+    .await?;
     Ok(())
 }
 
@@ -148,7 +156,11 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
 
     manager(json!({"enabled": false})).await?;
     becomes(&pods, pod, &other_workspace, 8888, true).await?;
-    assert!(policies.get_opt("workspace-ws").await?.is_none());
+    let labels = pods.get(pod).await?.metadata.labels.unwrap_or_default();
+    assert!(
+        !labels.contains_key(names::ISOLATED_LABEL) && !labels.contains_key(names::MANAGER),
+        "{labels:?}"
+    );
     manager(json!({"enabled": true})).await?;
     becomes(&pods, "other", address, 8888, false).await?;
 
@@ -157,7 +169,7 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": {"name": "own", "namespace": scratch.namespace},
         "spec": {
-            "podSelector": {"matchLabels": {api::names::WORKSPACE_LABEL: "ws"}},
+            "podSelector": {"matchLabels": {names::WORKSPACE_LABEL: "ws"}},
             "ingress": [{"from": [{"podSelector": {}}]}],
         },
     });

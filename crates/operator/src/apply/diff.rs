@@ -10,7 +10,10 @@ use kube::Resource;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::cache::observed::{Identity, meta_covers};
+use crate::{
+    cache::observed::{Identity, meta_covers},
+    plan::network_policy,
+};
 
 /// What to do about one child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub(crate) enum Step {
 
 /// What to do about the child `planned`, given the object that exists under its name.
 pub(crate) fn step<K: Child>(identity: &Identity, planned: &K, live: &K) -> Step {
-    match stance(identity, live.meta()) {
+    match stance_of(planned.is_ours(identity, live.meta()), live.meta()) {
         Step::Keep if meta_covers(live.meta(), planned.meta()) && live.spec_covers(planned) => Step::Keep,
         Step::Keep => Step::Write,
         other => other,
@@ -36,9 +39,13 @@ pub(crate) fn step<K: Child>(identity: &Identity, planned: &K, live: &K) -> Step
 
 /// Whether an existing object may be written: `Keep` if it may.
 pub(crate) fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
+    stance_of(identity.owns(live), live)
+}
+
+fn stance_of(is_ours: bool, live: &ObjectMeta) -> Step {
     if live.deletion_timestamp.is_some() {
         Step::Wait
-    } else if identity.owns(live) {
+    } else if is_ours {
         Step::Keep
     } else {
         Step::Conflict
@@ -57,6 +64,11 @@ pub(crate) enum Correction {
 
 /// A kind of child that is compared and written at any time.
 pub(crate) trait Child: Resource<DynamicType = ()> {
+    /// Whether an object of this name is ours.
+    fn is_ours(&self, identity: &Identity, live: &ObjectMeta) -> bool {
+        identity.owns(live)
+    }
+
     /// Whether the live object has everything that `planned` requests. Only fields that the operator sets are compared: the API server
     /// fills in others.
     fn spec_covers(&self, planned: &Self) -> bool;
@@ -113,6 +125,11 @@ impl Child for Service {
 }
 
 impl Child for NetworkPolicy {
+    /// It belongs to no workspace.
+    fn is_ours(&self, _: &Identity, live: &ObjectMeta) -> bool {
+        network_policy::is_ours(live)
+    }
+
     /// All fields are ours, so a rule that another client adds is a difference.
     fn spec_covers(&self, planned: &Self) -> bool {
         self.spec == planned.spec
@@ -149,8 +166,8 @@ mod tests {
     use super::*;
     use crate::{plan, testing};
 
-    fn planned() -> plan::Plan {
-        plan::lasting(&testing::valid(), &testing::installation())
+    fn planned_policy() -> NetworkPolicy {
+        plan::isolation(&testing::valid()).policy("team", &testing::installation())
     }
 
     fn planned_service() -> Service {
@@ -181,7 +198,7 @@ mod tests {
             step(&testing::identity(), &planned_service(), &stored_service()),
             Step::Keep
         );
-        let policy = planned().policy.unwrap();
+        let policy = planned_policy();
         assert_eq!(step(&testing::identity(), &policy, &policy), Step::Keep);
     }
 
@@ -206,7 +223,7 @@ mod tests {
                 Step::Write
             );
         }
-        let policy = planned().policy.unwrap();
+        let policy = planned_policy();
         let mut wider = policy.clone();
         wider
             .spec
@@ -268,12 +285,15 @@ mod tests {
 
     #[test]
     fn a_network_policy_is_replaced_as_a_whole_and_keeps_foreign_metadata() {
-        let planned = planned().policy.unwrap();
+        let planned = planned_policy();
         let mut live = planned.clone();
         live.metadata.resource_version = Some("7".to_owned());
         live.metadata.annotations = None;
         let foreign = [("example.com/foreign".to_owned(), "kept".to_owned())];
-        live.metadata.labels = Some(foreign.clone().into());
+        live.metadata
+            .labels
+            .get_or_insert_default()
+            .extend(foreign.clone());
         let mut others = testing::identity().owner_reference();
         others.kind = "Team".to_owned();
         live.metadata.owner_references = Some(vec![others.clone()]);

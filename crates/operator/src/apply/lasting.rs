@@ -1,12 +1,9 @@
-//! Planned children -> those that outlast a run: disk, network policy, Service and account (IO).
+//! Planned children -> those that outlast a run: disk, Service and account (IO).
 
 use std::sync::Arc;
 
 use api::Workspace;
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{core::v1::Service, networking::v1::NetworkPolicy},
-};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Service};
 use kube::Resource;
 use rules::ValidWorkspace;
 
@@ -21,42 +18,30 @@ use super::{
 };
 use crate::{
     apply::diff::{self, Child, Correction, Step},
-    blockers::Blocker,
-    cache::{observed::Observed, stores::Trim},
+    cache::{
+        observed::{Identity, Observed},
+        stores::Trim,
+    },
     context::Context,
     plan::{Plan, record},
 };
 
-/// Writes what outlasts a run. `runs`: whether a pod runs, or may start.
+/// Writes what outlasts a run.
 pub(super) async fn lasting(
     context: &Context,
     workspace: &Workspace,
-    planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,
-    runs: bool,
+    (valid, plan): (&ValidWorkspace, Box<Plan>),
     applied: &mut Applied,
 ) -> Result<(), WriteError> {
-    match planned {
-        Ok((valid, plan)) => {
-            finalizer::hold(context, workspace)
-                .await
-                .map_err(|source| WriteError::new("finalizer", source))?;
-            Box::pin(children(context, valid, *plan, applied)).await?;
-            let differs = || disk::differs(workspace, &applied.observed);
-            applied.blocker = applied.blocker.take().or_else(differs);
-        }
-        Err(planned) if runs => {
-            let live = applied.observed.policy.as_ref();
-            let policy = child(context, &applied.observed, planned.map(|policy| *policy), live).await?;
-            applied.blocker = applied.blocker.take().or_else(|| policy.blocker());
-            policy.put_into(&mut applied.observed.policy);
-        }
-        Err(_) => {}
-    }
+    finalizer::hold(context, workspace)
+        .await
+        .map_err(|source| WriteError::new("finalizer", source))?;
+    Box::pin(children(context, valid, *plan, applied)).await?;
+    applied.block(disk::differs(workspace, &applied.observed));
     Ok(())
 }
 
-/// Writes disk, network policy, Service and account concurrently. The policy exists before any pod, because a run starts only after
-/// these writes.
+/// Writes disk, Service and account concurrently.
 async fn children(
     context: &Context,
     valid: &ValidWorkspace,
@@ -64,24 +49,16 @@ async fn children(
     applied: &mut Applied,
 ) -> Result<(), WriteError> {
     let observed = &applied.observed;
-    let (claim, policy, service, account) = futures::join!(
+    let (claim, service, account) = futures::join!(
         disk::disk(context, observed, valid, plan.claim),
-        child(context, observed, plan.policy, observed.policy.as_ref()),
         service(context, observed, valid, plan.service),
         account::account(context, observed, plan.account),
     );
-    let (claim, policy, service, account) = (claim?, policy?, service?, account?);
-    let blockers = [
-        claim.blocker(),
-        policy.blocker(),
-        service.blocker(),
-        account.blocker(),
-    ];
-    let first = |wanted: fn(&Blocker) -> bool| blockers.iter().flatten().find(|it| wanted(it)).cloned();
-    let found = first(Blocker::blocks).or_else(|| first(|_| true));
-    applied.blocker = applied.blocker.take().or(found);
+    let (claim, service, account) = (claim?, service?, account?);
+    for blocker in [claim.blocker(), service.blocker(), account.blocker()] {
+        applied.block(blocker);
+    }
     claim.put_into(&mut applied.observed.claim);
-    policy.put_into(&mut applied.observed.policy);
     service.put_into(&mut applied.observed.service);
     account.put_into(&mut applied.observed.account);
     Ok(())
@@ -104,21 +81,20 @@ async fn service(
     if planned.is_none() && live.is_some() && (has_routes() || is_changed()) {
         return Ok(Outcome::Is(live.cloned()));
     }
-    child(context, observed, planned, live).await
+    child(context, &observed.identity, planned, live).await
 }
 
 /// Makes the child as planned, and deletes ours where none is planned. The caches show `live`. If another client made one first, it is
 /// handled like any other.
-async fn child<K>(
+pub(super) async fn child<K>(
     context: &Context,
-    observed: &Observed,
+    identity: &Identity,
     planned: Option<K>,
     live: Option<&Arc<K>>,
 ) -> Result<Outcome<K>, WriteError>
 where
     K: Child + Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
-    let identity = &observed.identity;
     let Some(planned) = planned else {
         let ours = |live: &&Arc<K>| diff::stance(identity, live.meta()) == Step::Keep;
         return match live.filter(ours) {
@@ -127,38 +103,38 @@ where
         };
     };
     if let Some(live) = live {
-        return correct(context, observed, &planned, live).await;
+        return correct(context, identity, &planned, live).await;
     }
     let write = create(context, identity, &planned);
     match make(context, identity, &identity.child_name(), write).await? {
         Made::New(outcome) => Ok(outcome),
-        Made::Exists(live, _) => correct(context, observed, &planned, &live).await,
+        Made::Exists(live, _) => correct(context, identity, &planned, &live).await,
     }
 }
 
 /// Makes an existing child as planned.
 async fn correct<K>(
     context: &Context,
-    observed: &Observed,
+    identity: &Identity,
     planned: &K,
     live: &Arc<K>,
 ) -> Result<Outcome<K>, WriteError>
 where
     K: Child + Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
-    match diff::step(&observed.identity, planned, live.as_ref()) {
+    match diff::step(identity, planned, live.as_ref()) {
         Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
-        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&observed.identity))),
+        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(identity))),
         Step::Wait => Ok(Outcome::Blocked(terminating::<K>(live.meta()))),
         Step::Write => {
             let write = async {
                 match planned.correction(live) {
-                    Correction::MergePatch(patch) => merge_patch(context, &observed.identity, &patch).await,
-                    Correction::JsonPatch(steps) => json_patch(context, &observed.identity, steps).await,
+                    Correction::MergePatch(patch) => merge_patch(context, identity, &patch).await,
+                    Correction::JsonPatch(steps) => json_patch(context, identity, steps).await,
                 }
             };
-            let children = (&objects(context, &observed.identity), K::KIND);
-            with_backoff(context, &observed.identity, children, planned, live, write).await
+            let children = (&objects(context, identity), K::KIND);
+            with_backoff(context, identity, children, planned, live, write).await
         }
     }
 }

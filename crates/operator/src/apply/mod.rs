@@ -10,6 +10,7 @@
 //! | `diff.rs` | planned child, live child -> whether to write it (pure) |
 //! | `writes.rs` | a planned child -> the child as written, or what blocks it |
 //! | `disk.rs` | planned disk, live claim -> the workspace's own disk |
+//! | `network_policy.rs` | how pods are isolated -> the policies in their namespace, before a pod has their labels |
 //! | `borrowed_claim.rs` | claims that the workspace only names -> whether it may mount them |
 //! | `account.rs` | planned service account -> the workspace's own service account |
 //! | `lasting.rs` | planned children -> all that outlasts a run, as planned |
@@ -24,6 +25,7 @@ mod disk;
 pub(crate) mod finalizer;
 pub(crate) mod intent;
 mod lasting;
+pub(crate) mod network_policy;
 pub(crate) mod pod;
 mod writes;
 
@@ -34,7 +36,6 @@ use api::{
     condition::{self, STOPPED},
     workspace::DesiredStatus,
 };
-use k8s_openapi::api::networking::v1::NetworkPolicy;
 use rules::ValidWorkspace;
 
 use self::lasting::lasting;
@@ -45,7 +46,7 @@ use crate::{
     blockers::Blocker,
     cache::observed::{Identity, Observed},
     context::Context,
-    plan::Plan,
+    plan::{Isolation, Plan},
     support::failure::message_of,
 };
 
@@ -82,6 +83,14 @@ impl Applied {
     fn is_blocked(&self) -> bool {
         self.blocker.as_ref().is_some_and(Blocker::blocks)
     }
+
+    /// Adds what blocks another write. The first counts that blocks a run, else the first.
+    fn block(&mut self, blocker: Option<Blocker>) {
+        let blocks = blocker.as_ref().is_some_and(Blocker::blocks);
+        if self.blocker.is_none() || (blocks && !self.is_blocked()) {
+            self.blocker = blocker;
+        }
+    }
 }
 
 /// Longest time for writes that neither a stop nor the status waits for.
@@ -96,12 +105,13 @@ pub(crate) async fn limit_time<T>(
     result.unwrap_or_else(|late| Err(WriteError::new(kind, kube::Error::Service(late.into()))))
 }
 
-/// Makes the children of a workspace as planned. Without a plan (the workspace is invalid) only the network policy is made, for a pod
-/// that still runs; `planned` names it then. A run is ended first, whatever else fails. A start fails with the first write that fails.
+/// Makes the children of a workspace as planned; without a plan (the workspace is invalid) its pod alone. A run is ended first, whatever
+/// else fails. A start fails with the first write that fails.
 pub(crate) async fn apply(
     context: &Context,
     workspace: &Workspace,
-    planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,
+    planned: Option<(&ValidWorkspace, Box<Plan>)>,
+    isolation: Option<&Isolation>,
     intent: Intent,
     observed: Observed,
 ) -> Result<Applied, WriteError> {
@@ -110,30 +120,22 @@ pub(crate) async fn apply(
         blocker: None,
         failure: None,
     };
-    let runs = applied.observed.pod().is_some();
     if intent == Intent::Stop {
         let is_wanted = workspace.spec.desired_status == DesiredStatus::Running;
         let refused = pod::end(context, is_wanted, &mut applied.observed).await?;
         applied.blocker = refused.map(Blocker::Refused);
     }
-    let to_start = planned.as_ref().ok().map(|(valid, _)| *valid);
-    let to_start = to_start.filter(|_| intent == Intent::Start);
-    let lasting = Box::pin(lasting(context, workspace, planned, runs, &mut applied));
-    if let Some(valid) = to_start {
-        lasting.await?;
-        if !applied.is_blocked() {
-            let borrowed =
-                Box::pin(borrowed_claim::borrow(context, &applied.observed.identity, valid)).await?;
-            applied.blocker = borrowed.or(applied.blocker);
+    if let Some((valid, plan)) = planned {
+        let lasting = Box::pin(lasting(context, workspace, (valid, plan), &mut applied));
+        if intent == Intent::Start {
+            lasting.await?;
+            Box::pin(start(context, valid, isolation, &mut applied)).await?;
+        } else if let Err(error) = limit_time("child", lasting).await {
+            applied.failure.get_or_insert(error);
         }
-        if !applied.is_blocked() {
-            Box::pin(pod::start(context, valid, &mut applied)).await?;
-        }
-    } else if let Err(error) = limit_time("child", lasting).await {
-        applied.failure.get_or_insert(error);
     }
     if intent == Intent::Keep
-        && let Err(error) = pod::restore(context, &mut applied).await
+        && let Err(error) = limit_time("Pod", Box::pin(pod::keep(context, isolation, &mut applied))).await
     {
         applied.failure.get_or_insert(error);
     }
@@ -142,6 +144,30 @@ pub(crate) async fn apply(
         free(context, workspace, &applied.observed.identity).await?;
     }
     Ok(applied)
+}
+
+/// Starts a run, if nothing blocks it.
+async fn start(
+    context: &Context,
+    valid: &ValidWorkspace,
+    isolation: Option<&Isolation>,
+    applied: &mut Applied,
+) -> Result<(), WriteError> {
+    if !applied.is_blocked() {
+        let borrowed = borrowed_claim::borrow(context, &applied.observed.identity, valid).await?;
+        applied.block(borrowed);
+    }
+    let Some(isolation) = isolation.filter(|_| !applied.is_blocked()) else {
+        return Ok(());
+    };
+    let namespace = &applied.observed.identity.namespace;
+    // Until the pod is stored, none of its policies is deleted.
+    let (_held, blocker) = network_policy::ensure(context, namespace, isolation).await?;
+    applied.block(blocker);
+    if !applied.is_blocked() {
+        Box::pin(pod::start(context, valid, isolation, applied)).await?;
+    }
+    Ok(())
 }
 
 /// Releases the claim that was the home after the last pod has ended. Another workspace may use it then.

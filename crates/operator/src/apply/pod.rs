@@ -1,28 +1,35 @@
 //! The pod of a run -> made, put back, ended (IO). Its name is the lock: a server holds one of it.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use api::names;
 use k8s_openapi::api::core::v1 as core_v1;
-use kube::{api::DeleteParams, core::PartialObjectMetaExt as _};
+use kube::{ResourceExt as _, api::DeleteParams, core::PartialObjectMetaExt as _};
 use rules::ValidWorkspace;
+use serde_json::json;
 
 use super::{
     Applied, WriteError,
     delete::{self, Ended},
     diff::{self, Step},
+    network_policy,
     writes::{
-        Made, NamedKind as _, Outcome, conflict, make, objects, outcome, post, terminating, with_backoff,
-        write, write_error,
+        Made, NamedKind as _, Outcome, conflict, make, merge_patch, objects, outcome, post, terminating,
+        with_backoff, write, write_error,
     },
 };
 use crate::{
-    blockers::refusal::{self, Refusal},
+    blockers::{
+        Blocker,
+        refusal::{self, Refusal},
+    },
     cache::{
         observed::{Observed, has_ended, meta_covers},
         partial::Pod,
         stores::Trim as _,
     },
     context::Context,
-    plan,
+    plan::{self, Isolation},
     support::random,
 };
 
@@ -31,6 +38,7 @@ use crate::{
 pub(super) async fn start(
     context: &Context,
     valid: &ValidWorkspace,
+    isolation: &Isolation,
     applied: &mut Applied,
 ) -> Result<(), WriteError> {
     let identity = applied.observed.identity.clone();
@@ -47,11 +55,65 @@ pub(super) async fn start(
     };
     put_outcome(context, outcome, applied);
     // Another webhook may have changed its labels: without its own, no watch shows it.
-    restore(context, applied).await
+    restore(context, applied).await?;
+    label(context, isolation, applied).await
+}
+
+/// Keeps a running pod as it should be: our metadata, isolated by today's settings of its manager. `None`: they are unknown.
+pub(super) async fn keep(
+    context: &Context,
+    isolation: Option<&Isolation>,
+    applied: &mut Applied,
+) -> Result<(), WriteError> {
+    restore(context, applied).await?;
+    let Some(isolation) = isolation else {
+        return Ok(());
+    };
+    let namespace = applied.observed.identity.namespace.clone();
+    if applied
+        .observed
+        .current_pod()
+        .is_none_or(|pod| is_labelled(pod, isolation))
+    {
+        applied.block(network_policy::restore(context, &namespace, isolation).await?);
+        return Ok(());
+    }
+    // Until the pod has the labels, none of its policies is deleted.
+    let (_held, blocker) = network_policy::ensure(context, &namespace, isolation).await?;
+    let is_blocked = blocker.as_ref().is_some_and(Blocker::blocks);
+    applied.block(blocker);
+    if !is_blocked {
+        label(context, isolation, applied).await?;
+    }
+    Ok(())
+}
+
+fn is_labelled(pod: &Pod, isolation: &Isolation) -> bool {
+    let mut labels = isolation.labels().into_iter();
+    labels.all(|(key, value)| pod.labels().get(key) == value.as_ref())
+}
+
+/// Sets or removes the labels that network policies select, in one write.
+async fn label(context: &Context, isolation: &Isolation, applied: &mut Applied) -> Result<(), WriteError> {
+    let identity = applied.observed.identity.clone();
+    let live = applied
+        .observed
+        .current_pod()
+        .filter(|pod| !is_labelled(pod, isolation));
+    let Some(live) = live.cloned().map(Arc::new) else {
+        return Ok(());
+    };
+    let labels = BTreeMap::from(isolation.labels());
+    let patch = json!({"metadata": {"uid": live.metadata.uid, "labels": labels}});
+    let write = merge_patch(context, &identity, &patch);
+    let pods = (&objects(context, &identity), Pod::KIND);
+    let outcome = with_backoff(context, &identity, pods, &patch, &live, write).await?;
+    put_outcome(context, outcome, applied);
+    Ok(())
 }
 
 /// Puts back our labels, annotations and controller of a running pod. Its spec cannot be changed, except for its images.
-pub(super) async fn restore(context: &Context, applied: &mut Applied) -> Result<(), WriteError> {
+async fn restore(context: &Context, applied: &mut Applied) -> Result<(), WriteError> {
     let observed = &applied.observed;
     let identity = observed.identity.clone();
     let mut pods = observed.pods.iter();
@@ -101,7 +163,7 @@ pub(crate) async fn end(
         };
         match ended {
             Ended::Gone => {
-                context.pending_writes.forget_pod(&identity.key());
+                context.pending_writes.pods.forget(&identity.key());
                 if is_wanted && has_ended(&pod) {
                     left.push(pod);
                 }
@@ -109,7 +171,7 @@ pub(crate) async fn end(
             Ended::Held(mut now) => {
                 now.trim();
                 let now = now.into();
-                context.pending_writes.expect_pod(&identity.key(), &now);
+                context.pending_writes.pods.expect(&identity.key(), &now);
                 left.push(now);
             }
             Ended::Unknown => left.push(pod),
@@ -127,12 +189,12 @@ fn refusal_of_deletion(error: &kube::Error) -> Option<Refusal> {
 }
 
 fn put_outcome(context: &Context, outcome: Outcome<Pod>, applied: &mut Applied) {
-    applied.blocker = applied.blocker.take().or_else(|| outcome.blocker());
+    applied.block(outcome.blocker());
     let mut pod = None;
     outcome.put_into(&mut pod);
     if let Some(pod) = pod {
         let key = applied.observed.identity.key();
-        context.pending_writes.expect_pod(&key, &pod);
+        context.pending_writes.pods.expect(&key, &pod);
         applied.observed.pods = vec![pod];
     }
 }

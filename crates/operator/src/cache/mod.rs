@@ -9,7 +9,7 @@
 //! | `pending_writes` | our writes -> whether a cached object is older |
 //! | `observe.rs` | caches -> references and observed state of one workspace |
 //! | `observed.rs` | children of one workspace -> what they say about its runs (pure) |
-//! | `references.rs` | objects that a workspace refers to -> its last network policy settings (pure) |
+//! | `references.rs` | objects that a workspace refers to -> its last manager (pure) |
 //! | `partial.rs` | JSON of a Pod -> the fields that the operator reads (pure) |
 //! | `field_managers.rs` | `managedFields` -> which other client changed an image of a pod (pure) |
 

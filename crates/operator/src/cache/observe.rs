@@ -71,7 +71,6 @@ pub(crate) fn from_caches(identity: &Identity, stores: &Stores) -> Observed {
     let mut observed = Observed {
         claim: stores::get(&stores.claims, Some(namespace), &name),
         service: stores::get(&stores.services, Some(namespace), &name),
-        policy: stores::get(&stores.policies, Some(namespace), &name),
         account: stores::get(&stores.accounts, Some(namespace), &identity.account_name()),
         pods: stores::get(&stores.pods, Some(namespace), &name)
             .into_iter()

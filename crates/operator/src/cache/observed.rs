@@ -6,7 +6,6 @@ use api::{Workspace, names};
 use k8s_openapi::{
     api::{
         core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
-        networking::v1::NetworkPolicy,
         storage::v1::StorageClass,
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -101,8 +100,6 @@ pub struct Observed {
     pub claim: Option<Arc<PersistentVolumeClaim>>,
     /// The Service.
     pub service: Option<Arc<Service>>,
-    /// The network policy.
-    pub policy: Option<Arc<NetworkPolicy>>,
     /// The workspace's own service account.
     pub account: Option<Arc<ServiceAccount>>,
     /// The pod of the workspace's name, if there is one.
@@ -124,7 +121,6 @@ impl Observed {
             identity,
             claim: None,
             service: None,
-            policy: None,
             account: None,
             pods: Vec::new(),
             storage_classes: Vec::new(),

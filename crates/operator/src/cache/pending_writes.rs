@@ -16,7 +16,8 @@ use std::{
 };
 
 use api::{Workspace, WorkspaceStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::Resource;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -27,29 +28,111 @@ use crate::cache::{
     stores::{self, Parsed, Stores},
 };
 
-/// A pod that no cache has shown by then was deleted while the watch was broken: no later list has it, and no event reports it. Watches
+/// An object that no cache has shown by then was deleted while the watch was broken: no later list has it, and no event reports it. Watches
 /// have begun anew before, with their longest backoff.
 const MAX_LAG: Duration = Duration::from_mins(1);
 
-/// Our last writes that no cache has shown yet, by workspace: `namespace/name`.
+/// Our last writes that no cache has shown yet.
 #[derive(Debug, Default)]
 pub struct PendingWrites {
-    /// Pods as the API server answered. Without them, a reconcile would try to make the pod again.
-    pods: Mutex<HashMap<String, Expected>>,
-    /// The newest version of any pod that the cache has shown. Versions of a kind are in the order of its watch: older writes are shown.
-    shown: AtomicU64,
-    /// Our last statuses. Without them, a reconcile would repeat the transition and its Event.
+    /// Pods by workspace. Without them, a reconcile would try to make the pod again.
+    pub pods: Expectations<Pod>,
+    /// Network policies. Without them, each start would write them again, and one after a deletion would find them.
+    pub policies: Expectations<NetworkPolicy>,
+    /// Our last statuses, by workspace: `namespace/name`. Without them, a reconcile would repeat the transition and its Event.
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     /// Statuses that are being written. A watch may show one before the API server answers.
     sent: Mutex<HashMap<String, WorkspaceStatus>>,
 }
 
-/// A pod as the API server answered.
+/// Objects of one kind as the API server answered, by the key of their identity.
 #[derive(Debug)]
-struct Expected {
+pub struct Expectations<K> {
+    expected: Mutex<HashMap<String, Expected<K>>>,
+    /// The newest version of any object that the cache has shown. Versions of a kind are in the order of its watch: older writes are shown.
+    shown: AtomicU64,
+}
+
+/// An object as the API server answered; `None`: it was deleted, or is being deleted.
+#[derive(Debug)]
+struct Expected<K> {
     at: Instant,
     version: Option<u64>,
-    pod: Arc<Pod>,
+    object: Option<Arc<K>>,
+}
+
+impl<K> Default for Expectations<K> {
+    fn default() -> Self {
+        Self {
+            expected: Mutex::default(),
+            shown: AtomicU64::default(),
+        }
+    }
+}
+
+impl<K: Resource> Expectations<K> {
+    /// Expects the cache to show this answer to a write, or a later state.
+    pub fn expect(&self, key: &str, answer: &Arc<K>) {
+        self.insert(key, answer.meta(), Some(answer.clone()));
+    }
+
+    /// Expects the cache to show no more of an object that it showed like this.
+    pub fn expect_none(&self, key: &str, deleted: &ObjectMeta) {
+        self.insert(key, deleted, None);
+    }
+
+    fn insert(&self, key: &str, meta: &ObjectMeta, object: Option<Arc<K>>) {
+        let expected = Expected {
+            at: Instant::now(),
+            version: version_of(meta),
+            object,
+        };
+        self.expected.lock().insert(key.to_owned(), expected);
+    }
+
+    /// Records what the cache shows of an object, or showed of one that is gone.
+    pub fn show(&self, shown: &ObjectMeta) {
+        self.shown
+            .fetch_max(version_of(shown).unwrap_or_default(), Ordering::AcqRel);
+    }
+
+    /// Expects nothing any more.
+    pub fn forget(&self, key: &str) {
+        self.expected.lock().remove(key);
+    }
+
+    /// The newest version that the cache has shown. It is read before the cache.
+    fn shown(&self) -> u64 {
+        self.shown.load(Ordering::Acquire)
+    }
+
+    /// The object: the cached one, or our last write if the cache does not show it yet. Then also when to look again: an object that is not
+    /// shown by then was deleted. `shown`: the newest version of any object in the cache, or an older one.
+    fn newest(&self, key: &str, cached: Option<Arc<K>>, shown: u64) -> (Option<Arc<K>>, Option<Duration>) {
+        let mut all = self.expected.lock();
+        let Some(ours) = all.get(key) else {
+            return (cached, None);
+        };
+        let cached_version = cached.as_ref().map(|cached| version_of(cached.meta()));
+        let Some(object) = &ours.object else {
+            if cached_version.is_some_and(|version| version <= ours.version) {
+                return (None, None);
+            }
+            all.remove(key);
+            return (cached, None);
+        };
+        let is_newer = match cached_version {
+            Some(version) => version < ours.version,
+            // It has ended meanwhile, or it was shown and deleted.
+            None => object.meta().deletion_timestamp.is_none() && Some(shown) < ours.version,
+        };
+        let left = MAX_LAG.checked_sub(ours.at.elapsed());
+        if let Some(left) = left.filter(|left| is_newer && !left.is_zero()) {
+            return (Some(object.clone()), Some(left));
+        }
+        all.remove(key);
+        (cached, None)
+    }
 }
 
 /// A version of one object.
@@ -75,59 +158,24 @@ impl Version {
 }
 
 impl PendingWrites {
-    /// Expects the caches to show this answer to a write of the workspace's pod, or a later state.
-    pub fn expect_pod(&self, workspace: &str, answer: &Arc<Pod>) {
-        let expected = Expected {
-            at: Instant::now(),
-            version: version_of(&answer.metadata),
-            pod: answer.clone(),
-        };
-        self.pods.lock().insert(workspace.to_owned(), expected);
-    }
-
-    /// Records what the cache shows of a pod, or showed of one that is gone.
-    pub fn show_pod(&self, shown: &ObjectMeta) {
-        self.shown
-            .fetch_max(version_of(shown).unwrap_or_default(), Ordering::AcqRel);
-    }
-
-    /// Expects no pod any more: the API server reported that it is gone.
-    pub fn forget_pod(&self, workspace: &str) {
-        self.pods.lock().remove(workspace);
-    }
-
     /// The children: the cached ones, with our last write of the pod if the cache does not show it yet. Then also when to look again.
     pub fn newest_children(&self, identity: &Identity, stores: &Stores) -> (Observed, Option<Duration>) {
-        let shown = self.shown.load(Ordering::Acquire);
+        let shown = self.pods.shown();
         let mut observed = observe::from_caches(identity, stores);
-        let (pod, recheck) = self.newest_pod(&identity.key(), observed.pods.pop(), shown);
+        let (pod, recheck) = self.pods.newest(&identity.key(), observed.pods.pop(), shown);
         observed.pods.extend(pod);
         (observed, recheck)
     }
 
-    /// The pod: the cached one, or our last write if the cache does not show it yet. Then also when to look again: a pod that is not shown
-    /// by then was deleted. `shown`: the newest version of any pod in the cache, or an older one.
-    fn newest_pod(
-        &self,
-        workspace: &str,
-        cached: Option<Arc<Pod>>,
-        shown: u64,
-    ) -> (Option<Arc<Pod>>, Option<Duration>) {
-        let mut pods = self.pods.lock();
-        let Some(ours) = pods.get(workspace) else {
-            return (cached, None);
-        };
-        let is_newer = match &cached {
-            Some(cached) => version_of(&cached.metadata) < ours.version,
-            // It has ended meanwhile, or it was shown and deleted.
-            None => ours.pod.metadata.deletion_timestamp.is_none() && Some(shown) < ours.version,
-        };
-        let left = MAX_LAG.checked_sub(ours.at.elapsed());
-        if let Some(left) = left.filter(|left| is_newer && !left.is_zero()) {
-            return (Some(ours.pod.clone()), Some(left));
-        }
-        pods.remove(workspace);
-        (cached, None)
+    /// The network policy of this identity.
+    pub fn newest_policy(&self, identity: &Identity, stores: &Stores) -> Option<Arc<NetworkPolicy>> {
+        let shown = self.policies.shown();
+        let cached = stores::get(
+            &stores.policies,
+            Some(&identity.namespace),
+            &identity.child_name(),
+        );
+        self.policies.newest(&identity.key(), cached, shown).0
     }
 
     /// Records the answer to a write of the workspace's status.
@@ -188,14 +236,15 @@ impl PendingWrites {
 
     /// Drops everything: while another replica led, nothing of it stayed certain.
     pub fn clear(&self) {
-        self.pods.lock().clear();
+        self.pods.expected.lock().clear();
+        self.policies.expected.lock().clear();
         self.statuses.lock().clear();
         self.sent.lock().clear();
     }
 
     /// Drops the state of a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
-        self.pods.lock().remove(workspace);
+        self.pods.forget(workspace);
         self.statuses.lock().remove(workspace);
         self.sent.lock().remove(workspace);
     }
@@ -259,23 +308,23 @@ mod tests {
     async fn our_pod_is_recalled_until_the_cache_shows_it_or_a_later_one() {
         let pending = PendingWrites::default();
         let (old, ours, next) = (pod("t", "11"), pod("u", "12"), pod("v", "13"));
-        pending.expect_pod("team/a", &ours);
+        pending.pods.expect("team/a", &ours);
         for cached in [None, Some(old.clone())] {
             assert_eq!(
-                pending.newest_pod("team/a", cached, 11),
+                pending.pods.newest("team/a", cached, 11),
                 (Some(ours.clone()), Some(MAX_LAG))
             );
         }
         assert_eq!(
-            pending.newest_pod("team/a", Some(next.clone()), 11),
+            pending.pods.newest("team/a", Some(next.clone()), 11),
             (Some(next), None)
         );
         // The cache has shown it, so if it is missing now, it was deleted.
-        assert_eq!(pending.newest_pod("team/a", None, 11), (None, None));
-        pending.expect_pod("team/a", &ours);
+        assert_eq!(pending.pods.newest("team/a", None, 11), (None, None));
+        pending.pods.expect("team/a", &ours);
         tokio::time::advance(MAX_LAG).await;
         assert_eq!(
-            pending.newest_pod("team/a", None, 11),
+            pending.pods.newest("team/a", None, 11),
             (None, None),
             "it was deleted"
         );
@@ -286,12 +335,12 @@ mod tests {
         let (pending, stores) = (PendingWrites::default(), Writers::default().stores());
         let identity = Identity::from_meta(&demo("1").metadata);
         let found = || pending.newest_children(&identity, &stores).0.pods.len();
-        pending.expect_pod(&identity.key(), &pod("u", "12"));
-        pending.show_pod(&pod("other", "11").metadata);
+        pending.pods.expect(&identity.key(), &pod("u", "12"));
+        pending.pods.show(&pod("other", "11").metadata);
         assert_eq!(found(), 1, "the control: the cache is older");
         // Its events came before the answer to our write.
-        pending.show_pod(&pod("u", "12").metadata);
-        pending.show_pod(&pod("other", "11").metadata);
+        pending.pods.show(&pod("u", "12").metadata);
+        pending.pods.show(&pod("other", "11").metadata);
         assert_eq!(found(), 0);
     }
 
@@ -301,13 +350,25 @@ mod tests {
         let mut ending = pod("u", "12").as_ref().clone();
         ending.metadata.deletion_timestamp = serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap();
         let ending = Arc::new(ending);
-        pending.expect_pod("team/a", &ending);
-        let newest = |cached| pending.newest_pod("team/a", cached, 11).0;
+        pending.pods.expect("team/a", &ending);
+        let newest = |cached| pending.pods.newest("team/a", cached, 11).0;
         assert_eq!(newest(Some(pod("u", "11"))), Some(ending));
         assert_eq!(newest(None), None);
-        pending.expect_pod("team/a", &pod("u", "12"));
-        pending.forget_pod("team/a");
+        pending.pods.expect("team/a", &pod("u", "12"));
+        pending.pods.forget("team/a");
         assert_eq!(newest(None), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_we_deleted_is_not_found_in_a_cache_that_still_shows_it() {
+        let pending = PendingWrites::default();
+        let (deleted, next) = (pod("u", "12"), pod("v", "13"));
+        pending.pods.expect_none("team/a", &deleted.metadata);
+        tokio::time::advance(MAX_LAG * 2).await;
+        let newest = |cached| pending.pods.newest("team/a", cached, 12).0;
+        assert_eq!(newest(Some(deleted.clone())), None);
+        assert_eq!(newest(Some(next.clone())), Some(next), "somebody made another");
+        assert_eq!(newest(Some(deleted.clone())), Some(deleted), "no record is left");
     }
 
     #[test]
@@ -315,10 +376,10 @@ mod tests {
         let (pending, mut writers) = (PendingWrites::default(), Writers::default());
         let written = demo("12").metadata;
         let key = Identity::from_meta(&written).key();
-        pending.expect_pod(&key, &pod("u", "12"));
+        pending.pods.expect(&key, &pod("u", "12"));
         pending.wrote_status(&key, &written, WorkspaceStatus::default());
         pending.clear();
-        assert_eq!(pending.newest_pod(&key, None, 0), (None, None));
+        assert_eq!(pending.pods.newest(&key, None, 0), (None, None));
         assert_eq!(newest(&pending, &mut writers, "9").0, "9");
     }
 }

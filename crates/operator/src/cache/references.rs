@@ -1,11 +1,8 @@
-//! Objects that a workspace refers to -> its last network policy settings (pure).
+//! Objects that a workspace refers to -> its last manager (pure).
 
 use std::sync::Arc;
 
-use api::{
-    WorkspaceExecutionProfile, WorkspaceManager, WorkspaceStatus, WorkspaceTemplate,
-    manager::NetworkPolicySettings,
-};
+use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceStatus, WorkspaceTemplate};
 use kube::ResourceExt as _;
 
 /// The objects that a workspace refers to.
@@ -22,14 +19,10 @@ pub struct References {
 }
 
 impl References {
-    /// Network policy settings for a workspace that must not run, but does. They are those of the manager that `status` names, or the
-    /// defaults if that manager is no longer known.
-    pub fn last_network_policy(&self, status: Option<&WorkspaceStatus>) -> NetworkPolicySettings {
-        let resolved = status.and_then(|status| status.resolved.as_ref());
-        let last = resolved.and_then(|resolved| resolved.manager.as_deref());
-        let manager = last.and_then(|name| self.managers.iter().find(|manager| manager.name_any() == name));
-        manager
-            .and_then(|manager| manager.spec.network_policy.clone())
-            .unwrap_or_default()
+    /// The manager that `status` names: it isolates the pod of a workspace that must not run. `None`: it is unknown.
+    pub fn last_manager(&self, status: Option<&WorkspaceStatus>) -> Option<&WorkspaceManager> {
+        let last = status?.resolved.as_ref()?.manager.as_deref()?;
+        let mut managers = self.managers.iter().map(AsRef::as_ref);
+        managers.find(|manager| manager.name_any() == last)
     }
 }

@@ -23,8 +23,6 @@ pub struct Keys {
     seen: Mutex<Option<HashMap<String, ConfigMapState>>>,
     /// The gateway's keys as last seen. If its object is deleted for a moment, the copies in other namespaces stay.
     gateway: Mutex<Option<String>>,
-    /// By namespace: locked while its object is written or deleted.
-    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// By namespace: the last write, if it failed.
     failures: Mutex<HashMap<String, Failure>>,
 }
@@ -150,13 +148,6 @@ impl Keys {
         let left = all.filter(|(namespace, seen)| seen.ours && !in_use.contains(*namespace));
         left.map(|(namespace, seen)| (namespace.clone(), seen.uid.clone()))
             .collect()
-    }
-
-    /// The lock for writes and deletions in a namespace. Locks without waiting tasks are dropped.
-    pub(crate) fn turn(&self, namespace: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.turns.lock();
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        turns.entry(namespace.to_owned()).or_default().clone()
     }
 
     /// Records whether a write failed.

@@ -5,10 +5,12 @@
 //! | `contest.rs` | repeated writes of a child -> backoff, if another client writes it as well |
 //! | `definitions.rs` | CRDs of our kinds in the cluster -> statuses with only the fields that the CRDs declare (IO) |
 //! | `keys.rs` | the operator's keys, key ConfigMaps -> what each namespace has and needs |
+//! | `namespaces.rs` | a namespace -> the lock of what workspaces share there |
 
 pub(crate) mod contest;
 pub(crate) mod definitions;
 pub(crate) mod keys;
+pub(crate) mod namespaces;
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,17 +20,18 @@ use kube::{
     Client,
     runtime::events::{Event, Recorder, Reporter},
 };
+use parking_lot::Mutex;
 use rules::Settings;
 use tokio::sync::mpsc;
 
-use self::{contest::Contests, definitions::Definitions, keys::Keys};
+use self::{contest::Contests, definitions::Definitions, keys::Keys, namespaces::NamespaceLocks};
 use crate::{
     activity::ActivityTracker,
     audit::Audit,
     cache::{pending_writes::PendingWrites, stores::Stores},
     metrics::Metrics,
     plan::Installation,
-    support::backoff::Backoff,
+    support::{backoff::Backoff, random},
 };
 
 /// Events of one object, in order.
@@ -58,6 +61,10 @@ pub struct Context {
     pub contests: Contests,
     /// Our last writes, which the caches may not show yet.
     pub pending_writes: Arc<PendingWrites>,
+    /// Locks of what workspaces of a namespace share: the keys, the network policies.
+    pub namespaces: NamespaceLocks,
+    /// Names the time in which this process leads. Another one, or the same at another time, has another name.
+    pub term: Mutex<String>,
     /// The last activity of workspaces that stop when idle.
     pub idle: ActivityTracker,
     /// The public keys with which workspaces' pods check assertions.
@@ -93,10 +100,21 @@ impl Context {
             backoff: Backoff::default(),
             contests: Contests::default(),
             pending_writes: Arc::default(),
+            namespaces: NamespaceLocks::default(),
+            term: Mutex::new(random::identifier()),
             idle: ActivityTracker::default(),
             keys: Keys::default(),
             definitions: Definitions::default(),
             now: Timestamp::now,
         }
+    }
+
+    /// Forgets what may have changed while another replica led.
+    pub fn end_term(&self) {
+        *self.term.lock() = random::identifier();
+        self.pending_writes.clear();
+        self.contests.clear();
+        self.idle.clear();
+        self.audit.clear();
     }
 }

@@ -8,7 +8,7 @@
 //! | `idle` | workspaces that stop when idle -> their last activity, and a stop |
 //! | `assertion_keys` | public keys of gateway and operator -> a ConfigMap in each namespace with workspaces |
 //! | `images` | templates with labels for it -> images on nodes, and room, before a workspace starts |
-//! | `orphans` | network policies without workspace or pod -> deleted |
+//! | `network_policies` | policies of pods -> as planned, and deleted once no pod needs them |
 //! | `definitions` | what the CRDs in the cluster lack -> reported, and read again |
 //! | `resync` | changes of what users write -> reconciles of all objects |
 //! | `attempt` | a failed attempt -> a metric, a log line and the wait before the next attempt |
@@ -19,7 +19,7 @@ pub mod catalog;
 pub(crate) mod definitions;
 pub mod idle;
 pub mod images;
-pub mod orphans;
+pub mod network_policies;
 pub mod resync;
 pub mod routes;
 pub mod shares;
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::catalog::CatalogState;
 use crate::{activity::Asker, context::Context};
 
-/// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies, assertion keys and images on nodes, and
+/// Once the caches are filled, reconciles catalog objects, shares, network policies, assertion keys and images on nodes, and
 /// stops idle workspaces.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
     if context.stores.until_filled().await.is_err() {
@@ -37,6 +37,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
     }
     let asker = Asker::over_http(context.now, context.keys.signer());
     let catalog = CatalogState::default();
+    let labelled = network_policies::LabelledSince::default();
     let changes = &context.stores.changes;
     tokio::join!(
         resync::run(changes, shutdown, async || {
@@ -46,7 +47,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
             Box::pin(shares::reconcile(context)).await
         }),
         resync::run(changes, shutdown, async || {
-            Box::pin(orphans::reconcile(context)).await
+            Box::pin(network_policies::reconcile(context, &labelled)).await
         }),
         resync::run(changes, shutdown, async || {
             Box::pin(assertion_keys::reconcile(context)).await

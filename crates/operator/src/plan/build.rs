@@ -29,7 +29,6 @@ impl Build {
     pub(super) fn lasting(self, plan: &mut Plan) {
         let children = [
             plan.claim.as_mut().map(|it| &mut it.metadata),
-            plan.policy.as_mut().map(|it| &mut it.metadata),
             plan.service.as_mut().map(|it| &mut it.metadata),
             plan.account.as_mut().map(|it| &mut it.metadata),
         ];

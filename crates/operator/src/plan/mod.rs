@@ -9,8 +9,9 @@
 //! | `container.rs` | the container: image, command, environment, probes |
 //! | `claim.rs` | the claim of its disk |
 //! | `disks` | whose an existing claim is, and whether it is retained |
-//! | `service.rs`, `service_account.rs`, `network_policy.rs` | the children of these kinds |
+//! | `service.rs`, `service_account.rs` | the children of these kinds |
 //! | `record` | the inputs of its pod, recorded on the pod; which of them have changed since |
+//! | `network_policy.rs` | not of a workspace: a manager's policies in a namespace |
 //! | `images.rs` | not of a workspace: where images are pulled in advance |
 //! | `build.rs` | test hook: the children as another build plans them |
 
@@ -19,7 +20,7 @@ mod claim;
 mod container;
 pub(crate) mod disks;
 mod images;
-mod network_policy;
+pub(crate) mod network_policy;
 mod pod;
 pub(crate) mod record;
 mod run;
@@ -32,10 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::names;
 use k8s_openapi::{
-    api::{
-        core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
-        networking::v1::NetworkPolicy,
-    },
+    api::core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 use kit::scope::Scope;
@@ -44,7 +42,7 @@ use rules::{PodIdentifiers, Settings, ValidWorkspace};
 pub use self::{
     build::Build,
     images::{ImagesNamespace, PAUSE},
-    network_policy::plan as network_policy,
+    network_policy::Isolation,
 };
 use crate::cache::observed::Identity;
 
@@ -101,8 +99,6 @@ impl Installation {
 pub struct Plan {
     /// The disk, unless the home is ephemeral.
     pub claim: Option<PersistentVolumeClaim>,
-    /// The network policy of the pod, unless its manager wants none.
-    pub policy: Option<NetworkPolicy>,
     /// The pod's name inside the cluster, if its routes or a text use it.
     pub service: Option<Service>,
     /// The workspace's own service account, if its profile requests one.
@@ -113,8 +109,6 @@ pub struct Plan {
 pub fn lasting(workspace: &ValidWorkspace, installation: &Installation) -> Plan {
     let mut plan = Plan {
         claim: claim::plan(workspace),
-        policy: network_policy(&identity(workspace), installation, &workspace.network_policy)
-            .map(|policy| network_policy::with_idle_port(policy, installation, workspace)),
         service: workspace.has_service.then(|| service::plan(workspace)),
         account: service_account::plan(workspace),
     };
@@ -127,6 +121,14 @@ pub fn run(workspace: &ValidWorkspace, installation: &Installation, run_id: &str
     let mut pod = run::plan(workspace, installation, run_id);
     installation.build.run(&mut pod);
     pod
+}
+
+/// By whose settings the pods of a workspace are isolated.
+pub fn isolation(workspace: &ValidWorkspace) -> Isolation {
+    Isolation {
+        manager: workspace.manager.clone(),
+        settings: workspace.network_policy.clone(),
+    }
 }
 
 /// The metadata that is put back on a pod. It is the same in every build, so an upgrade writes no running pod.
@@ -191,7 +193,6 @@ mod tests {
             .iter()
             .map(|claim| serde_json::to_value(claim).unwrap())
             .collect();
-        objects.push(serde_json::to_value(plan.policy.unwrap()).unwrap());
         objects.push(serde_json::to_value(plan.service.unwrap()).unwrap());
         objects.push(serde_json::to_value(&run).unwrap());
         objects
@@ -234,7 +235,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_child_is_named_labelled_marked_and_all_but_the_network_policy_are_owned(workspace in any_valid()) {
+        fn every_child_is_named_labelled_marked_and_owned(workspace in any_valid()) {
             for object in objects(&workspace) {
                 let meta: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
                 prop_assert!(is_name(meta.name.as_deref().unwrap()), "{:?}", meta.name);
@@ -248,13 +249,6 @@ mod tests {
                 }
                 let annotations = meta.annotations.unwrap();
                 prop_assert_eq!(&annotations[names::WORKSPACE_UID], &workspace.uid);
-                if object["kind"] == "NetworkPolicy" {
-                    prop_assert_eq!(meta.owner_references, None, "it outlives the last pod");
-                    for (key, value) in names::NOT_PRUNED {
-                        prop_assert_eq!(annotations[key].as_str(), value);
-                    }
-                    continue;
-                }
                 let owners = meta.owner_references.unwrap();
                 prop_assert_eq!(owners.len(), 1);
                 prop_assert_eq!(owners[0].controller, Some(true));
@@ -263,12 +257,13 @@ mod tests {
         }
 
         #[test]
-        fn service_and_network_policy_select_the_pod(workspace in any_valid()) {
+        fn service_and_network_policies_select_the_pod(workspace in any_valid()) {
             let installation = testing::installation();
             let pod_labels = run(&workspace, &installation, "run1").metadata.labels.unwrap();
-            let plan = lasting(&workspace, &installation);
-            let policy = plan.policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
-            for selector in [plan.service.unwrap().spec.unwrap().selector.unwrap(), policy] {
+            let policies = isolation(&workspace).policies(&workspace.namespace, &installation).into_iter();
+            let selected = policies.map(|policy| policy.spec.unwrap().pod_selector.unwrap().match_labels.unwrap());
+            let service = lasting(&workspace, &installation).service.unwrap().spec.unwrap().selector.unwrap();
+            for selector in selected.chain([service]) {
                 prop_assert!(!selector.is_empty());
                 prop_assert!(selector.iter().all(|(key, value)| pod_labels.get(key) == Some(value)));
             }

@@ -1,10 +1,13 @@
-//! Workspace's identity, its manager's settings -> network policy of its pod (pure).
+//! A manager's settings -> labels and network policies of the pods of its workspaces (pure).
 //!
-//! By default ingress is allowed from proxy, gateway and operator, and egress to DNS and the public internet.
+//! Each namespace has one policy that denies, for all its isolated pods, and one for each manager that allows. If an allowing one is late
+//! or missing, the pod is closed. By default ingress is allowed from proxy, gateway and operator, and egress to DNS and the public
+//! internet.
 
 use std::collections::BTreeMap;
 
 use api::{
+    WorkspaceManager,
     manager::{Egress, NetworkPolicySettings},
     names,
 };
@@ -13,22 +16,27 @@ use k8s_openapi::{
         IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
         NetworkPolicyPort, NetworkPolicySpec,
     },
-    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
 };
-use rules::{
-    ValidWorkspace,
-    networks::{NotPublic, PUBLIC_IPV6},
-};
+use kube::ResourceExt as _;
+use rules::networks::{NotPublic, PUBLIC_IPV6};
 
-use super::{Installation, run::COMPONENT};
+use super::Installation;
 use crate::cache::observed::{Identity, PORT_NAME};
 
-/// The components that may connect to a workspace's pod: those that serve users, and the one that asks whether it is idle.
-const CALLERS: [&str; 3] = ["proxy", "gateway", OPERATOR];
+/// The components that connect to the application for users.
+const CALLERS: [&str; 2] = ["proxy", "gateway"];
 /// The component that asks whether a workspace is idle.
 const OPERATOR: &str = "operator";
 /// Label that Kubernetes sets on every namespace.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+/// What names of children begin with.
+const CHILD: &str = "workspace-";
+/// In place of a hash: the policy that denies.
+const BASE: &str = "isolated";
 /// Namespace of the cluster's DNS.
 const DNS_NAMESPACE: &str = "kube-system";
 const DNS_PORT: i32 = 53;
@@ -55,57 +63,138 @@ const NOT_PUBLIC: [&str; 15] = [
 /// Public IPv6 ranges that lead to IPv4 addresses, private ones included.
 const IPV4_IN_IPV6: [&str; 2] = ["2001::/32", "2002::/16"];
 
-/// The network policy of a pod, unless its manager wants none. It depends on no field of the workspace. So the pod of a workspace that
-/// became invalid has one as well.
-pub fn plan(
-    identity: &Identity,
-    installation: &Installation,
-    settings: &NetworkPolicySettings,
-) -> Option<NetworkPolicy> {
-    if !settings.enabled {
-        return None;
+/// The manager by whose settings a pod is isolated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Isolation {
+    /// Its name.
+    pub manager: String,
+    /// Its settings.
+    pub settings: NetworkPolicySettings,
+}
+
+impl Isolation {
+    /// By the settings of this manager.
+    pub fn from_manager(manager: &WorkspaceManager) -> Self {
+        Self {
+            manager: manager.name_any(),
+            settings: manager.spec.network_policy.clone().unwrap_or_default(),
+        }
     }
-    let mut metadata = super::meta(identity, COMPONENT);
-    // With an owner reference, the garbage collector would delete it while its pod is still ending.
-    metadata.owner_references = None;
-    metadata
-        .annotations
-        .get_or_insert_default()
-        .extend(rules::names::not_pruned());
-    Some(NetworkPolicy {
-        metadata,
-        spec: Some(NetworkPolicySpec {
-            pod_selector: Some(labels(rules::names::selector(&identity.name))),
-            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: Some(vec![NetworkPolicyIngressRule {
-                from: Some(callers(installation, settings)),
-                // By port name, like the Service: it follows the running pod.
-                ports: Some(vec![port("TCP", IntOrString::String(PORT_NAME.to_owned()))]),
-            }]),
-            egress: Some(egress(settings)),
-        }),
+
+    /// The labels that the policies select, with their values on a pod. `None`: the pod must not have it.
+    pub(crate) fn labels(&self) -> [(&'static str, Option<String>); 2] {
+        let is_isolated = self.settings.enabled;
+        [
+            (
+                names::ISOLATED_LABEL,
+                is_isolated.then(|| names::IS_ISOLATED.to_owned()),
+            ),
+            (
+                names::MANAGER,
+                is_isolated.then(|| rules::names::manager_hash(&self.manager)),
+            ),
+        ]
+    }
+
+    /// The policies of pods with these labels, in the order in which they are made.
+    pub(crate) fn policies(&self, namespace: &str, installation: &Installation) -> Vec<NetworkPolicy> {
+        if !self.settings.enabled {
+            return Vec::new();
+        }
+        vec![base(namespace), self.policy(namespace, installation)]
+    }
+
+    /// Allows pods of the manager what its settings say.
+    pub(crate) fn policy(&self, namespace: &str, installation: &Installation) -> NetworkPolicy {
+        let hash = rules::names::manager_hash(&self.manager);
+        let mut policy = policy(namespace, (names::MANAGER, &hash));
+        let annotations = policy.metadata.annotations.get_or_insert_default();
+        annotations.insert(names::MANAGER.to_owned(), self.manager.clone());
+        if let Some(spec) = &mut policy.spec {
+            spec.ingress = Some(ingress(installation, &self.settings));
+            spec.egress = Some(egress(&self.settings));
+        }
+        policy
+    }
+}
+
+/// Denies all isolated pods of a namespace every connection.
+pub(crate) fn base(namespace: &str) -> NetworkPolicy {
+    policy(namespace, (names::ISOLATED_LABEL, names::IS_ISOLATED))
+}
+
+/// What a policy is written as: the child of a workspace, whose name would begin with a hyphen. `None`: it is not one of these policies.
+pub(crate) fn identity_of(meta: &ObjectMeta) -> Option<Identity> {
+    let name = meta.name.as_deref()?.strip_prefix(CHILD)?;
+    name.starts_with('-').then(|| Identity {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: name.to_owned(),
+        uid: String::new(),
     })
 }
 
-/// The same policy with ingress for the operator if the idle question has its own port. The callers that a manager names are not
-/// extended.
-pub(super) fn with_idle_port(
-    mut policy: NetworkPolicy,
-    installation: &Installation,
-    workspace: &ValidWorkspace,
-) -> NetworkPolicy {
-    // Also if the spec names the same port twice: the rule above follows the port of the running pod, which may still be the old one.
-    let asked = workspace.idle.as_ref().and_then(|idle| idle.question.port);
-    let ingress = policy.spec.as_mut().and_then(|spec| spec.ingress.as_mut());
-    if let (Some(asked), Some(ingress)) = (asked, ingress)
-        && workspace.network_policy.ingress_from.is_empty()
-    {
-        ingress.push(NetworkPolicyIngressRule {
+/// Selects the pods that the policy of this identity selects.
+pub(crate) fn selector_of(identity: &Identity) -> String {
+    let (key, value) = match identity.name.trim_start_matches('-') {
+        BASE => (names::ISOLATED_LABEL, names::IS_ISOLATED),
+        hash => (names::MANAGER, hash),
+    };
+    format!("{key}={value}")
+}
+
+/// Name of the policy of pods with this label.
+pub(crate) fn name_for(key: &str, value: &str) -> String {
+    let suffix = if key == names::MANAGER { value } else { BASE };
+    rules::names::child(&format!("-{suffix}"))
+}
+
+/// Whether the operator made a policy.
+pub(crate) fn is_ours(meta: &ObjectMeta) -> bool {
+    let labels = meta.labels.as_ref();
+    labels.is_some_and(|labels| {
+        labels.get(names::APP_MANAGED_BY_LABEL).map(String::as_str) == Some(names::OPERATOR)
+    })
+}
+
+/// A policy without rules for pods with this label. It has no owner: it stays for as long as a pod needs it.
+fn policy(namespace: &str, (key, value): (&str, &str)) -> NetworkPolicy {
+    let ours = [
+        (names::APP_NAME_LABEL, names::PRODUCT),
+        (names::APP_COMPONENT_LABEL, "network-policy"),
+        (names::APP_PART_OF_LABEL, names::PRODUCT),
+        (names::APP_MANAGED_BY_LABEL, names::OPERATOR),
+    ];
+    NetworkPolicy {
+        metadata: ObjectMeta {
+            name: Some(name_for(key, value)),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(ours.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            annotations: Some(rules::names::not_pruned().collect()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(labels([(key.to_owned(), value.to_owned())].into())),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ..NetworkPolicySpec::default()
+        }),
+    }
+}
+
+/// Callers may connect to the application's port. The operator may connect to every port, as idle detection may ask another one; not if
+/// the manager names the callers.
+fn ingress(installation: &Installation, settings: &NetworkPolicySettings) -> Vec<NetworkPolicyIngressRule> {
+    let mut rules = vec![NetworkPolicyIngressRule {
+        from: Some(callers(installation, settings)),
+        // By port name: it follows the running pod.
+        ports: Some(vec![port("TCP", IntOrString::String(PORT_NAME.to_owned()))]),
+    }];
+    if settings.ingress_from.is_empty() {
+        rules.push(NetworkPolicyIngressRule {
             from: Some(vec![caller(installation, OPERATOR)]),
-            ports: Some(vec![port("TCP", IntOrString::Int(i32::from(asked)))]),
+            ports: None,
         });
     }
-    policy
+    rules
 }
 
 /// The allowed callers. Never an empty list, which would allow all.
@@ -220,11 +309,12 @@ mod tests {
     use crate::testing;
 
     fn policy(settings: &NetworkPolicySettings) -> NetworkPolicySpec {
-        let identity = super::super::identity(&testing::valid());
-        plan(&identity, &testing::installation(), settings)
-            .unwrap()
-            .spec
-            .unwrap()
+        let settings = settings.clone();
+        let isolation = Isolation {
+            manager: "main".to_owned(),
+            settings,
+        };
+        isolation.policy("team", &testing::installation()).spec.unwrap()
     }
 
     fn spec() -> NetworkPolicySpec {
@@ -232,27 +322,27 @@ mod tests {
     }
 
     #[test]
-    fn only_proxy_gateway_and_operator_of_this_release_come_in() {
+    fn only_proxy_and_gateway_of_this_release_reach_the_application_and_only_the_operator_other_ports() {
         let ingress = spec().ingress.unwrap();
-        assert_eq!(ingress.len(), 1);
-        let from = ingress[0].from.clone().unwrap();
-        let components: Vec<_> = from
-            .iter()
-            .map(|peer| {
-                let namespace = peer
-                    .namespace_selector
-                    .as_ref()
-                    .unwrap()
-                    .match_labels
-                    .as_ref()
-                    .unwrap();
+        let components = |rule: &NetworkPolicyIngressRule| -> Vec<_> {
+            let from = rule.from.iter().flatten().map(|peer| {
+                let labels = |selector: &Option<LabelSelector>| {
+                    selector.as_ref().unwrap().match_labels.clone().unwrap()
+                };
+                let (namespace, pod) = (labels(&peer.namespace_selector), labels(&peer.pod_selector));
                 assert_eq!(namespace[NAMESPACE_NAME], "jupyter-k8s-system");
-                let pod = peer.pod_selector.as_ref().unwrap().match_labels.as_ref().unwrap();
                 assert_eq!(pod[names::APP_INSTANCE_LABEL], "jupyter-k8s");
                 pod[names::APP_COMPONENT_LABEL].clone()
-            })
-            .collect();
-        assert_eq!(components, CALLERS);
+            });
+            from.collect()
+        };
+        assert_eq!(ingress.len(), 2);
+        assert_eq!(components(&ingress[0]), CALLERS);
+        assert_eq!(ingress[0].ports.as_ref().unwrap().len(), 1);
+        assert_eq!(
+            (components(&ingress[1]), &ingress[1].ports),
+            (vec![OPERATOR.to_owned()], &None)
+        );
     }
 
     #[test]
@@ -265,7 +355,9 @@ mod tests {
             ingress_from: vec![serde_json::from_value(proxy.clone()).unwrap()],
             ..NetworkPolicySettings::default()
         };
-        let rule = &policy(&settings).ingress.unwrap()[0];
+        let ingress = policy(&settings).ingress.unwrap();
+        assert_eq!(ingress.len(), 1, "the operator is kept out");
+        let rule = &ingress[0];
         assert_eq!(serde_json::to_value(&rule.from).unwrap(), json!([proxy]));
         assert_eq!(
             serde_json::to_value(&rule.ports).unwrap(),
@@ -274,47 +366,35 @@ mod tests {
     }
 
     #[test]
-    fn only_the_operator_may_connect_to_the_port_of_idle_detection() {
-        let ingress = |port: Option<i32>, ingress_from: serde_json::Value| {
-            let mut workspace = testkit::objects::workspace("demo");
-            workspace.spec.idle_shutdown =
-                serde_json::from_value(json!({"detection": {"httpGet": {"port": port}}})).unwrap();
-            let mut valid = testing::admit(&workspace);
-            valid.network_policy.ingress_from = serde_json::from_value(ingress_from).unwrap();
-            let policy = super::super::lasting(&valid, &testing::installation())
-                .policy
-                .unwrap();
-            policy.spec.unwrap().ingress.unwrap()
+    fn each_policy_selects_one_label_and_a_manager_can_disable_both() {
+        let mut isolation = Isolation {
+            manager: "m".repeat(253),
+            settings: NetworkPolicySettings::default(),
         };
-        assert_eq!(ingress(None, json!([])).len(), 1);
-        assert_eq!(
-            ingress(Some(8888), json!([])).len(),
-            2,
-            "the running pod may have another port"
-        );
-        let rules = ingress(Some(9000), json!([]));
-        assert_eq!(rules.len(), 2);
-        assert_eq!(
-            serde_json::to_value(&rules[1].ports).unwrap(),
-            json!([{"protocol": "TCP", "port": 9000}])
-        );
-        let from = serde_json::to_value(&rules[1].from).unwrap();
-        assert_eq!(from.as_array().unwrap().len(), 1);
-        assert_eq!(
-            from[0]["podSelector"]["matchLabels"][names::APP_COMPONENT_LABEL],
-            "operator"
-        );
-        assert_eq!(ingress(Some(9000), json!([{"podSelector": {}}])).len(), 1);
-    }
-
-    #[test]
-    fn a_manager_can_disable_the_network_policy() {
-        let none = NetworkPolicySettings {
-            enabled: false,
-            ..NetworkPolicySettings::default()
+        let policies = isolation.policies("team", &testing::installation());
+        for (policy, (key, value)) in policies.iter().zip(isolation.labels()) {
+            let spec = policy.spec.as_ref().unwrap();
+            let selected = spec.pod_selector.as_ref().unwrap().match_labels.clone().unwrap();
+            assert_eq!(selected, [(key.to_owned(), value.unwrap())].into());
+            assert_eq!(spec.policy_types.as_ref().unwrap(), &["Ingress", "Egress"]);
+            assert_eq!(policy.metadata.owner_references, None);
+            let identity = identity_of(&policy.metadata).unwrap();
+            assert_eq!(identity.child_name(), *policy.metadata.name.as_ref().unwrap());
+            assert!(selector_of(&identity).starts_with(key));
+        }
+        let [base, manager] = &policies[..] else {
+            panic!("{policies:?}")
         };
-        let identity = super::super::identity(&testing::valid());
-        assert_eq!(plan(&identity, &testing::installation(), &none), None);
+        assert_eq!(base.metadata.name.as_deref(), Some("workspace--isolated"));
+        let spec = base.spec.as_ref().unwrap();
+        assert_eq!((&spec.ingress, &spec.egress), (&None, &None));
+        assert_eq!(
+            manager.metadata.annotations.as_ref().unwrap()[names::MANAGER],
+            isolation.manager
+        );
+        isolation.settings.enabled = false;
+        assert_eq!(isolation.policies("team", &testing::installation()), []);
+        assert!(isolation.labels().into_iter().all(|(_, value)| value.is_none()));
     }
 
     /// Whether a pod may connect to this address, DNS in the cluster aside.

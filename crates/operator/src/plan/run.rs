@@ -13,13 +13,17 @@ use crate::{cache::observed::Identity, plan::record};
 pub(super) const COMPONENT: &str = "server";
 
 pub(super) fn plan(workspace: &ValidWorkspace, installation: &Installation, run_id: &str) -> Pod {
+    // A pod that is not isolated lacks labels of ours. A template must not set them.
     let base = workspace.base_labels.iter();
+    let base = base.filter(|label| !label.name.starts_with(names::RESERVED_PREFIX));
     let mut labels: BTreeMap<_, _> = base
         .map(|label| (label.name.clone(), label.value.clone()))
         .collect();
     // Ours come last, so that a template cannot replace the labels that select the pod.
     let marks = marks(&super::identity(workspace), Some(run_id));
     labels.extend(marks.labels.clone().unwrap_or_default());
+    let isolation = super::isolation(workspace).labels().into_iter();
+    labels.extend(isolation.filter_map(|(key, value)| Some((key.to_owned(), value?))));
     Pod {
         metadata: ObjectMeta {
             labels: Some(labels),
@@ -75,6 +79,8 @@ mod tests {
         workspace.base_labels = vec![
             label(names::RUN_ID_LABEL),
             label(names::WORKSPACE_LABEL),
+            label(names::ISOLATED_LABEL),
+            label(names::MANAGER),
             label("team"),
         ];
         let pod = plan(&workspace, &testing::installation(), "run1");
@@ -83,6 +89,12 @@ mod tests {
         assert_eq!(labels[names::RUN_ID_LABEL], "run1");
         assert_eq!(labels[names::WORKSPACE_LABEL], "demo");
         assert_eq!(labels["team"], "forged");
+        assert_eq!(labels[names::ISOLATED_LABEL], names::IS_ISOLATED);
+        assert_eq!(labels[names::MANAGER], rules::names::manager_hash("main"));
+        workspace.network_policy.enabled = false;
+        let pod = plan(&workspace, &testing::installation(), "run1");
+        let labels = pod.metadata.labels.unwrap();
+        assert!(!labels.contains_key(names::ISOLATED_LABEL) && !labels.contains_key(names::MANAGER));
     }
 
     #[test]

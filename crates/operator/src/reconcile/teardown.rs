@@ -95,12 +95,7 @@ where
     wait_for(&format!("disk{}", held.unwrap_or_default()), claim != Disk::Left);
     wait_for("Service", service);
     if is_free {
-        // Last: a pod that is still ending stays isolated. No owner reference lets the garbage collector delete the policy first.
-        let (policy, account) = futures::try_join!(
-            delete(context, identity, observed.policy.as_deref(), background()),
-            delete(context, identity, observed.account.as_deref(), background()),
-        )?;
-        wait_for("NetworkPolicy", policy);
+        let account = delete(context, identity, observed.account.as_deref(), background()).await?;
         wait_for("ServiceAccount", account);
     }
     left.extend(routes::remove(context, identity).await?);

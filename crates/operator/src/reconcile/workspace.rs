@@ -32,7 +32,7 @@ use crate::{
         idle::{self, NextStop},
         routes,
     },
-    plan::{self, disks::borrowed_claims, record},
+    plan::{self, Isolation, disks::borrowed_claims, record},
     status::{
         assess::{self, Assessment, Facts, assess},
         publish::{self, Published, StatusUpdate},
@@ -170,15 +170,24 @@ async fn act(
         observed,
     } = decided;
     let (metrics, installation) = (&context.metrics, &context.installation);
-    let planned = metrics.measure("plan", || {
+    let (planned, isolation) = metrics.measure("plan", || {
         if let Ok(valid) = validation {
-            return Ok((valid, Box::new(plan::lasting(valid, installation))));
+            let plan = Box::new(plan::lasting(valid, installation));
+            return (Some((valid, plan)), Some(plan::isolation(valid)));
         }
         let last = seen.workspace.status.as_ref();
-        let last = seen.references.last_network_policy(last);
-        Err(plan::network_policy(&seen.identity, installation, &last).map(Box::new))
+        let manager = seen.references.last_manager(last);
+        (None, manager.map(Isolation::from_manager))
     });
-    let applied = Box::pin(apply::apply(context, seen.workspace, planned, intent, observed));
+    let applied = apply::apply(
+        context,
+        seen.workspace,
+        planned,
+        isolation.as_ref(),
+        intent,
+        observed,
+    );
+    let applied = Box::pin(applied);
     let Applied {
         observed,
         blocker,

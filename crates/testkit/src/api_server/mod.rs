@@ -11,6 +11,7 @@ mod store;
 mod watches;
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -187,6 +188,19 @@ impl ApiServer {
     /// `resourceVersion` of the last change.
     pub fn version(&self) -> u64 {
         self.lock().store.version()
+    }
+
+    /// Visits all objects, by path, as they were after each change.
+    pub fn replay(&self, mut visit: impl FnMut(&BTreeMap<String, Value>)) {
+        let mut objects = BTreeMap::new();
+        for change in self.lock().store.changes_since(0) {
+            if change.type_ == "DELETED" {
+                objects.remove(&change.path);
+            } else {
+                objects.insert(change.path.clone(), change.object.clone());
+            }
+            visit(&objects);
+        }
     }
 
     /// The current object.

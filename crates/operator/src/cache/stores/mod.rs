@@ -106,7 +106,7 @@ stores! {
     claims: PersistentVolumeClaim;
     /// Services with a workspace's label.
     services: Service;
-    /// Network policies with a workspace's label.
+    /// Network policies of the operator.
     policies: NetworkPolicy;
     /// Service accounts with a workspace's label.
     accounts: ServiceAccount;

@@ -24,8 +24,8 @@ const CLASS_PREFIX: &str = "storageclass.";
 
 /// A kind, and what is kept of it.
 pub trait Trim: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned {
-    /// Whether the cache holds it as JSON text. Claim, Service and network policy of one workspace take 21 KiB as structs of
-    /// `k8s_openapi`, and about half as text with the metadata to select it by.
+    /// Whether the cache holds it as JSON text. Claim, Service and account of one workspace take as structs of `k8s_openapi`
+    /// about twice as much as text with the metadata to select it by.
     const AS_TEXT: bool = false;
 
     /// Drops what no reconcile reads: of kinds that users write, `managedFields`, and annotations that are not ours. They may take 256
@@ -54,7 +54,13 @@ impl Trim for Pod {
             annotations.retain(|key, _| [names::WORKSPACE_UID, names::STARTED_FROM].contains(&key.as_str()));
         }
         if let Some(labels) = &mut meta.labels {
-            let kept = [names::WORKSPACE_LABEL, names::RUN_ID_LABEL, names::QUEUE_LABEL];
+            let kept = [
+                names::WORKSPACE_LABEL,
+                names::RUN_ID_LABEL,
+                names::QUEUE_LABEL,
+                names::ISOLATED_LABEL,
+                names::MANAGER,
+            ];
             labels.retain(|key, _| kept.contains(&key.as_str()) || key.starts_with("app.kubernetes.io/"));
         }
         for container in self.spec.iter_mut().flat_map(|spec| &mut spec.containers) {

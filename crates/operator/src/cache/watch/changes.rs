@@ -138,7 +138,7 @@ impl<K: Resource + Clone> Change<K> {
 }
 
 impl Change<Workspace> {
-    /// Whether anything changed that the controllers of all workspaces (`catalog`, `shares`, `orphans`) read of one. Its steps between
+    /// Whether anything changed that the controllers of all workspaces (`catalog`, `shares`, `network_policies`) read of one. Its steps between
     /// start and stop are not part of it. Otherwise each step of hundreds of workspaces would trigger a reconcile of all objects.
     pub(super) fn is_of_references(&self) -> bool {
         fn references(workspace: &Workspace) -> impl PartialEq + '_ {

@@ -19,7 +19,10 @@ use std::{collections::HashSet, convert::Infallible, fmt::Debug, sync::Arc};
 
 use api::{Workspace, names};
 use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
-use k8s_openapi::{api::storage::v1::StorageClass, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::{networking::v1::NetworkPolicy, storage::v1::StorageClass},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kit::scope::Scope;
 use kube::{
     Api, Client, Resource,
@@ -89,7 +92,7 @@ pub fn start(
         page_size,
         notify: writers.changes,
     };
-    let pods = pending_writes.clone();
+    let (pods, policies) = (pending_writes.clone(), pending_writes.clone());
     let targets: Vec<BoxStream<'static, Target>> = vec![
         watches.in_scope(writers.workspaces, move |change| {
             // A status that another client wrote has to be corrected.
@@ -121,15 +124,19 @@ pub fn start(
         watches.storage_classes(writers.storage_classes),
         watches.children(writers.claims, of_child),
         watches.children(writers.services, of_child),
-        // A network policy may outlive its workspace, and then no other event reports it.
-        watches.children(writers.policies, |change| Effect {
-            is_global: change.is_of_content(),
-            ..of_child(change)
+        watches.policies(writers.policies, move |change| {
+            if let Some(meta) = change.meta() {
+                policies.policies.show(meta);
+            }
+            Effect {
+                targets: Vec::new(),
+                is_global: change.is_of_content(),
+            }
         }),
         watches.children(writers.accounts, of_child),
         watches.children(writers.pods, move |change| {
             if let Some(meta) = change.meta() {
-                pods.show_pod(meta);
+                pods.pods.show(meta);
             }
             of_child(change)
         }),
@@ -217,6 +224,17 @@ impl Watches<'_> {
         writer.apply_watcher_event(&Event::Init);
         writer.apply_watcher_event(&Event::InitDone);
         stream::empty().boxed()
+    }
+
+    /// The watch of the operator's network policies.
+    fn policies(
+        &self,
+        writer: CacheWriter<NetworkPolicy>,
+        effect: impl Fn(&Change<NetworkPolicy>) -> Effect + Send + 'static,
+    ) -> BoxStream<'static, Target> {
+        let selector = format!("{}={}", names::APP_MANAGED_BY_LABEL, names::OPERATOR);
+        let config = watcher::Config::default().labels(&selector);
+        self.watch(self.scope.api(self.client.clone()), config, writer, effect)
     }
 
     /// The watch of one kind of child.

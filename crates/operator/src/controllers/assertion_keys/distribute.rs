@@ -51,8 +51,7 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
         return Ok(());
     }
     let since = Instant::now();
-    let turn = keys.turn(namespace);
-    let _turn = turn.lock().await;
+    let _held = context.namespaces.lock(namespace).write_owned().await;
     if keys.is_supplied(namespace, &wanted) {
         return Ok(());
     }
@@ -94,8 +93,7 @@ pub async fn reconcile(context: &Context) -> Option<Duration> {
 
 /// Writes the keys into a namespace that lacks them. Returns the wait before a retry.
 async fn add_keys(context: &Context, namespace: &str, wanted: &Entries) -> Option<Duration> {
-    let turn = context.keys.turn(namespace);
-    let _turn = turn.lock().await;
+    let _held = context.namespaces.lock(namespace).write_owned().await;
     if context.keys.is_supplied(namespace, wanted) {
         return None;
     }
@@ -109,8 +107,7 @@ async fn add_keys(context: &Context, namespace: &str, wanted: &Entries) -> Optio
 
 /// Deletes the keys of a namespace without workspaces. Returns the wait before a retry.
 async fn remove_keys(context: &Context, namespace: String, uid: Option<String>) -> Option<Duration> {
-    let turn = context.keys.turn(&namespace);
-    let _turn = turn.lock().await;
+    let _held = context.namespaces.lock(&namespace).write_owned().await;
     // Record the loss first, then check. A pod start at the same time is either seen here, or sees the loss and waits for this task.
     let noted = context.keys.record_loss(&ObjectMeta {
         namespace: Some(namespace.clone()),

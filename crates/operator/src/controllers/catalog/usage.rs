@@ -65,11 +65,10 @@ pub(super) struct Usage {
     pub(super) is_undecided: bool,
 }
 
-/// Whether the workspace has a Service, network policy, claim or pod of its own.
+/// Whether the workspace has a Service, claim or pod of its own.
 pub(super) fn has_started(observed: &Observed) -> bool {
     let children = [
         observed.service.as_ref().map(|it| &it.metadata),
-        observed.policy.as_ref().map(|it| &it.metadata),
         observed.claim.as_ref().map(|it| &it.metadata),
         observed.pods.first().map(|it| &it.metadata),
     ];

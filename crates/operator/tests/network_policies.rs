@@ -1,0 +1,255 @@
+//! Network policies of namespaces: before each pod, for as long as one needs them, and those of earlier versions.
+
+use std::time::Duration;
+
+use api::{Workspace, WorkspaceManager, condition::reason, names, workspace::DesiredStatus};
+use http::Method;
+use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
+use kube::ResourceExt as _;
+use operator::controllers::network_policies::{self, LabelledSince};
+use serde_json::{Value, json};
+use testkit::{
+    api_server::{Call, Disruption},
+    objects::{self, NAMESPACE},
+};
+use tokio::task::JoinHandle;
+
+use crate::stage::{CHILD, POLICIES, Stage, unisolated};
+
+fn policy(stage: &Stage, name: &str) -> Option<NetworkPolicy> {
+    stage.server.get(Some(NAMESPACE), name)
+}
+
+fn put_manager(stage: &Stage, name: &str, network_policy: Value) {
+    let mut manager = serde_json::to_value(objects::manager(name)).unwrap();
+    manager["spec"]["networkPolicy"] = network_policy;
+    stage
+        .server
+        .put(&serde_json::from_value::<WorkspaceManager>(manager).unwrap());
+}
+
+/// The labels that policies select.
+fn labels(stage: &Stage) -> (Option<String>, Option<String>) {
+    let pod = stage.child::<Pod>().unwrap();
+    let label = |key: &str| pod.labels().get(key).cloned();
+    (label(names::ISOLATED_LABEL), label(names::MANAGER))
+}
+
+fn labels_for(manager: &str) -> (Option<String>, Option<String>) {
+    (Some("true".to_owned()), Some(rules::names::manager_hash(manager)))
+}
+
+/// `demo` runs as an operator of an earlier version left it.
+async fn from_earlier_version() -> Stage {
+    let mut stage = Stage::with_running_demo().await;
+    for name in POLICIES {
+        stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, |pod| {
+            let labels = pod["metadata"]["labels"].as_object_mut().unwrap();
+            labels.retain(|key, _| ![names::ISOLATED_LABEL, names::MANAGER].contains(&key.as_str()));
+        });
+        stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), name);
+    }
+    let old = json!({
+        "metadata": {"name": CHILD, "namespace": NAMESPACE, "labels": rules::names::labels("demo", "server"),
+            "annotations": {names::WORKSPACE_UID: "uid-of-demo"}},
+        "spec": {"podSelector": {"matchLabels": rules::names::selector("demo")}},
+    });
+    stage
+        .server
+        .put(&serde_json::from_value::<NetworkPolicy>(old).unwrap());
+    stage.replace_operator(None);
+    stage.sync();
+    stage.server.take_calls();
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_of_an_earlier_version_gets_both_labels_in_one_write_and_loses_its_policy_ten_minutes_later() {
+    let mut stage = from_earlier_version().await;
+    let (uid, since) = (stage.child_pod(), LabelledSince::default());
+    assert!(
+        network_policies::reconcile(&stage.context, &since)
+            .await
+            .is_some()
+    );
+    assert_eq!(stage.writes(), [""; 0], "the pod has no labels yet");
+    stage.reconcile().await.unwrap();
+    let writes = stage.writes();
+    assert_eq!(
+        writes,
+        [
+            "POST networkpolicies",
+            "POST networkpolicies",
+            &format!("PATCH pods/{CHILD}")
+        ]
+    );
+    assert_eq!(labels(&stage), labels_for("main"));
+    stage.sync();
+    for minutes in [0, 5, 4] {
+        tokio::time::advance(Duration::from_mins(minutes)).await;
+        assert!(
+            network_policies::reconcile(&stage.context, &since)
+                .await
+                .is_some()
+        );
+        assert!(policy(&stage, CHILD).is_some());
+    }
+    tokio::time::advance(Duration::from_mins(1)).await;
+    network_policies::reconcile(&stage.context, &since).await;
+    assert_eq!(stage.policies(), POLICIES);
+    assert_eq!(stage.child_pod(), uid);
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.writes(), [format!("DELETE networkpolicies/{CHILD}")]);
+}
+
+#[tokio::test]
+async fn a_policy_of_an_earlier_version_goes_when_its_run_ends_or_its_manager_wants_none() {
+    let mut stage = from_earlier_version().await;
+    stage.set(DesiredStatus::Stopped);
+    stage.reconcile().await.unwrap();
+    assert!(stage.reconcile_policies().await.is_some());
+    assert!(policy(&stage, CHILD).is_some(), "the pod is still ending");
+    stage.end_pods();
+    stage.reconcile_policies().await;
+    assert_eq!(stage.policies(), [""; 0]);
+
+    let mut stage = from_earlier_version().await;
+    put_manager(&stage, "main", json!({"enabled": false}));
+    stage.reconcile().await.unwrap();
+    stage.reconcile_policies().await;
+    assert_eq!((stage.policies(), labels(&stage)), (Vec::new(), (None, None)));
+}
+
+#[tokio::test]
+async fn a_running_pod_follows_its_manager_without_a_restart() {
+    let mut stage = Stage::with_running_demo().await;
+    let uid = stage.child_pod();
+    put_manager(&stage, "main", json!({"egress": "None"}));
+    stage.reconcile_policies().await;
+    assert_eq!(stage.writes(), [format!("PATCH networkpolicies/{}", POLICIES[1])]);
+
+    put_manager(&stage, "other", Value::Null);
+    stage.edit_spec(|spec| spec["managerRef"] = json!("other"));
+    stage.reconcile().await.unwrap();
+    assert_eq!(labels(&stage), labels_for("other"));
+    stage.reconcile_policies().await;
+    let moved = format!("workspace--{}", rules::names::manager_hash("other"));
+    let mut left = stage.policies();
+    left.sort();
+    let mut expected = [moved.as_str(), POLICIES[0]];
+    expected.sort_unstable();
+    assert_eq!(left, expected, "nobody uses the other manager");
+    assert_eq!(unisolated(&stage.server), [""; 0]);
+
+    put_manager(&stage, "other", json!({"enabled": false}));
+    stage.reconcile().await.unwrap();
+    assert_eq!(labels(&stage), (None, None));
+    stage.reconcile_policies().await;
+    assert_eq!(stage.policies(), [POLICIES[0]], "it stays for the next start");
+    stage.server.take_calls();
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.reconcile_policies().await, None);
+    assert!(stage.server.take_calls().is_empty(), "settled");
+    put_manager(&stage, "other", Value::Null);
+    stage.reconcile().await.unwrap();
+    assert_eq!((labels(&stage), stage.child_pod()), (labels_for("other"), uid));
+}
+
+#[tokio::test]
+async fn a_policy_that_is_deleted_or_changed_while_nothing_else_happens_comes_back() {
+    let mut stage = Stage::with_running_demo().await;
+    assert_eq!(stage.reconcile_policies().await, None);
+    assert!(stage.server.take_calls().is_empty(), "settled");
+    let before: Vec<_> = POLICIES.map(|name| policy(&stage, name).unwrap().spec).into();
+    stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), POLICIES[1]);
+    stage
+        .server
+        .edit::<NetworkPolicy>(Some(NAMESPACE), POLICIES[0], |policy| {
+            policy["spec"]["podSelector"] = json!({"matchLabels": {"app": "another"}});
+        });
+    stage.reconcile_policies().await;
+    let after: Vec<_> = POLICIES.map(|name| policy(&stage, name).unwrap().spec).into();
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn without_its_policies_no_pod_is_made() {
+    let quota = "networkpolicies.networking.k8s.io is forbidden: exceeded quota: none";
+    let foreign =
+        json!({"metadata": {"name": POLICIES[0], "namespace": NAMESPACE}, "spec": {"podSelector": {}}});
+    let foreign: NetworkPolicy = serde_json::from_value(foreign).unwrap();
+    for is_taken in [false, true] {
+        let mut stage = Stage::with_demo();
+        if is_taken {
+            stage.server.put(&foreign);
+        } else {
+            stage.fail(Method::POST, "networkpolicies", 403, quota, 1);
+        }
+        stage.reconcile().await.unwrap();
+        let expected = if is_taken {
+            reason::NAME_CONFLICT
+        } else {
+            reason::QUOTA_EXCEEDED
+        };
+        assert_eq!(stage.status().reason.as_deref(), Some(expected));
+        assert_eq!(stage.all::<Pod>().len(), 0);
+        stage.reconcile_policies().await;
+        if is_taken {
+            assert_eq!(policy(&stage, POLICIES[0]).unwrap().labels().len(), 0);
+            stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), POLICIES[0]);
+        }
+        stage.run().await;
+    }
+}
+
+/// `demo` was deleted, and the operator deletes the policies of its namespace. Returns it when the base policy's deletion was sent, and the
+/// deletion comes late.
+async fn while_policies_are_deleted(stage: &mut Stage) -> (Workspace, JoinHandle<Option<Duration>>) {
+    stage.stop().await;
+    let mut demo = stage.workspace();
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    stage.sync();
+    let (context, late) = (
+        stage.context.clone(),
+        Disruption::Late(Duration::from_millis(300)),
+    );
+    stage.server.disrupt(Method::DELETE, POLICIES[0], late);
+    let deletion =
+        tokio::spawn(async move { network_policies::reconcile(&context, &LabelledSince::default()).await });
+    let is_sent = |calls: &[Call]| {
+        let mut calls = calls.iter();
+        calls.any(|call| call.method == Method::DELETE && call.path.contains(POLICIES[0]))
+    };
+    while !is_sent(&stage.server.take_calls()) {
+        tokio::task::yield_now().await;
+    }
+    demo.spec.desired_status = DesiredStatus::Running;
+    (demo, deletion)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_comes_late_fails_after_the_first_start_under_another_leader() {
+    let mut stage = Stage::with_running_demo().await;
+    let (demo, deletion) = while_policies_are_deleted(&mut stage).await;
+    stage.replace_operator(None);
+    stage.server.put(&demo);
+    stage.reconcile().await.unwrap();
+    assert!(stage.child::<Pod>().is_some());
+    assert!(deletion.await.unwrap().is_some(), "it was not deleted");
+    assert_eq!(stage.policies(), POLICIES);
+    assert_eq!(unisolated(&stage.server), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_while_policies_are_deleted_waits_and_makes_them_again() {
+    let mut stage = Stage::with_running_demo().await;
+    let (demo, deletion) = while_policies_are_deleted(&mut stage).await;
+    stage.server.put(&demo);
+    // The cache of policies stays as it was.
+    stage.sync_one(0);
+    stage.reconcile_unsynced("demo").await.unwrap();
+    assert!(stage.child::<Pod>().is_some());
+    deletion.await.unwrap();
+    assert_eq!(stage.policies(), POLICIES);
+    assert_eq!(unisolated(&stage.server), [""; 0]);
+}
