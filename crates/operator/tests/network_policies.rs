@@ -253,3 +253,58 @@ async fn a_start_while_policies_are_deleted_waits_and_makes_them_again() {
     assert_eq!(stage.policies(), POLICIES);
     assert_eq!(unisolated(&stage.server), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_pod_of_others_with_our_labels_keeps_policies_and_opens_nothing() {
+    let mut stage = Stage::with_running_demo().await;
+    let mut other = stage.child::<Pod>().unwrap();
+    other.metadata.name = Some("other".to_owned());
+    for is_gone in [false, true] {
+        stage.server.put(&other);
+        if is_gone {
+            stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+            stage.end_pods();
+            stage.server.put(&other);
+            stage.reconcile_policies().await;
+            assert_eq!(stage.policies(), POLICIES, "a pod needs them");
+        }
+        for name in POLICIES {
+            stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), name);
+        }
+        stage.reconcile_policies().await;
+        // The control: a run of the manager.
+        let expected = if is_gone { &POLICIES[..1] } else { &POLICIES };
+        assert_eq!(stage.policies(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_of_an_earlier_version_stays_until_today_s_policies_select_the_pod() {
+    let mut stage = from_earlier_version().await;
+    let since = LabelledSince::default();
+    let (isolated, manager) = (names::IS_ISOLATED, rules::names::manager_hash("main"));
+    let foreign =
+        json!({"metadata": {"name": POLICIES[0], "namespace": NAMESPACE}, "spec": {"podSelector": {}}});
+    let foreign: NetworkPolicy = serde_json::from_value(foreign).unwrap();
+    for (labels, is_taken, is_kept) in [
+        (["false", &manager], false, true),
+        ([isolated, "another"], false, true),
+        ([isolated, &manager], true, true),
+        ([isolated, &manager], false, false),
+    ] {
+        stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, |pod| {
+            pod["metadata"]["labels"][names::ISOLATED_LABEL] = json!(labels[0]);
+            pod["metadata"]["labels"][names::MANAGER] = json!(labels[1]);
+        });
+        stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), POLICIES[0]);
+        if is_taken {
+            stage.server.put(&foreign);
+        }
+        for _ in 0..3 {
+            stage.sync();
+            network_policies::reconcile(&stage.context, &since).await;
+            tokio::time::advance(Duration::from_mins(10)).await;
+        }
+        assert_eq!(policy(&stage, CHILD).is_some(), is_kept, "{labels:?}, {is_taken}");
+    }
+}

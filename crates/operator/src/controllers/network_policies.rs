@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use api::names;
+use api::{Workspace, names};
 use k8s_openapi::{api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, Resource as _, ResourceExt as _, api::DeleteParams};
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use crate::{
     cache::{
         observe,
         observed::Identity,
-        stores::{self, Stores},
+        stores::{self, Parsed, Stores},
     },
     context::Context,
     controllers::{
@@ -81,7 +81,7 @@ impl Due {
 fn of_namespaces(context: &Context, again: &mut Option<Duration>) -> Vec<Due> {
     let (stores, installation) = (&context.stores, &context.installation);
     let isolations = isolations(stores);
-    let by_pods = needed_by_pods(stores);
+    let (by_pods, by_runs) = (needed_by_pods(stores), needed_by_runs(stores));
     let by_workspaces = needed_by_workspaces(stores, &isolations);
     let policies = stores.policies.state();
     let found: HashMap<_, _> = policies
@@ -90,10 +90,14 @@ fn of_namespaces(context: &Context, again: &mut Option<Duration>) -> Vec<Due> {
         .collect();
     let mut due = Vec::new();
     let kept = found.keys().filter(|place| by_workspaces.contains(*place));
-    for (namespace, name) in by_pods.iter().chain(kept) {
+    // Anybody who may make pods may label them. So what allows is written only for runs.
+    let made = by_pods
+        .iter()
+        .filter(|place| place.1 == base_name() || by_runs.contains(*place));
+    for (namespace, name) in made.chain(kept) {
         let planned = match isolations.get(name) {
             Some(isolation) => Some(isolation.policy(namespace, installation)),
-            None => Some(base(namespace)).filter(|base| base.metadata.name.as_ref() == Some(name)),
+            None => Some(base(namespace)).filter(|_| *name == base_name()),
         };
         // The policy of a manager that is gone stays as it is.
         if let Some(planned) = planned.filter(|planned| !network_policy::is_stored(context, planned)) {
@@ -152,9 +156,27 @@ fn needed_by_pods(stores: &Stores) -> HashSet<Place> {
     let mut needed = HashSet::new();
     for pod in stores.pods.state() {
         let labels = [names::ISOLATED_LABEL, names::MANAGER].into_iter();
-        let labels = labels.filter_map(|key| Some((key, pod.meta().labels.as_ref()?.get(key)?)));
+        let labels = labels.filter_map(|key| Some((key, label(pod.meta(), key)?)));
         let namespace = pod.meta().namespace.as_deref().unwrap_or_default();
         needed.extend(labels.map(|(key, value)| (namespace.to_owned(), name_for(key, value))));
+    }
+    needed
+}
+
+/// The policies of the managers of runs.
+fn needed_by_runs(stores: &Stores) -> HashSet<Place> {
+    let mut needed = HashSet::new();
+    for workspace in stores.workspaces.state() {
+        let identity = Identity::from_meta(workspace.meta());
+        let hash = manager_of(&workspace).map(rules::names::manager_hash);
+        let pod = stores::get(&stores.pods, Some(&identity.namespace), &identity.child_name());
+        let is_run = |pod: &ObjectMeta| identity.owns(pod) && label(pod, names::MANAGER) == hash.as_deref();
+        if let Some(hash) = hash
+            .as_deref()
+            .filter(|_| pod.is_some_and(|pod| is_run(&pod.metadata)))
+        {
+            needed.insert((identity.namespace.clone(), name_for(names::MANAGER, hash)));
+        }
     }
     needed
 }
@@ -168,23 +190,27 @@ fn needed_by_workspaces(stores: &Stores, isolations: &HashMap<String, Isolation>
     let mut needed = HashSet::new();
     for workspace in stores.workspaces.state() {
         let namespace = workspace.meta().namespace.clone().unwrap_or_default();
-        let base = name_for(names::ISOLATED_LABEL, names::IS_ISOLATED);
-        let status = workspace
-            .0
-            .as_ref()
-            .ok()
-            .and_then(|workspace| workspace.status.as_ref());
-        let manager = status.and_then(|status| status.resolved.as_ref()?.manager.as_deref());
-        match manager {
+        match manager_of(&workspace) {
             Some(manager) => {
                 let policy = by_manager.get(manager).into_iter();
                 needed.extend(policy.map(|policy| (namespace.clone(), (*policy).clone())));
             }
             None => drop(needed.insert(undecided(&namespace))),
         }
-        needed.insert((namespace, base));
+        needed.insert((namespace, base_name()));
     }
     needed
+}
+
+/// Name of the policy that denies.
+fn base_name() -> String {
+    name_for(names::ISOLATED_LABEL, names::IS_ISOLATED)
+}
+
+/// Name of the manager of a workspace, as far as it is known.
+fn manager_of(workspace: &Parsed<Workspace>) -> Option<&str> {
+    let status = workspace.0.as_ref().ok()?.status.as_ref()?;
+    status.resolved.as_ref()?.manager.as_deref()
 }
 
 /// Policies of earlier versions that no pod needs. `again`: when to check those that may be needed.
@@ -194,6 +220,7 @@ fn of_workspaces(
     again: &mut Option<Duration>,
 ) -> Vec<(Identity, Arc<NetworkPolicy>)> {
     let stores = &context.stores;
+    let isolations = isolations(stores);
     let (mut known, mut unneeded) = (since.0.lock(), Vec::new());
     let mut seen = HashMap::new();
     for policy in stores.policies.state() {
@@ -206,7 +233,7 @@ fn of_workspaces(
         let pod = stores::get(&stores.pods, Some(&identity.namespace), &identity.child_name());
         let pod = pod.filter(|pod| identity.owns(&pod.metadata));
         let left = match &pod {
-            Some(pod) if has_both_labels(&pod.metadata) => {
+            Some(pod) if is_isolated(context, &isolations, &pod.metadata) => {
                 let uid = pod.uid().unwrap_or_default();
                 let since = known.get(&uid).copied().unwrap_or_else(Instant::now);
                 seen.insert(uid, since);
@@ -236,11 +263,20 @@ fn workspace_of(policy: &ObjectMeta) -> Option<Identity> {
     (is_child && identity.owns(policy) && policy.deletion_timestamp.is_none()).then_some(identity)
 }
 
-fn has_both_labels(pod: &ObjectMeta) -> bool {
-    let labels = pod.labels.as_ref();
-    labels.is_some_and(|labels| {
-        labels.contains_key(names::ISOLATED_LABEL) && labels.contains_key(names::MANAGER)
-    })
+/// Whether a pod has today's labels, and both policies that select it are stored as planned.
+fn is_isolated(context: &Context, isolations: &HashMap<String, Isolation>, pod: &ObjectMeta) -> bool {
+    let manager = label(pod, names::MANAGER);
+    let isolation = manager.and_then(|hash| isolations.get(&name_for(names::MANAGER, hash)));
+    let namespace = pod.namespace.as_deref().unwrap_or_default();
+    let are_stored = |isolation: &Isolation| {
+        let mut policies = isolation.policies(namespace, &context.installation).into_iter();
+        policies.all(|policy| network_policy::is_stored(context, &policy))
+    };
+    label(pod, names::ISOLATED_LABEL) == Some(names::IS_ISOLATED) && isolation.is_some_and(are_stored)
+}
+
+fn label<'a>(pod: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    pod.labels.as_ref()?.get(key).map(String::as_str)
 }
 
 /// Whether the manager of a workspace wants no policies.
@@ -283,7 +319,7 @@ async fn act(context: &Context, due: Due) -> Option<Duration> {
     }
 }
 
-/// Deletes the policy of an earlier version, unless the API server has a pod of the workspace that lacks today's labels.
+/// Deletes the policy of an earlier version, unless the API server has a pod of the workspace that nothing else isolates.
 async fn remove_old(
     context: &Context,
     identity: &Identity,
@@ -294,7 +330,9 @@ async fn remove_old(
         .await
         .map_err(|error| error.0)?;
     let mut pods = live.own_pods();
-    if !pods.all(|pod| has_both_labels(&pod.metadata)) && !is_disabled(identity, &context.stores) {
+    let isolations = isolations(&context.stores);
+    let are_isolated = pods.all(|pod| is_isolated(context, &isolations, &pod.metadata));
+    if !are_isolated && !is_disabled(identity, &context.stores) {
         return Ok(false);
     }
     let policies = Api::namespaced(context.client.clone(), &identity.namespace);
