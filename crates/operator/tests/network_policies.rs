@@ -12,7 +12,7 @@ use testkit::{
     api_server::{Call, Disruption},
     objects::{self, NAMESPACE},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::stage::{CHILD, POLICIES, Stage, unisolated};
 
@@ -307,4 +307,62 @@ async fn the_policy_of_an_earlier_version_stays_until_today_s_policies_select_th
         }
         assert_eq!(policy(&stage, CHILD).is_some(), is_kept, "{labels:?}, {is_taken}");
     }
+}
+
+/// `demo` runs, and another client has just changed the policy that denies so often that it is not written now. Workspaces `second` and
+/// `third` may start: by the manager `other`.
+async fn while_contested() -> Stage {
+    let mut stage = Stage::with_running_demo().await;
+    for _ in 0..4 {
+        stage.reconcile_policies().await;
+        stage
+            .server
+            .edit::<NetworkPolicy>(Some(NAMESPACE), POLICIES[0], |policy| {
+                policy["spec"]["ingress"] = json!([{}]);
+            });
+    }
+    put_manager(&stage, "other", Value::Null);
+    for name in ["second", "third"] {
+        let mut workspace = serde_json::to_value(objects::workspace(name)).unwrap();
+        workspace["spec"]["managerRef"] = json!("other");
+        stage
+            .server
+            .put(&serde_json::from_value::<Workspace>(workspace).unwrap());
+    }
+    stage.add_finalizers();
+    stage.sync();
+    stage.server.take_calls();
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_contested_policy_does_not_hide_that_the_other_was_refused() {
+    let stage = while_contested().await;
+    let quota = "networkpolicies.networking.k8s.io is forbidden: exceeded quota: none";
+    stage.fail(Method::POST, "networkpolicies", 403, quota, 1);
+    stage.reconcile_unsynced("second").await.unwrap();
+    let second: Workspace = stage.server.get(Some(NAMESPACE), "second").unwrap();
+    let status = second.status.unwrap();
+    assert_eq!(status.reason.as_deref(), Some(reason::QUOTA_EXCEEDED));
+    assert_eq!(stage.all::<Pod>().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_do_not_wait_for_each_other_while_a_policy_is_contested() {
+    let mut stage = while_contested().await;
+    stage.edit_spec(|spec| spec["managerRef"] = json!("other"));
+    stage.reconcile().await.unwrap();
+    stage.sync();
+    for _ in 0..2 {
+        let slow = Disruption::Late(Duration::from_secs(1));
+        stage.server.disrupt(Method::POST, "/pods", slow);
+    }
+    let begin = Instant::now();
+    let (second, third) = futures::join!(
+        stage.reconcile_unsynced("second"),
+        stage.reconcile_unsynced("third")
+    );
+    assert!(second.is_ok() && third.is_ok());
+    assert_eq!(stage.all::<Pod>().len(), 3);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
 }

@@ -84,12 +84,19 @@ impl Applied {
         self.blocker.as_ref().is_some_and(Blocker::blocks)
     }
 
-    /// Adds what blocks another write. The first counts that blocks a run, else the first.
+    /// Adds what blocks another write.
     fn block(&mut self, blocker: Option<Blocker>) {
-        let blocks = blocker.as_ref().is_some_and(Blocker::blocks);
-        if self.blocker.is_none() || (blocks && !self.is_blocked()) {
-            self.blocker = blocker;
-        }
+        self.blocker = first_to_report(self.blocker.take(), blocker);
+    }
+}
+
+/// The first that blocks a run, else the first.
+fn first_to_report(first: Option<Blocker>, second: Option<Blocker>) -> Option<Blocker> {
+    let blocks = |it: &Option<Blocker>| it.as_ref().is_some_and(Blocker::blocks);
+    if first.is_none() || (blocks(&second) && !blocks(&first)) {
+        second
+    } else {
+        first
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     WriteError,
     delete::{self, Ended},
     diff::{self, Step},
+    first_to_report,
     lasting::child,
     limit_time,
 };
@@ -26,6 +27,8 @@ use crate::{
     context::Context,
     plan::{self, Isolation},
 };
+
+const KIND: &str = "NetworkPolicy";
 
 /// Makes sure that a namespace has the policies of pods that are isolated so. While the caller holds the lock, none of them is deleted.
 pub(super) async fn ensure(
@@ -39,8 +42,13 @@ pub(super) async fn ensure(
     };
     let lock = context.namespaces.lock(namespace);
     let held = lock.clone().read_owned().await;
-    if planned().all(|policy| is_stored(context, &policy)) {
-        return Ok((held, None));
+    let left: Vec<_> = planned().filter(|policy| !is_stored(context, policy)).collect();
+    let contested: Vec<_> = left
+        .iter()
+        .filter_map(|policy| contested(context, policy))
+        .collect();
+    if contested.len() == left.len() {
+        return Ok((held, contested.into_iter().next()));
     }
     drop(held);
     let held = lock.write_owned().await;
@@ -48,7 +56,8 @@ pub(super) async fn ensure(
     // The one that denies comes first.
     for policy in planned() {
         // Other starts wait for it.
-        found = found.or(limit_time("NetworkPolicy", Box::pin(put(context, policy))).await?);
+        let blocker = limit_time(KIND, Box::pin(put(context, policy))).await?;
+        found = first_to_report(found, blocker);
         if found.as_ref().is_some_and(Blocker::blocks) {
             break;
         }
@@ -64,7 +73,7 @@ pub(super) async fn restore(
 ) -> Result<Option<Blocker>, WriteError> {
     let mut found = None;
     for policy in isolation.policies(namespace, &context.installation) {
-        found = found.or(restore_one(context, policy).await?);
+        found = first_to_report(found, restore_one(context, policy).await?);
     }
     Ok(found)
 }
@@ -113,6 +122,17 @@ pub(crate) async fn remove(
         expected.forget(&identity.key());
     }
     Ok(matches!(ended?, Ended::Gone))
+}
+
+/// What reports a policy that another client changes, if it must not be written now. It was written in this term.
+fn contested(context: &Context, planned: &NetworkPolicy) -> Option<Blocker> {
+    let identity = plan::network_policy::identity_of(&planned.metadata)?;
+    let live = context.pending_writes.newest_policy(&identity, &context.stores)?;
+    if diff::step(&identity, planned, live.as_ref()) != Step::Write {
+        return None;
+    }
+    let name = identity.child_name();
+    context.contests.check(&identity, (KIND, &name), planned).err()
 }
 
 /// Whether a policy is stored as planned.
