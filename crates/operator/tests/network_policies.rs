@@ -16,6 +16,9 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use crate::stage::{CHILD, POLICIES, Stage, unisolated};
 
+/// A call that comes late, but is not given up.
+const LATE: Duration = Duration::from_millis(300);
+
 fn policy(stage: &Stage, name: &str) -> Option<NetworkPolicy> {
     stage.server.get(Some(NAMESPACE), name)
 }
@@ -203,17 +206,19 @@ async fn without_its_policies_no_pod_is_made() {
 }
 
 /// `demo` was deleted, and the operator deletes the policies of its namespace. Returns it when the base policy's deletion was sent, and the
-/// deletion comes late.
-async fn while_policies_are_deleted(stage: &mut Stage) -> (Workspace, JoinHandle<Option<Duration>>) {
+/// deletion comes this late.
+async fn while_policies_are_deleted(
+    stage: &mut Stage,
+    late: Duration,
+) -> (Workspace, JoinHandle<Option<Duration>>) {
     stage.stop().await;
     let mut demo = stage.workspace();
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.sync();
-    let (context, late) = (
-        stage.context.clone(),
-        Disruption::Late(Duration::from_millis(300)),
-    );
-    stage.server.disrupt(Method::DELETE, POLICIES[0], late);
+    let context = stage.context.clone();
+    stage
+        .server
+        .disrupt(Method::DELETE, POLICIES[0], Disruption::Late(late));
     let deletion =
         tokio::spawn(async move { network_policies::reconcile(&context, &LabelledSince::default()).await });
     let is_sent = |calls: &[Call]| {
@@ -230,7 +235,7 @@ async fn while_policies_are_deleted(stage: &mut Stage) -> (Workspace, JoinHandle
 #[tokio::test(start_paused = true)]
 async fn a_deletion_that_comes_late_fails_after_the_first_start_under_another_leader() {
     let mut stage = Stage::with_running_demo().await;
-    let (demo, deletion) = while_policies_are_deleted(&mut stage).await;
+    let (demo, deletion) = while_policies_are_deleted(&mut stage, LATE).await;
     stage.replace_operator(None);
     stage.server.put(&demo);
     stage.reconcile().await.unwrap();
@@ -243,7 +248,7 @@ async fn a_deletion_that_comes_late_fails_after_the_first_start_under_another_le
 #[tokio::test(start_paused = true)]
 async fn a_start_while_policies_are_deleted_waits_and_makes_them_again() {
     let mut stage = Stage::with_running_demo().await;
-    let (demo, deletion) = while_policies_are_deleted(&mut stage).await;
+    let (demo, deletion) = while_policies_are_deleted(&mut stage, LATE).await;
     stage.server.put(&demo);
     // The cache of policies stays as it was.
     stage.sync_one(0);
@@ -365,4 +370,17 @@ async fn starts_do_not_wait_for_each_other_while_a_policy_is_contested() {
     assert!(second.is_ok() && third.is_ok());
     assert_eq!(stage.all::<Pod>().len(), 3);
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_was_given_up_fails_after_the_next_start() {
+    let mut stage = Stage::with_running_demo().await;
+    let (demo, deletion) = while_policies_are_deleted(&mut stage, Duration::from_secs(20)).await;
+    assert!(deletion.await.unwrap().is_some(), "it was given up");
+    stage.server.put(&demo);
+    stage.reconcile().await.unwrap();
+    assert!(stage.child::<Pod>().is_some());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(stage.policies(), POLICIES);
+    assert_eq!(unisolated(&stage.server), [""; 0]);
 }

@@ -2,7 +2,8 @@
 //!
 //! A pod gets the labels of policies only while the lock of its namespace is held for reading, and only after both policies were seen in
 //! it. A policy is deleted only while the lock is held for writing, after the API server has listed no pod that it selects. The first
-//! write of a leader's term gives the policy another version, so that a deletion by an earlier leader that comes late fails.
+//! write of a leader's term gives the policy another version, so that a deletion by an earlier leader that comes late fails. A deletion
+//! without an answer ends the term too.
 
 use api::names;
 use k8s_openapi::api::{core::v1 as core_v1, networking::v1::NetworkPolicy};
@@ -116,12 +117,36 @@ pub(crate) async fn remove(
         resource_version: policy.metadata.resource_version.clone(),
     });
     let policies = Api::namespaced(context.client.clone(), &identity.namespace);
+    let mut sent = Deletion {
+        context,
+        is_answered: false,
+    };
     let ended = delete::end(context, &policies, policy.as_ref(), as_seen).await;
+    sent.is_answered = match &ended {
+        Ok(_) => true,
+        Err(kube::Error::Api(status)) => status.code < 500,
+        Err(_) => false,
+    };
     let is_kept = matches!(ended, Ok(Ended::Unknown) | Err(kube::Error::Api(_)));
     if is_kept {
         expected.forget(&identity.key());
     }
     Ok(matches!(ended?, Ended::Gone))
+}
+
+/// A deletion that was sent. Without an answer, which cancellation prevents as well, it may come late: the next start gives the policy
+/// another version.
+struct Deletion<'a> {
+    context: &'a Context,
+    is_answered: bool,
+}
+
+impl Drop for Deletion<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.context.rename_term();
+        }
+    }
 }
 
 /// What reports a policy that another client changes, if it must not be written now. It was written in this term.

@@ -109,9 +109,14 @@ impl Context {
         }
     }
 
+    /// From now on policies that were written before count as written in another term.
+    pub(crate) fn rename_term(&self) {
+        *self.term.lock() = random::identifier();
+    }
+
     /// Forgets what may have changed while another replica led.
     pub fn end_term(&self) {
-        *self.term.lock() = random::identifier();
+        self.rename_term();
         self.pending_writes.clear();
         self.contests.clear();
         self.idle.clear();
