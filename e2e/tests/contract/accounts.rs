@@ -19,7 +19,7 @@ async fn text(account: &str) -> anyhow::Result<String> {
     let images = format!("{}-images", Environment::get()?.release);
     let images = rights_beyond_others(system, account, &images).await?;
     let also = images.lines().filter(|line| !team.lines().any(|it| it == *line));
-    let also: String = also.map(|line| format!("{line}\n")).collect();
+    let also: String = also.flat_map(|line| [line, "\n"]).collect();
     let mut text = format!("# in its own namespace\n{own}\n# in a namespace with workspaces\n{team}");
     if !also.is_empty() {
         text += "\n# also in the namespace of images\n";

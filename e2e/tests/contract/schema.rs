@@ -36,7 +36,7 @@ async fn malformed_objects_and_changes_of_immutable_fields_are_refused_with_the_
     let workspaces: Api<Workspace> = scratch.api();
     malformed_workspaces_are_refused(&workspaces).await?;
     quoted_values_in_messages_are_escaped_and_truncated(&workspaces).await?;
-    immutable_fields_cannot_change(&workspaces).await?;
+    Box::pin(immutable_fields_cannot_change(&workspaces)).await?;
     contradictory_templates_are_refused().await?;
     contradictory_managers_are_refused(cluster::admin().await?).await?;
     a_template_s_spec_never_changes().await?;

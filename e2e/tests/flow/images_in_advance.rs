@@ -201,7 +201,7 @@ async fn a_workspace_takes_the_room_that_a_placeholder_keeps_and_gives_it_back()
         prepared(&name, None, reason::PREPARED, &[]).await?;
         template::finish(scratch).await
     };
-    always(work, give(&node, &room, None)).await
+    Box::pin(always(work, give(&node, &room, None))).await
 }
 
 /// Refuses pods of an image in the namespace of images, and waits until that is in force. Both objects have the name `name`.
