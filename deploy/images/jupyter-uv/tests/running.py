@@ -29,12 +29,12 @@ def assertion(**claims):
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in [*parts, b"signature"])
 
 
-async def until(condition):
+async def until(condition, seconds=60):
     async def holds():
         while not condition():
             await asyncio.sleep(0.05)
 
-    await asyncio.wait_for(holds(), 60)
+    await asyncio.wait_for(holds(), seconds)
 
 
 class Server(unittest.IsolatedAsyncioTestCase):

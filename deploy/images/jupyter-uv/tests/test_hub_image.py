@@ -1,6 +1,7 @@
 """A Jupyter server with the settings of the image for JupyterHub: what it reports to the hub as use (../../jupyter-uv-hub)."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from datetime import datetime, timezone
@@ -32,7 +33,12 @@ class Hub(InProcess):
         client.start_channels()
         self.addCleanup(client.stop_channels)
         await client.wait_for_ready(timeout=60)
-        await until(lambda: state() == "idle")
+        # The server may listen to the kernel only after it said that it is idle: it says so again after each question.
+        async with asyncio.timeout(60):
+            while state() != "idle":
+                client.kernel_info()
+                with contextlib.suppress(TimeoutError):
+                    await until(lambda: state() == "idle", 1)
 
         # A page that is open, and that nobody uses: pings are answered.
         pings = []
