@@ -161,8 +161,8 @@ impl Scratch {
         let workspaces = self.api::<Workspace>();
         let all = ListParams::default();
         match workspaces.delete_collection(&DeleteParams::default(), &all).await {
-            // Some tests have a cluster without our kinds.
-            Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(()),
+            // Some tests have a cluster without our kinds, or no webhook that admits it: the namespace's own deletion needs neither.
+            Err(kube::Error::Api(_)) => return Ok(()),
             deleted => drop(deleted?),
         }
         wait::until("the workspaces to be gone", wait::USUAL, || async {
