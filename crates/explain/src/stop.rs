@@ -44,7 +44,6 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
     let workspace = evidence.workspace;
     if let Some(because) = &status.stopped_because {
         let rule = because.rule;
-        let values = status.resolved.clone().unwrap_or_default();
         let cause = of_workspace(
             workspace,
             "status.stoppedBecause",
@@ -59,7 +58,7 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
             what: format!(
                 "It was stopped {} ago, {}.",
                 ago(because.time.0, evidence.now),
-                stops::when(rule, &values)
+                stops::when(rule, status.resolved.as_ref())
             ),
             reason: Some(rule.reason().to_owned()),
             because: std::iter::once(cause)
@@ -98,7 +97,6 @@ fn minutes_of(workspace: &Workspace, status: &WorkspaceStatus, rule: StopRule) -
 fn limit(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
     let rule = status.stops_because.filter(|rule| *rule != StopRule::Idle)?;
     let at = status.stops_at.as_ref()?.0;
-    let values = status.resolved.clone().unwrap_or_default();
     let since = match rule {
         StopRule::Idle => None,
         StopRule::MaxAge => status
@@ -114,7 +112,7 @@ fn limit(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
     Some(Finding {
         what: format!(
             "It is stopped {}: at the time in status.stopsAt.",
-            stops::when(rule, &values)
+            stops::when(rule, status.resolved.as_ref())
         ),
         because: std::iter::once(of_workspace(workspace, "status.stopsAt", rule.name(), Some(at)))
             .chain(since)
@@ -207,7 +205,7 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
             )),
         }
     }
-    let when = stops::when(StopRule::Idle, &status.resolved.clone().unwrap_or_default());
+    let when = stops::when(StopRule::Idle, status.resolved.as_ref());
     let announced = status.stops_at.as_ref();
     let what = match announced.filter(|_| status.stops_because != Some(StopRule::MaxAge)) {
         Some(time) => {

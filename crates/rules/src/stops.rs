@@ -1,6 +1,6 @@
 //! Effective limits, times of a run -> when which rule stops it, in time and words (pure).
 
-use api::workspace::{Resolved, StopRule};
+use api::workspace::{Resolved, StopRule, StoppedBecause};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// A run that was ready for so long together is not failing.
@@ -63,13 +63,22 @@ pub fn decide(first: Option<Stop>, announced: Option<Stop>, now: Timestamp) -> O
 }
 
 /// When it stops a run, such as `after 30 min without use`. Whatever tells of a stop says it with these words.
-pub fn when(rule: StopRule, values: &Resolved) -> String {
-    let span =
-        minutes(rule, values).map_or_else(|| "some time".to_owned(), |minutes| format!("{minutes} min"));
+pub fn when(rule: StopRule, values: Option<&Resolved>) -> String {
+    let minutes = values.and_then(|values| minutes(rule, values));
+    let span = minutes.map_or_else(|| "some time".to_owned(), |minutes| format!("{minutes} min"));
     match rule {
         StopRule::Idle => format!("after {span} without use"),
         StopRule::MaxAge => format!("after {span}, its maximum age"),
         StopRule::Failed => format!("after {span} without being ready for five minutes together"),
+    }
+}
+
+/// When a rule stopped a run, and why that was not ready, if the rule asks for it.
+pub fn stopped(because: &StoppedBecause, values: Option<&Resolved>) -> String {
+    let when = when(because.rule, values);
+    match &because.reason {
+        Some(reason) => format!("{when} ({reason})"),
+        None => when,
     }
 }
 

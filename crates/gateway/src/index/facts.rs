@@ -335,7 +335,7 @@ fn status_detail(
         reason: status.reason.take().filter(|_| is_of_phase).unwrap_or_default(),
         since: since.filter(|_| phase == Phase::Starting),
         started: is_of_phase && status.started_at.is_some(),
-        stopped_when: because.map(|because| stops::when(because.rule, resolved)),
+        stopped_when: because.map(|because| stops::when(because.rule, Some(resolved))),
         files: String::new(),
     }
 }

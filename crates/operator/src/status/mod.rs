@@ -5,6 +5,7 @@
 //! | `assess` | children, warnings, blockers -> conditions, phase, URL, endpoint |
 //! | `memory.rs` | pod, what its door says -> when memory ran out |
 //! | `started.rs` | status, pods -> whether a container of the run has ever started |
+//! | `stop_record.rs` | annotation of a workspace -> which rule stopped which of its runs |
 //! | `publish.rs` | a status -> written if it differs, then its Events (IO) |
 //! | `events.rs` | Events -> the API server (IO) |
 //! | `transitions.rs` | status before and after -> Events |
@@ -14,4 +15,5 @@ pub mod events;
 pub(crate) mod memory;
 pub(crate) mod publish;
 pub(crate) mod started;
+pub(crate) mod stop_record;
 pub(crate) mod transitions;

@@ -3,7 +3,7 @@
 use api::{
     WorkspaceStatus,
     condition::{self, AVAILABLE, DEGRADED, STOPPED, VALID, reason},
-    workspace::{Phase, Resolved, StopRule},
+    workspace::{Phase, StopRule},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
@@ -27,8 +27,7 @@ fn rule_note(before: &WorkspaceStatus, after: &WorkspaceStatus, rule: StopRule) 
         .into_iter()
         .filter_map(|status| status.resolved.as_ref());
     let values = values.find(|values| stops::minutes(rule, values).is_some());
-    let nothing = Resolved::default();
-    let when = stops::when(rule, values.unwrap_or(&nothing));
+    let when = stops::when(rule, values);
     let known = match rule {
         StopRule::Idle => {
             let last = before.idle.as_ref().and_then(|idle| idle.last_activity.as_ref());

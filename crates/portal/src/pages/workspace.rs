@@ -338,10 +338,8 @@ fn sentence(context: &Context, seen: &VisibleWorkspace, may: May) -> String {
         Phase::Stopped if is_guest => "Only its owner and administrators may start it.".to_owned(),
         Phase::Stopped => match &status.stopped_because {
             Some(because) => {
-                let when = stops::when(because.rule, &status.resolved.unwrap_or_default());
-                let reason = because.reason.as_ref();
-                let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-                format!("Stopped {when}{reason}. {}", files())
+                let when = stops::stopped(because, status.resolved.as_ref());
+                format!("Stopped {when}. {}", files())
             }
             None => files(),
         },

@@ -13,13 +13,13 @@ use rules::stops::{self, Stop};
 
 use super::{
     status::{announced, to_second},
-    stop::{self, Because},
+    stop,
 };
 use crate::{
     cache::observed::{Identity, Observed},
     context::Context,
     controllers::attempt::{Attempt, Failed, attempt},
-    status::{publish, transitions},
+    status::{publish, stop_record::Because, transitions},
     support::failure::message_of,
 };
 

@@ -27,7 +27,7 @@ use rules::{ValidWorkspace, stops};
 pub use self::{
     enforce::{NextStop, enforce},
     reconcile::run,
-    stop::{Because, stopped_because},
+    stop::stopped_because,
 };
 use crate::{
     activity::subject::{self, is_last_of_its_disk},
@@ -73,10 +73,8 @@ fn add_stop_reason(status: &mut WorkspaceStatus) {
     let Some(because) = because.filter(|_| status.phase == Some(Phase::Stopped)) else {
         return;
     };
-    let when = stops::when(because.rule, &status.resolved.clone().unwrap_or_default());
-    let reason = because.reason.as_ref();
-    let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-    let why = format!("Stopped at {} {when}{reason}. ", because.time.0);
+    let when = stops::stopped(because, status.resolved.as_ref());
+    let why = format!("Stopped at {} {when}. ", because.time.0);
     let stopped = status.conditions.iter_mut().find(|it| it.type_ == STOPPED);
     let texts = stopped
         .map(|it| &mut it.message)

@@ -1,7 +1,5 @@
 //! A workspace that a rule stops -> `spec.desiredStatus: Stopped`, and why (IO).
 
-use std::{fmt, str::FromStr};
-
 use api::{
     Workspace,
     names::{OPERATOR, STOPPED_BECAUSE},
@@ -22,49 +20,12 @@ use crate::{
         observed::{Identity, Observed},
     },
     context::Context,
+    status::stop_record::Because,
     support::send::patch_as,
 };
 
 /// Workspaces whose answers hold only metadata.
 type Metadata = Api<PartialObjectMeta<Workspace>>;
-
-/// Which rule stopped which run, when, and the reason of its failure, if any. The annotation has the form
-/// `Failed 2026-01-31T12:00:00Z <run> ImagePullFailed`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Because {
-    /// The rule.
-    pub rule: StopRule,
-    /// To the second.
-    pub time: Timestamp,
-    /// The run that it ended.
-    pub run_id: String,
-    /// Why the run was not ready.
-    pub reason: Option<String>,
-}
-
-impl fmt::Display for Because {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.rule.name(), self.time, self.run_id)?;
-        self.reason.iter().try_for_each(|reason| write!(f, " {reason}"))
-    }
-}
-
-impl FromStr for Because {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut parts = text.split(' ');
-        let mut part = || parts.next().ok_or(());
-        let name = part()?;
-        let rule = StopRule::ALL.into_iter().find(|rule| rule.name() == name);
-        Ok(Self {
-            rule: rule.ok_or(())?,
-            time: part()?.parse().map_err(drop)?,
-            run_id: part()?.to_owned(),
-            reason: parts.next().map(str::to_owned),
-        })
-    }
-}
 
 /// The rule that stopped the workspace, if the workspace is stopped and a rule ended its last run.
 pub fn stopped_because(workspace: &Workspace, observed: &Observed) -> Option<StoppedBecause> {
@@ -251,30 +212,6 @@ mod tests {
         let because = because("run1").to_string();
         let patch = set_desired_status(workspace, DesiredStatus::Stopped, record(&because));
         serde_json::from_value(patch).unwrap()
-    }
-
-    #[test]
-    fn the_annotation_is_read_as_it_was_written() {
-        let written = because("run1");
-        assert_eq!(written.to_string(), "Idle 2026-01-31T12:00:00Z run1");
-        assert_eq!(written.to_string().parse(), Ok(written.clone()));
-        for rule in StopRule::ALL {
-            let other = Because {
-                rule,
-                reason: Some("ImagePullFailed".to_owned()),
-                ..written.clone()
-            };
-            assert_eq!(other.to_string().parse(), Ok(other));
-        }
-        for text in [
-            "",
-            "Idle",
-            "Idle now run1",
-            "Whim 2026-01-31T12:00:00Z run1",
-            "Idle 2026-01-31T12:00:00Z",
-        ] {
-            assert_eq!(text.parse::<Because>(), Err(()), "{text}");
-        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use kube::ResourceExt as _;
 use rules::stops::STEADY;
 
 use super::{Facts, State, remembered};
+use crate::status::stop_record::Because;
 
 /// What both times follow from.
 pub(super) struct Run<'a> {
@@ -35,11 +36,11 @@ impl Run<'_> {
         is_wanted && !self.facts.restarts && self.state != State::Invalid
     }
 
-    /// Whether a rule stopped the run of the earlier status. Its times end with it. The annotation names rule, time and run.
+    /// Whether a rule stopped the run of the earlier status. Its times end with it.
     fn is_after_stop(&self) -> bool {
-        let because = self.facts.workspace.annotations().get(STOPPED_BECAUSE);
-        let stopped = because.and_then(|because| because.split(' ').nth(2));
-        stopped.is_some() && stopped == self.before.run_id.as_deref()
+        let record = self.facts.workspace.annotations().get(STOPPED_BECAUSE);
+        let because: Option<Because> = record.and_then(|record| record.parse().ok());
+        because.is_some_and(|because| Some(because.run_id) == self.before.run_id)
     }
 
     /// When the first container started since a user last started the workspace.
