@@ -57,8 +57,9 @@ enum Due {
 /// Corrects policies that pods need and deletes those that none needs. Returns when to check again.
 pub async fn reconcile(context: &Context, since: &LabelledSince) -> Option<Duration> {
     let mut again = None;
-    let mut due = of_namespaces(context, &mut again);
-    let old = of_workspaces(context, since, &mut again);
+    let isolations = isolations(&context.stores);
+    let mut due = of_namespaces(context, &isolations, &mut again);
+    let old = of_workspaces(context, &isolations, since, &mut again);
     due.extend(
         old.into_iter()
             .map(|(identity, policy)| Due::RemoveOld(identity, policy)),
@@ -78,11 +79,10 @@ impl Due {
 }
 
 /// What is due about the policies of namespaces. `again`: when to check those that only pods need.
-fn of_namespaces(context: &Context, again: &mut Option<Duration>) -> Vec<Due> {
+fn of_namespaces(context: &Context, isolations: &Isolations, again: &mut Option<Duration>) -> Vec<Due> {
     let (stores, installation) = (&context.stores, &context.installation);
-    let isolations = isolations(stores);
-    let (by_pods, by_runs) = (needed_by_pods(stores), needed_by_runs(stores));
-    let by_workspaces = needed_by_workspaces(stores, &isolations);
+    let by_pods = needed_by_pods(stores);
+    let (by_workspaces, by_runs) = needed_by_workspaces(stores, isolations);
     let policies = stores.policies.state();
     let found: HashMap<_, _> = policies
         .iter()
@@ -137,7 +137,9 @@ fn undecided(namespace: &str) -> Place {
 }
 
 /// How pods of each manager are isolated, if they are, by the name of its policies.
-fn isolations(stores: &Stores) -> HashMap<String, Isolation> {
+type Isolations = HashMap<String, Isolation>;
+
+fn isolations(stores: &Stores) -> Isolations {
     let managers = stores::select(&stores.managers, |_| true);
     let isolations = managers.iter().map(|manager| Isolation::from_manager(manager));
     let enabled = isolations.filter(|isolation| isolation.settings.enabled);
@@ -163,43 +165,37 @@ fn needed_by_pods(stores: &Stores) -> HashSet<Place> {
     needed
 }
 
-/// The policies of the managers of runs.
-fn needed_by_runs(stores: &Stores) -> HashSet<Place> {
-    let mut needed = HashSet::new();
-    for workspace in stores.workspaces.state() {
-        let identity = Identity::from_meta(workspace.meta());
-        let hash = manager_of(&workspace).map(rules::names::manager_hash);
-        let pod = stores::get(&stores.pods, Some(&identity.namespace), &identity.child_name());
-        let is_run = |pod: &ObjectMeta| identity.owns(pod) && label(pod, names::MANAGER) == hash.as_deref();
-        if let Some(hash) = hash
-            .as_deref()
-            .filter(|_| pod.is_some_and(|pod| is_run(&pod.metadata)))
-        {
-            needed.insert((identity.namespace.clone(), name_for(names::MANAGER, hash)));
-        }
-    }
-    needed
-}
-
-/// The policies that stay for the next start of a workspace: the first of a namespace, and that of its manager.
-fn needed_by_workspaces(stores: &Stores, isolations: &HashMap<String, Isolation>) -> HashSet<Place> {
+/// The policies that stay for the next start of a workspace: the first of a namespace, and that of its manager. And those of the managers
+/// of runs.
+fn needed_by_workspaces(stores: &Stores, isolations: &Isolations) -> (HashSet<Place>, HashSet<Place>) {
     let by_manager: HashMap<&str, &String> = isolations
         .iter()
         .map(|(name, isolation)| (isolation.manager.as_str(), name))
         .collect();
-    let mut needed = HashSet::new();
+    let base = base_name();
+    let (mut needed, mut by_runs) = (HashSet::new(), HashSet::new());
     for workspace in stores.workspaces.state() {
-        let namespace = workspace.meta().namespace.clone().unwrap_or_default();
-        match manager_of(&workspace) {
-            Some(manager) => {
-                let policy = by_manager.get(manager).into_iter();
-                needed.extend(policy.map(|policy| (namespace.clone(), (*policy).clone())));
-            }
-            None => drop(needed.insert(undecided(&namespace))),
+        let identity = Identity::from_meta(workspace.meta());
+        let namespace = &identity.namespace;
+        needed.insert((namespace.clone(), base.clone()));
+        let Some(manager) = manager_of(&workspace) else {
+            needed.insert(undecided(namespace));
+            continue;
+        };
+        let Some(policy) = by_manager.get(manager).copied() else {
+            continue;
+        };
+        let place = (namespace.clone(), policy.clone());
+        let pod = stores::get(&stores.pods, Some(namespace), &identity.child_name());
+        let of_pod = pod
+            .filter(|pod| identity.owns(&pod.metadata))
+            .and_then(|pod| Some(name_for(names::MANAGER, label(&pod.metadata, names::MANAGER)?)));
+        if of_pod.as_ref() == Some(policy) {
+            by_runs.insert(place.clone());
         }
-        needed.insert((namespace, base_name()));
+        needed.insert(place);
     }
-    needed
+    (needed, by_runs)
 }
 
 /// Name of the policy that denies.
@@ -216,11 +212,11 @@ fn manager_of(workspace: &Parsed<Workspace>) -> Option<&str> {
 /// Policies of earlier versions that no pod needs. `again`: when to check those that may be needed.
 fn of_workspaces(
     context: &Context,
+    isolations: &Isolations,
     since: &LabelledSince,
     again: &mut Option<Duration>,
 ) -> Vec<(Identity, Arc<NetworkPolicy>)> {
     let stores = &context.stores;
-    let isolations = isolations(stores);
     let (mut known, mut unneeded) = (since.0.lock(), Vec::new());
     let mut seen = HashMap::new();
     for policy in stores.policies.state() {
@@ -233,7 +229,7 @@ fn of_workspaces(
         let pod = stores::get(&stores.pods, Some(&identity.namespace), &identity.child_name());
         let pod = pod.filter(|pod| identity.owns(&pod.metadata));
         let left = match &pod {
-            Some(pod) if is_isolated(context, &isolations, &pod.metadata) => {
+            Some(pod) if is_isolated(context, isolations, &pod.metadata) => {
                 let uid = pod.uid().unwrap_or_default();
                 let since = known.get(&uid).copied().unwrap_or_else(Instant::now);
                 seen.insert(uid, since);
@@ -264,7 +260,7 @@ fn workspace_of(policy: &ObjectMeta) -> Option<Identity> {
 }
 
 /// Whether a pod has today's labels, and both policies that select it are stored as planned.
-fn is_isolated(context: &Context, isolations: &HashMap<String, Isolation>, pod: &ObjectMeta) -> bool {
+fn is_isolated(context: &Context, isolations: &Isolations, pod: &ObjectMeta) -> bool {
     let manager = label(pod, names::MANAGER);
     let isolation = manager.and_then(|hash| isolations.get(&name_for(names::MANAGER, hash)));
     let namespace = pod.namespace.as_deref().unwrap_or_default();
