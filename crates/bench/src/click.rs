@@ -44,16 +44,13 @@ impl Moments {
     }
 
     fn figures(mut self, kind: &str, most: f64) -> Vec<Figure> {
-        let mut figures = Vec::new();
-        for (name, mut all) in Self::NAMES.into_iter().zip(self.0.iter().cloned()) {
-            let figure = Figure::alone(format!("{kind}, {name}: p50, s"), percentile(&mut all, 50));
-            figures.push(figure);
-        }
-        let result = figures.pop().map(|figure| figure.within(Target::AtMost(most)));
-        figures.extend(result);
-        let slow = percentile(&mut self.0[3], 95);
-        figures.push(Figure::alone(format!("{kind}, {}: p95, s", Self::NAMES[3]), slow));
-        figures
+        let mut figure = |moment: usize, percent| {
+            let name = format!("{kind}, {}: p{percent}, s", Self::NAMES[moment]);
+            Figure::alone(name, percentile(&mut self.0[moment], percent))
+        };
+        let [page, usable, kernel, result, slowest] =
+            [(0, 50), (1, 50), (2, 50), (3, 50), (3, 95)].map(|(moment, percent)| figure(moment, percent));
+        vec![page, usable, kernel, result.within(Target::AtMost(most)), slowest]
     }
 }
 
@@ -70,6 +67,7 @@ pub(crate) async fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
     // The first one is a warm-up.
     for number in 0..=rounds * CLICKS {
         let [create, start] = one(&browser, &scratch.namespace, &alice).await?;
+        eprintln!("click {number}: create {create:.1?} s, start {start:.1?} s");
         if number > 0 {
             new.add(create);
             resumed.add(start);
