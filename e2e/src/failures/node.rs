@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use anyhow::ensure;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     coordination::v1::Lease,
@@ -15,6 +16,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::interval};
+
+use crate::wait;
 
 /// Label of such nodes. Its value is the node's name, and workspaces select it.
 pub(super) const LABEL: &str = "e2e.test/silent";
@@ -58,6 +61,18 @@ impl SilentNode {
         };
         silent.give(json!({})).await?;
         silent.get_ready().await?;
+        // A new node has a taint until the cluster has seen that it is ready. The first report of a pod would name that one.
+        wait::until(
+            &format!("node {name} to have its own taint alone"),
+            wait::USUAL,
+            || async {
+                let spec = silent.nodes.get(name).await?.spec.unwrap_or_default();
+                let taints = spec.taints.unwrap_or_default();
+                ensure!(taints.iter().all(|taint| taint.key == LABEL), "{taints:?}");
+                anyhow::Ok(())
+            },
+        )
+        .await?;
         Ok(silent)
     }
 
