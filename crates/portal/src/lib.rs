@@ -4,7 +4,7 @@
 //!
 //! - `run`: starts all parts of the process
 //! - `router`: one table of routes, and what holds for every request
-//! - `pages`: one file per page or action: request -> view
+//! - `pages`: one folder per page: request -> HTML
 //! - `app`: what every page needs, and the request that it answers
 //! - `visible`: user and index -> the workspaces that the user sees
 //! - `index`: watched objects in memory
@@ -14,7 +14,7 @@
 //! - `keys`: the gateway's public keys
 //! - `source`: may this request change something?
 //! - `user`: assertion -> the signed-in user
-//! - `views`: what each page shows -> HTML
+//! - `views`: what many pages show -> HTML
 //! - `args`: command line
 //! - `assets`: style sheet, scripts, their hashed names
 
@@ -34,7 +34,7 @@ mod index;
 mod keys;
 mod limits;
 pub mod metrics;
-mod pages;
+pub mod pages;
 pub mod router;
 pub mod run;
 mod source;

@@ -52,20 +52,20 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/account", get(pages::account::page))
         .route("/events", get(pages::live::stream))
         .route("/namespaces/{namespace}", get(pages::namespace::page))
-        .route("/new", get(pages::form::new::page).post(pages::form::new::create))
-        .route("/new/check", post(pages::form::new::check))
+        .route("/new", get(pages::new::page).post(pages::new::create))
+        .route("/new/check", post(pages::new::check))
         .route("/stop", get(pages::stopping::ask).post(pages::stopping::act))
         .route("/templates", get(pages::templates::page))
         .route("/templates/{name}", get(pages::templates::one))
         .route("/w/{namespace}/{name}", get(pages::workspace::page))
         .route(
             "/w/{namespace}/{name}/edit",
-            get(pages::form::edit::page).post(pages::form::edit::save),
+            get(pages::edit::page).post(pages::edit::save),
         )
-        .route("/w/{namespace}/{name}/edit/check", post(pages::form::edit::check))
+        .route("/w/{namespace}/{name}/edit/check", post(pages::edit::check))
         .route(
             "/w/{namespace}/{name}/yaml",
-            get(pages::form::edit::text).post(pages::form::edit::save),
+            get(pages::edit::text).post(pages::edit::save),
         )
         .route("/w/{namespace}/{name}/logs", get(pages::logs::page))
         .route("/w/{namespace}/{name}/logs/file", get(pages::logs::file))
@@ -80,7 +80,7 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .route(
             "/w/{namespace}/{name}/share/{share}/until",
-            get(pages::sharing::until::ask).post(pages::sharing::until::change),
+            get(pages::sharing::ask_until).post(pages::sharing::change_until),
         )
         .route(
             "/w/{namespace}/{name}/owner",
@@ -154,7 +154,7 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
         // This can ask the API server, so it comes after the limits.
         context.identity = app.identity(&parts.headers, &context.user).await;
         if app.index.is_too_old() {
-            pages::outdated::page(&context)
+            pages::answers::outdated(&context)
         } else {
             let known = (
                 context.user.clone(),

@@ -16,10 +16,11 @@ use super::extract::{Path, TypedForm};
 use super::may::May;
 use super::summary::{command, path, pending, words};
 use super::words::bytes;
+use super::workspace::view::Pending;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::index::{Index, resolved_values};
-use crate::views::{Confirm, Consequence as Shown, Nav, Pending};
+use crate::views::{Confirm, Consequence as Shown, Nav};
 use crate::visible::VisibleWorkspace;
 
 /// The action of this name in an address.

@@ -7,14 +7,24 @@ use explain::progress::phase;
 use http::Uri;
 use kube::ResourceExt as _;
 use rules::names::{editor_url, ssh_host};
+use serde::Serialize;
 
 use crate::app::Context;
 use crate::index::{Served, resolved_values};
-use crate::views::Editor;
 use crate::visible::VisibleWorkspace;
 
 /// Where our images have the home, if no disk is mounted elsewhere.
 const HOME: &str = "/home/jovyan";
+
+/// What an editor on the user's computer needs once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Editor {
+    /// The command that signs in.
+    pub login: String,
+    /// For a guest whose link needs a right in Kubernetes: the command that needs none. Empty: for others.
+    pub by_address: String,
+}
 
 /// Address of the running workspace's home in VS Code on the user's computer. `None`: the user may not connect, it does not run, or its
 /// manager has no ssh. Whether the image has ssh is not known here.

@@ -1,23 +1,26 @@
-//! Request -> view (IO: reads and changes as the user).
+//! Request -> page, or a change made as the user (IO).
 //!
-//! | file | answers |
+//! A page is a folder: `mod.rs` answers requests, `view.rs` has what is shown as plain structs, and their templates are beside it.
+//!
+//! | folder or file | answers |
 //! |---|---|
-//! | `list.rs` | `/`; `search.rs`: its address |
-//! | `workspace.rs` | `/w/<namespace>/<name>`; `facts.rs`, `happened.rs`, `usage.rs`: its parts |
-//! | `remedies.rs` | what the user can do about a finding of an explanation |
+//! | `list/` | `/` |
+//! | `workspace/` | `/w/<namespace>/<name>` |
+//! | `explanation/` | why a workspace is as it is, and what the user can do about it (pure) |
 //! | `actions.rs` | start, stop, restart, delete |
-//! | `form/` | `/new`, `/w/<namespace>/<name>/edit` and `…/yaml` |
+//! | `new/` | `/new` |
+//! | `edit/` | `/w/<namespace>/<name>/edit` and `…/yaml` |
+//! | `form/` | form and YAML of both |
 //! | `sharing/` | shares of a workspace |
-//! | `short_form.rs` | fields of forms that are not of a whole workspace |
 //! | `owner.rs` | another owner of a workspace |
+//! | `short_form.rs` | fields of forms that are not of a whole workspace |
 //! | `logs/` | output of a container |
-//! | `stopping.rs` | stop of many |
-//! | `namespace.rs` | `/namespaces/<name>` |
-//! | `templates.rs` | `/templates` |
-//! | `account.rs` | `/account` |
+//! | `stopping/` | stop of many |
+//! | `namespace/` | `/namespaces/<name>` |
+//! | `templates/` | `/templates` |
+//! | `account/` | `/account` |
 //! | `live/` | `/events`, the stream of changes |
 //! | `assets.rs` | scripts and styles |
-//! | `outdated.rs` | everything, while the API server is away for long |
 //! | `answers.rs` | pages, messages, redirects |
 //! | `held.rs` | answers that count as under way until they are sent |
 //! | `extract.rs` | address and form of a request, or a page that says what is wrong with them |
@@ -26,30 +29,27 @@
 //! | `editor.rs` | workspace -> its link to VS Code (pure) |
 //! | `words.rs` | times and amounts in words (pure) |
 
-pub(crate) mod account;
+pub mod account;
 pub(crate) mod actions;
 pub(crate) mod answers;
 pub(crate) mod assets;
-mod editor;
+pub mod edit;
+pub mod editor;
+pub mod explanation;
 mod extract;
-mod facts;
-pub(crate) mod form;
-mod happened;
+pub mod form;
 pub(crate) mod held;
-pub(crate) mod list;
+pub mod list;
 pub(crate) mod live;
-pub(crate) mod logs;
+pub mod logs;
 mod may;
-pub(crate) mod namespace;
-pub(crate) mod outdated;
+pub mod namespace;
+pub mod new;
 pub(crate) mod owner;
-mod remedies;
-mod search;
-pub(crate) mod sharing;
+pub mod sharing;
 mod short_form;
-pub(crate) mod stopping;
+pub mod stopping;
 mod summary;
-pub(crate) mod templates;
-mod usage;
+pub mod templates;
 mod words;
-pub(crate) mod workspace;
+pub mod workspace;

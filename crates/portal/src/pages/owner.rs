@@ -10,12 +10,13 @@ use serde_json::json;
 
 use super::answers::{note, see_other};
 use super::extract::{Path, TypedForm};
+use super::form::view::{Edit, Form as FormView};
 use super::sharing::name_problem;
 use super::short_form::{FieldErrors, add_failure, buttons, name_field, section, summary};
 use super::summary::{above, path};
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::views::{Edit, Form as FormView, Nav, Tone};
+use crate::views::{Nav, Tone};
 
 /// Title of the summary after a failed change.
 const UNCHANGED: &str = "The owner stays as it was";

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::form::view::{Field, Form, Input, Problem, Section, Summary};
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::views::{Field, Form, Input, Problem, Section, Summary};
 
 /// The field for another user's name. `of`: whose names it takes, and what they begin with.
 pub(super) fn name_field(

@@ -1,6 +1,5 @@
 //! A workspace -> its state, size and actions in words (pure).
 
-use api::names::owner;
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceTemplate};
 use explain::consequence::Action as Doing;
@@ -11,11 +10,11 @@ use rules::stops;
 
 use super::editor;
 use super::may::May;
-use super::words::{amount, short, short_of};
+use super::words::amount;
 use crate::app::Context;
 use crate::index::resolved_values;
-use crate::views::{Action, Icon, Row, State, Tone, Way};
-use crate::visible::{AccessLevel, VisibleWorkspace};
+use crate::views::{Action, Icon, State, Tone, Way};
+use crate::visible::VisibleWorkspace;
 
 /// The reason and message that keep it from running, if there are any.
 pub(super) fn blocked_by(workspace: &Workspace) -> Option<(&str, &str)> {
@@ -74,9 +73,9 @@ pub(super) fn size(workspace: &Workspace) -> Vec<String> {
 #[derive(Debug, Default)]
 pub(super) struct Image {
     /// As its template calls it, else by name and tag.
-    name: String,
+    pub(super) name: String,
     /// Its whole reference. Empty: the name says it.
-    exact: String,
+    pub(super) exact: String,
     pub(super) icon: Icon,
 }
 
@@ -217,73 +216,4 @@ pub(super) fn actions(context: &Context, seen: &VisibleWorkspace, may: May) -> V
 pub(super) fn stop_rule(workspace: &Workspace) -> &'static str {
     let rule = workspace.status.as_ref().and_then(|status| status.stops_because);
     rule.map_or("", stops::short)
-}
-
-/// The row of a workspace. Guests see state, owner, link, and the end of their share.
-pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
-    let workspace = &*seen.workspace;
-    let status = workspace.status.as_ref();
-    let template = context.app.index.template_of(workspace);
-    let image = image(workspace, template.as_deref());
-    let blocked = blocked_by(workspace).filter(|_| !seen.is_guest());
-    let reason = match blocked {
-        Some((reason, "")) => reason,
-        Some((_, message)) => message,
-        None => "",
-    };
-    let mut more = actions(context, seen, may);
-    let first = more.iter().position(|action| action.primary).unwrap_or(0);
-    let action = if !reason.is_empty() {
-        Some(Action {
-            label: "See why".to_owned(),
-            of: workspace.name_any(),
-            way: Way::Link { to: path(workspace) },
-            ..Action::default()
-        })
-    } else if more.is_empty() {
-        None
-    } else {
-        Some(more.remove(first))
-    };
-    let owner = match seen.level {
-        AccessLevel::Owner => "",
-        _ => owner(&workspace.metadata).unwrap_or_default(),
-    };
-    let full = Row {
-        uid: workspace.metadata.uid.clone().unwrap_or_default(),
-        namespace: workspace.namespace().unwrap_or_default(),
-        name: workspace.name_any(),
-        display: workspace.spec.display_name.clone(),
-        to: path(workspace),
-        owner: owner.to_owned(),
-        state: state(workspace),
-        action,
-        more,
-        ..Row::default()
-    };
-    if let AccessLevel::Guest { until } = seen.level {
-        return Row {
-            shared: until.map(short),
-            select: Some(String::new()),
-            ..full
-        };
-    }
-    Row {
-        reason: reason.to_owned(),
-        icon: image.icon,
-        image: image.name,
-        exact: image.exact,
-        size: size(workspace),
-        since: short_of(status.and_then(|status| status.started_at.as_ref())),
-        stops: short_of(status.and_then(|status| status.stops_at.as_ref())),
-        stops_because: stop_rule(workspace),
-        select: Some(
-            if may.stops(seen) && context.read_only_in(&full.namespace).is_none() {
-                format!("{}/{}", full.namespace, full.name)
-            } else {
-                String::new()
-            },
-        ),
-        ..full
-    }
 }

@@ -71,6 +71,29 @@ pub(super) fn bytes(quantity: &Quantity) -> String {
     }
 }
 
+/// What is used of a bound; `None`: there is no bound.
+pub(super) fn percent(used: &Quantity, bound: &Quantity) -> Option<u8> {
+    let (used, bound) = (approximate(used)?, approximate(bound)?);
+    if bound <= 0.0 {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is clamped to 0 to 100"
+    )]
+    let percent = (used / bound * 100.0).clamp(0.0, 100.0).round() as u8;
+    Some(percent)
+}
+
+/// An approximate value, for display alone.
+pub(super) fn approximate(quantity: &Quantity) -> Option<f64> {
+    let quantity = rules::Quantity::try_from(quantity).ok()?;
+    #[expect(clippy::cast_precision_loss, reason = "the first digits count")]
+    let thousandths = quantity.count(rules::Quantity::thousandths(1)).0 as f64;
+    Some(thousandths / 1000.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use super::text::filters;
 
 /// A question. With scripts its part `#confirm` is shown as a dialog over the page that led here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "confirm.html")]
+#[template(path = "views/confirm.html")]
 pub struct Confirm {
     /// What surrounds it; its title is the question.
     pub layout: Layout,

@@ -58,7 +58,7 @@ pub enum Nav {
 
 impl Nav {
     /// Entry, address, text.
-    pub(super) const ALL: [(Self, &'static str, &'static str); 4] = [
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 4] = [
         (Self::Workspaces, "/", "Workspaces"),
         (Self::New, "/new", "New"),
         (Self::Templates, "/templates", "Templates"),
@@ -68,7 +68,7 @@ impl Nav {
 
 /// How old the data of a page is (`id="age"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "parts/age.html")]
+#[template(path = "views/parts.html", block = "age")]
 #[serde(rename_all = "camelCase")]
 pub struct Age {
     /// When it was true.
@@ -79,7 +79,7 @@ pub struct Age {
 
 /// Says above the title that the data may be out of date (`id="stale"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "parts/stale.html")]
+#[template(path = "views/parts.html", block = "stale")]
 #[serde(rename_all = "camelCase")]
 pub struct Stale {
     /// Why, such as `The API server does not answer.` Empty: the data is current.

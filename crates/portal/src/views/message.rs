@@ -9,7 +9,7 @@ use super::text::filters;
 
 /// An error, or another answer. Its title says what.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "message.html")]
+#[template(path = "views/message.html")]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// What surrounds it.

@@ -6,9 +6,10 @@ use askama::Template;
 use serde::Serialize;
 
 use super::text::filters;
+
 /// A time. Scripts show it in the reader's zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "parts/moment.html")]
+#[template(path = "views/parts.html", block = "moment")]
 pub struct Moment {
     /// RFC 3339, in UTC, such as `2026-11-22T16:02:00Z`.
     pub exact: String,
@@ -50,7 +51,7 @@ impl Tone {
 
 /// The state of a workspace in words and sign.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "parts/state.html")]
+#[template(path = "views/parts.html", block = "state")]
 pub struct State {
     /// Colour and sign.
     pub tone: Tone,
@@ -60,7 +61,7 @@ pub struct State {
 
 /// One thing that can be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "parts/action.html")]
+#[template(path = "views/parts.html", block = "action")]
 pub struct Action {
     /// Such as `Start`.
     pub label: String,
@@ -109,7 +110,7 @@ pub enum Way {
 
 /// A sentence in a box.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "parts/note.html")]
+#[template(path = "views/parts.html", block = "note")]
 pub struct Note {
     /// Its colour and sign.
     pub tone: Tone,
@@ -119,7 +120,7 @@ pub struct Note {
 
 /// In place of a list that is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "parts/empty.html")]
+#[template(path = "views/parts.html", block = "empty")]
 pub struct Empty {
     /// Such as `You have no workspace yet`.
     pub title: String,
@@ -196,9 +197,18 @@ impl fmt::Display for Icon {
     }
 }
 
+/// A name and a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Fact {
+    /// Such as `Size`.
+    pub label: String,
+    /// Such as `10 GiB`.
+    pub text: String,
+}
+
 /// The name of an object in a button's label, for screen readers.
 #[derive(Template)]
-#[template(path = "parts/aside.html")]
+#[template(path = "views/parts.html", block = "aside")]
 pub(super) struct Aside<'a> {
     of: &'a str,
 }
@@ -220,8 +230,8 @@ impl Action {
 
 /// Further actions behind a button.
 #[derive(Template)]
-#[template(path = "parts/menu.html")]
-pub(super) struct Menu<'a> {
+#[template(path = "views/parts.html", block = "menu")]
+pub(crate) struct Menu<'a> {
     more: &'a [Action],
     of: &'a str,
     id: &'a str,
@@ -229,7 +239,7 @@ pub(super) struct Menu<'a> {
 
 impl<'a> Menu<'a> {
     /// `of`: the name of the object, if the page has several; `id`: what is unique on the page.
-    pub(super) fn new(more: &'a [Action], of: &'a str, id: &'a str) -> Self {
+    pub(crate) fn new(more: &'a [Action], of: &'a str, id: &'a str) -> Self {
         Self { more, of, id }
     }
 }
@@ -238,6 +248,6 @@ impl<'a> Menu<'a> {
 macro_rules! part {
     ($($name:ty),+ $(,)?) => { $(impl askama::filters::HtmlSafe for $name {})+ };
 }
-pub(super) use part;
+pub(crate) use part;
 
 part!(Moment, State, Action, Note, Empty, Icon, Aside<'_>, Menu<'_>);

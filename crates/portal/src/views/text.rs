@@ -3,7 +3,7 @@
 use askama::filters::HtmlSafe;
 
 /// Filters of the templates.
-pub(super) mod filters {
+pub(crate) mod filters {
     #![expect(
         unreachable_pub,
         clippy::unnecessary_wraps,
@@ -52,8 +52,8 @@ pub(super) mod filters {
 
 /// Text with a button that copies it.
 #[derive(askama::Template)]
-#[template(path = "parts/copy.html")]
-pub(super) struct Copyable {
+#[template(path = "views/parts.html", block = "copy")]
+pub(crate) struct Copyable {
     text: String,
 }
 

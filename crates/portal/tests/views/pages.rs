@@ -1,7 +1,8 @@
 //! Every page -> whether users and their tools can use it.
 
 use askama::Template as _;
-use portal::views::{Layout, Message, State, StepState, Tone};
+use portal::pages::explanation::view::StepState;
+use portal::views::{Layout, Message, State, Tone};
 use scraper::{ElementRef, Html, Selector};
 
 use crate::samples;

@@ -109,12 +109,15 @@ fn a_text_with_marks_of_direction_is_isolated() {
 
 #[test]
 fn no_template_switches_escaping_off() {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")];
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut read = 0;
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().flatten() {
             if entry.path().is_dir() {
                 folders.push(entry.path());
+                continue;
+            }
+            if entry.path().extension().is_none_or(|end| end != "html") {
                 continue;
             }
             let text = fs::read_to_string(entry.path()).unwrap();
@@ -123,5 +126,5 @@ fn no_template_switches_escaping_off() {
             read += 1;
         }
     }
-    assert!(read > 30, "{read} templates were read");
+    assert!(read > 20, "{read} templates were read");
 }

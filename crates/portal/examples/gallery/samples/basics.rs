@@ -1,6 +1,6 @@
 //! Small parts of samples (pure).
 
-use portal::views::*;
+use super::views::*;
 
 use super::Foreign;
 

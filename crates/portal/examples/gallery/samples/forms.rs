@@ -1,6 +1,6 @@
 //! Forms, questions, YAML (pure).
 
-use portal::views::*;
+use super::views::*;
 
 use super::basics::*;
 use super::{Foreign, Page};

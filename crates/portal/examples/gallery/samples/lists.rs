@@ -1,6 +1,6 @@
 //! Lists of workspaces (pure).
 
-use portal::views::*;
+use super::views::*;
 
 use super::basics::*;
 use super::{Foreign, Page};

@@ -20,6 +20,24 @@ mod forms;
 mod lists;
 mod others;
 
+/// What pages show.
+mod views {
+    pub(super) use portal::pages::account::view::*;
+    pub(super) use portal::pages::edit::view::*;
+    pub(super) use portal::pages::editor::*;
+    pub(super) use portal::pages::explanation::view::*;
+    pub(super) use portal::pages::form::view::*;
+    pub(super) use portal::pages::list::view::*;
+    pub(super) use portal::pages::logs::view::*;
+    pub(super) use portal::pages::namespace::view::*;
+    pub(super) use portal::pages::new::view::*;
+    pub(super) use portal::pages::sharing::view::*;
+    pub(super) use portal::pages::stopping::view::*;
+    pub(super) use portal::pages::templates::view::*;
+    pub(super) use portal::pages::workspace::view::*;
+    pub(super) use portal::views::*;
+}
+
 /// What is done to every text that others write, such as names and messages.
 pub(crate) type Foreign<'a> = &'a dyn Fn(&str) -> String;
 

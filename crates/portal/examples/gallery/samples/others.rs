@@ -1,6 +1,6 @@
 //! Shares, logs, templates, account, messages (pure).
 
-use portal::views::*;
+use super::views::*;
 
 use super::basics::*;
 use super::{Foreign, Page};

@@ -15,11 +15,11 @@ use super::draft::{Draft, Format};
 use super::fields::FormFields;
 use super::problems::Problems;
 use super::quotas::{self as fit, Amounts};
+use super::view::{Field, Marks, Problem, Quotas, Summary};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::limits::Kind;
 use crate::pages::answers::plain;
-use crate::views::{Field, Marks, Problem, Quotas, Summary};
 
 /// Said where a dry run finds nothing. Without a webhook the API server does not know the template.
 fn good(context: &Context) -> String {
@@ -65,7 +65,7 @@ impl CheckParts {
 
 /// Answers a check of what was typed. `before`: values of the workspace, if it exists. `dry_run` does not
 /// start if something cannot be read, or if nothing may be written.
-pub(super) async fn answer<T>(
+pub(in crate::pages) async fn answer<T>(
     (context, namespace): (&Context, &str),
     draft: &Draft,
     before: Option<&Values>,
@@ -118,7 +118,7 @@ pub(super) async fn answer<T>(
 }
 
 /// The answer where nothing could be checked. `why`: in words of the portal and of the API server, if it said something.
-pub(super) fn no_check(context: &Context, why: [String; 2]) -> Response {
+pub(in crate::pages) fn no_check(context: &Context, why: [String; 2]) -> Response {
     let why = why.into_iter().filter(|text| !text.is_empty());
     let problems = why.map(|text| Problem {
         text,
@@ -136,7 +136,7 @@ pub(super) fn no_check(context: &Context, why: [String; 2]) -> Response {
 }
 
 /// The refusal of a check that comes too soon after others.
-pub(super) fn too_soon(context: &Context) -> Option<Response> {
+pub(in crate::pages) fn too_soon(context: &Context) -> Option<Response> {
     if context.app.limits.allows(&context.user.name, Kind::Check) {
         return None;
     }

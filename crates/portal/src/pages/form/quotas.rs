@@ -10,9 +10,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 use rules::{Effective, Home, Quantity};
 
-use crate::pages::usage::percent;
-use crate::pages::words::amount;
-use crate::views::{QuotaLine, Quotas, Tone};
+use super::view::{QuotaLine, Quotas};
+use crate::pages::words::{amount, percent};
+use crate::views::Tone;
 
 /// Objects that each workspace has once, besides pod and claim.
 const OBJECTS: [&str; 2] = [
@@ -21,10 +21,10 @@ const OBJECTS: [&str; 2] = [
 ];
 
 /// Amounts by the names that quotas use.
-pub(super) type Amounts = BTreeMap<String, Quantity>;
+pub(in crate::pages) type Amounts = BTreeMap<String, Quantity>;
 
 /// What a workspace with these values takes while it runs: its containers that run together, or one that runs before them and takes more.
-pub(super) fn amounts(effective: &Effective) -> Amounts {
+pub(in crate::pages) fn amounts(effective: &Effective) -> Amounts {
     let add = |sums: &mut Amounts, name: String, amount: Quantity| {
         let sum = sums.entry(name).or_insert(Quantity::ZERO);
         *sum = sum.plus(amount);
@@ -91,7 +91,7 @@ fn parse(raw: &RawQuantity) -> Quantity {
 }
 
 /// What a change takes besides what the workspace has now; `runs`: its pod counts already.
-pub(super) fn further_amounts(yours: &Effective, stored: &Effective, runs: bool) -> Amounts {
+pub(in crate::pages) fn further_amounts(yours: &Effective, stored: &Effective, runs: bool) -> Amounts {
     let counted = if runs {
         amounts(stored)
     } else {
@@ -105,7 +105,7 @@ pub(super) fn further_amounts(yours: &Effective, stored: &Effective, runs: bool)
 }
 
 /// Every line of every quota, or why there is none. `asked`: the requested amounts; `None`: nothing is requested yet.
-pub(super) fn quotas(
+pub(in crate::pages) fn quotas(
     namespace: &str,
     read: Result<Vec<ResourceQuota>, String>,
     asked: Option<&Amounts>,

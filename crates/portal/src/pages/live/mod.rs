@@ -5,13 +5,9 @@
 //! A stream ends after ten seconds. The browser then asks again: the gateway decides again whether the user is signed in, and the portal
 //! reads rights and quotas again.
 //!
-//! | file | what it does |
-//! |---|---|
-//! | `view.rs` | address of a stream -> the page that is open, and when it is read again (pure) |
-//! | `shown.rs` | a page -> its parts as HTML |
+//! `open_page.rs`: address of a stream -> the page that is open, when it is read again, and its parts as HTML.
 
-mod shown;
-mod view;
+mod open_page;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -29,18 +25,18 @@ use kit::limit::Permit;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use self::shown::{Beside, PageParts};
-use self::view::OpenPage;
+use self::open_page::{Beside, OpenPage, PageParts};
 use super::answers::plain;
 use super::extract::{pairs, too_long};
-use super::form::quotas_of;
+use super::form::checks::quotas;
+use super::form::view::Quotas;
 use super::list::Page;
+use super::list::search::Search;
 use super::may::May;
 use super::namespace;
-use super::search::Search;
 use crate::app::Context;
 use crate::index::{Snapshot, hash};
-use crate::views::{Quotas, Stale};
+use crate::views::Stale;
 use crate::visible::{self, AccessScope, Visible};
 
 /// How often a page about one workspace is read again for what is not in memory: Events, pods and usage. This holds while something
@@ -225,7 +221,7 @@ impl Follow {
         let known = self.quotas.take().filter(|(read, _)| read.elapsed() < INTERVAL);
         let (read, quotas) = match known {
             Some(known) => known,
-            None => (Instant::now(), quotas_of(&self.context, place, None).await),
+            None => (Instant::now(), quotas(&self.context, place, None).await),
         };
         self.quotas = Some((read, quotas.clone()));
         (May::ask(&self.context, place).await, quotas)

@@ -1,10 +1,12 @@
 //! `/w/<namespace>/<name>/logs` -> output of a container, read as the user (IO).
 //!
-//! - `lines`: lines, and how far a user has read them
-//! - `source`: which container
+//! | file | holds |
+//! |---|---|
+//! | `output.rs` | which container, its lines, and how far a user has read them |
+//! | `view.rs` | the page |
 
-mod lines;
-mod source;
+mod output;
+pub mod view;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -20,15 +22,15 @@ use kube::api::LogParams;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::lines::{Output, Position, Unread, read_line};
-use self::source::{Source, restarts, source, unreadable};
+use self::output::{Output, Position, Source, Unread, read_line, restarts, source, unreadable};
+use self::view::Logs;
 use super::answers::plain;
 use super::extract::{Path, Query};
 use super::held::until_sent;
 use super::summary::above;
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::views::{Logs, Nav, Note, plain_log};
+use crate::views::{Nav, Note, plain_log};
 
 /// Most lines of a page and of a file.
 const LINES: i64 = 5_000;

@@ -2,38 +2,39 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `form.rs` | what can be chosen (pure) |
 //! | `typed.rs` | what was typed into the form -> a share (pure) |
-//! | `until.rs` | another end of a share |
+//! | `view.rs` | the pages and what can be chosen (pure) |
 
-mod form;
 mod typed;
-pub(crate) mod until;
+pub mod view;
 
 use std::sync::Arc;
 
-use api::{Workspace, WorkspaceManager, WorkspaceShare};
+use api::{Workspace, WorkspaceShare};
 use axum::response::Response;
 use http::StatusCode;
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 use rules::shares::{self, Extent};
 use serde::Deserialize;
+use serde_json::json;
 
-use self::form::{change_command, end_path, form};
 use self::typed::Typed;
 pub(super) use self::typed::name_problem;
+use self::view::{end_command, end_view, view};
 use super::answers::{Done, note, see_other};
 use super::extract::{Path, Query, TypedForm};
-use super::may::{MayBeside, MayEnd, UNKNOWN};
-use super::short_form::add_failure;
-use super::summary::{above, path};
-use super::words::{moment, short};
+use super::may::{MayBeside, UNKNOWN};
+use super::short_form::{FieldErrors, add_failure};
+use super::summary::path;
+use super::words::moment;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::index::Index;
-use crate::views::{Action, Confirm, Nav, Note, Share, ShareList, Shares, State, Tone, Way};
+use crate::views::{Confirm, Nav, Tone};
 use crate::visible::VisibleWorkspace;
+
+/// Title of the summary after a failed change.
+const END_UNCHANGED: &str = "The end stays as it was";
 
 /// Answers `GET /w/<namespace>/<name>/share`.
 pub(crate) async fn page(
@@ -58,101 +59,6 @@ pub(crate) async fn page(
     notes.extend(text.map(|text| note(Tone::Good, text)));
     notes.extend(may.is_unknown.then(|| note(Tone::Warn, UNKNOWN)));
     context.page(&view)
-}
-
-fn view(
-    context: &Context,
-    workspace: &Workspace,
-    may: MayBeside,
-    typed: &Typed,
-    wrong: &[(&str, String)],
-) -> Shares {
-    let manager = context.app.index.manager_of(workspace);
-    let title = format!("Share {}", workspace.spec.display_name);
-    let mut layout = context.layout(title, Nav::Workspaces);
-    layout.above = above(workspace);
-    let blocked = manager.as_deref().and_then(blocker);
-    let url = workspace.status.as_ref().and_then(|status| status.url.clone());
-    Shares {
-        layout,
-        list: list(context, workspace, may, manager.as_deref()),
-        // What was typed stays also if nothing can be shared any more.
-        form: (may.share && (blocked.is_none() || !wrong.is_empty()))
-            .then(|| form(context, workspace, manager.as_deref(), typed, wrong)),
-        note: blocked,
-        link: url.unwrap_or_default(),
-    }
-}
-
-/// Why nothing can be shared, in the words of the rule.
-fn blocker(manager: &WorkspaceManager) -> Option<Note> {
-    let empty = Extent {
-        subjects: &[],
-        begin: Some(Timestamp::UNIX_EPOCH),
-        end: Some(Timestamp::UNIX_EPOCH),
-    };
-    let why = empty.within(manager).err()?;
-    Some(note(Tone::Warn, why.to_string()))
-}
-
-fn list(
-    context: &Context,
-    workspace: &Workspace,
-    may: MayBeside,
-    manager: Option<&WorkspaceManager>,
-) -> ShareList {
-    let mut found = context.app.index.shares_of(workspace);
-    found.sort_by_key(|share| (shares::end(share).is_none(), shares::end(share), share.name_any()));
-    let mut all = Vec::new();
-    for share in found {
-        let live = shares::live(&share, Some(workspace), manager, context.now);
-        let ask = format!("{}/share/{}/end", path(workspace), share.name_any());
-        let end = context.way(Way::Dialog { to: ask }, end_command(&share));
-        let to = end_path(workspace, &share);
-        let another_end = context.way(Way::Link { to }, change_command(&share));
-        let is_own = api::names::owner(&share.metadata) == Some(&*context.user.name);
-        let may_end = match may.end {
-            MayEnd::All => true,
-            MayEnd::Own => is_own,
-            MayEnd::None => false,
-        };
-        for subject in &share.spec.subjects {
-            let action = |label: &str, way: &Way| Action {
-                label: label.to_owned(),
-                of: subject.name.clone(),
-                way: way.clone(),
-                ..Action::default()
-            };
-            let another_end = may.prolong.then(|| action("Change end…", &another_end));
-            let end = may_end.then(|| Action {
-                danger: true,
-                ..action("End", &end)
-            });
-            all.push(Share {
-                name: share.name_any(),
-                kind: format!("{:?}", subject.kind),
-                with: match &subject.namespace {
-                    Some(namespace) => format!("{namespace}:{}", subject.name),
-                    None => subject.name.clone(),
-                },
-                state: match &live {
-                    Ok(()) => State {
-                        tone: Tone::Good,
-                        word: "Active".to_owned(),
-                    },
-                    Err(_) => State {
-                        tone: Tone::Warn,
-                        word: "Has no effect".to_owned(),
-                    },
-                },
-                why: live.as_ref().err().map(ToString::to_string).unwrap_or_default(),
-                until: shares::end(&share).map(short),
-                reason: share.spec.reason.clone().unwrap_or_default(),
-                actions: another_end.into_iter().chain(end).collect(),
-            });
-        }
-    }
-    ShareList { shares: all }
 }
 
 /// Answers `POST /w/<namespace>/<name>/share`.
@@ -279,15 +185,6 @@ pub(crate) async fn ask_end(context: Context, Path(address): Path<Address>) -> R
     })
 }
 
-/// The command that does the same.
-fn end_command(share: &WorkspaceShare) -> String {
-    format!(
-        "kubectl delete workspaceshare {} -n {}",
-        share.name_any(),
-        share.namespace().unwrap_or_default()
-    )
-}
-
 /// The answer to the question.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -323,5 +220,78 @@ pub(crate) async fn end(
             see_other(&format!("{back}?done=end"))
         }
         Err(failure) => context.failure_page("The share goes on", &failure, &back),
+    }
+}
+
+/// Answers `GET /w/<namespace>/<name>/share/<share>/until`.
+pub(crate) async fn ask_until(context: Context, Path(address): Path<Address>) -> Response {
+    match find(&context, &address).await {
+        Some((workspace, share)) => {
+            let view = end_view(&context, (&workspace, &share), &Typed::default(), &[]);
+            context.page(&view)
+        }
+        None => context.not_found(),
+    }
+}
+
+/// Answers `POST /w/<namespace>/<name>/share/<share>/until`.
+pub(crate) async fn change_until(
+    context: Context,
+    Path(address): Path<Address>,
+    TypedForm(typed): TypedForm<Typed>,
+) -> Response {
+    let Some((workspace, share)) = find(&context, &address).await else {
+        return context.not_found();
+    };
+    let (namespace, _, name) = &address;
+    let back = format!("{}/share", path(&workspace));
+    if let Some(answer) = context.read_only_answer(&back) {
+        return answer;
+    }
+    let again = |wrong: FieldErrors<'_>| {
+        let view = end_view(&context, (&workspace, &share), &typed, wrong);
+        context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
+    };
+    let end = match typed.end(context.now) {
+        Ok(end) => end,
+        Err(wrong) => return again(&[wrong]),
+    };
+    if let Some(manager) = context.app.index.manager_of(&workspace) {
+        let extent = Extent {
+            end,
+            ..Extent::from_share(&share)
+        };
+        if let Err(inactive) = extent.within(&manager) {
+            return again(&[("until", inactive.to_string())]);
+        }
+    }
+    let as_user = context.as_user();
+    let patch = |stored: &WorkspaceShare| {
+        let before = shares::end(stored).map(|end| end.to_string());
+        if stored.metadata.uid.as_deref() != Some(&*typed.uid) || before.unwrap_or_default() != typed.before {
+            return Err(Failure::conflict(
+                "Another user changed this share since the page was loaded.",
+            ));
+        }
+        Ok(Some(
+            json!({"spec": {"expiresAt": end.map(|end| end.to_string())}}),
+        ))
+    };
+    let changed = as_user.change(namespace, name, patch).await;
+    context.log("change share", namespace, name, &changed);
+    match changed {
+        Ok(changed) => {
+            let wanted = shares::end(&changed);
+            let uid = changed.metadata.uid.as_deref();
+            context
+                .until(|index| index.share(uid).is_none_or(|share| shares::end(&share) == wanted))
+                .await;
+            see_other(&format!("{back}?done=until"))
+        }
+        Err(failure) => {
+            let mut view = end_view(&context, (&workspace, &share), &typed, &typed.refusals(&failure));
+            add_failure(&mut view.form, END_UNCHANGED, &failure);
+            context.page_with(failure.status(), &view)
+        }
     }
 }

@@ -3,9 +3,9 @@
 use rules::Quantity;
 use rules::form::{Change, Choice, Field, Form, ImageChoice, Kind, Scale, Values};
 
+use super::draft::OTHER;
 use super::problems::Problems;
-use super::sent::OTHER;
-use crate::views;
+use super::view;
 
 /// A larger maximum is no bound in practice: minutes of a year.
 const BOUNDED: i32 = 65_535;
@@ -14,20 +14,20 @@ const MOST_STEPS: u64 = 100;
 
 /// What is shown in a form.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FormFields<'a> {
-    pub(super) form: &'a Form,
+pub(in crate::pages) struct FormFields<'a> {
+    pub(in crate::pages) form: &'a Form,
     /// Values of the controls.
-    pub(super) values: &'a Values,
+    pub(in crate::pages) values: &'a Values,
     /// Values of an existing workspace, to find what changes.
-    pub(super) before: Option<&'a Values>,
-    pub(super) problems: &'a Problems,
+    pub(in crate::pages) before: Option<&'a Values>,
+    pub(in crate::pages) problems: &'a Problems,
 }
 
 impl FormFields<'_> {
     /// The sections of the page.
-    pub(super) fn sections(&self) -> Vec<views::Section> {
+    pub(in crate::pages) fn sections(&self) -> Vec<view::Section> {
         let sections = self.form.fields.chunk_by(|one, next| one.section == next.section);
-        let section = |fields: &[Field]| views::Section {
+        let section = |fields: &[Field]| view::Section {
             title: fields[0].section.to_owned(),
             fields: fields.iter().map(|field| self.field(field)).collect(),
         };
@@ -35,7 +35,7 @@ impl FormFields<'_> {
     }
 
     /// All fields, as one list.
-    pub(super) fn fields(&self) -> Vec<views::Field> {
+    pub(in crate::pages) fn fields(&self) -> Vec<view::Field> {
         self.form.fields.iter().map(|field| self.field(field)).collect()
     }
 
@@ -43,8 +43,8 @@ impl FormFields<'_> {
         self.values.get(path).unwrap_or_default()
     }
 
-    fn field(&self, field: &Field) -> views::Field {
-        views::Field {
+    fn field(&self, field: &Field) -> view::Field {
+        view::Field {
             name: field.path.clone(),
             label: field.label.clone(),
             hint: hint(field),
@@ -66,23 +66,23 @@ impl FormFields<'_> {
         }
     }
 
-    fn input(&self, field: &Field) -> views::Input {
+    fn input(&self, field: &Field) -> view::Input {
         let value = self.value(&field.path);
         match &field.kind {
-            Kind::Text { .. } => views::Input::text(value),
-            Kind::Quantity { scale, min, max } => views::Input::Number {
+            Kind::Text { .. } => view::Input::text(value),
+            Kind::Quantity { scale, min, max } => view::Input::Number {
                 value: value.to_owned(),
                 slider: scale.map(|scale| {
                     let value = Some(value.trim()).filter(|it| !it.is_empty());
                     slider(scale, [*min, *max], value.or(field.default.as_deref()))
                 }),
             },
-            Kind::Number { .. } => views::Input::Number {
+            Kind::Number { .. } => view::Input::Number {
                 value: value.to_owned(),
                 slider: None,
             },
             Kind::Choice(choices) => choice(field, value, choices),
-            Kind::Image { choices, .. } if choices.is_empty() => views::Input::text(value),
+            Kind::Image { choices, .. } if choices.is_empty() => view::Input::text(value),
             Kind::Image { choices, custom } => cards(value, choices, *custom),
         }
     }
@@ -108,7 +108,7 @@ impl FormFields<'_> {
 
 /// A slider that stands at the value. Bounds and the value have places of their own beside the steps, so that field and slider always
 /// show the same.
-fn slider(scale: Scale, bounds: [Option<Quantity>; 2], value: Option<&str>) -> views::Slider {
+fn slider(scale: Scale, bounds: [Option<Quantity>; 2], value: Option<&str>) -> view::Slider {
     let value = value.and_then(|value| value.parse::<Quantity>().ok());
     let count = (scale.max - scale.min) / scale.step;
     let step = scale.step * (count / MOST_STEPS + 1);
@@ -120,7 +120,7 @@ fn slider(scale: Scale, bounds: [Option<Quantity>; 2], value: Option<&str>) -> v
         .collect();
     amounts.sort_unstable();
     amounts.dedup();
-    views::Slider {
+    view::Slider {
         at: value
             .and_then(|value| amounts.iter().position(|amount| *amount == value))
             .unwrap_or_default(),
@@ -129,7 +129,7 @@ fn slider(scale: Scale, bounds: [Option<Quantity>; 2], value: Option<&str>) -> v
 }
 
 /// A choice with the default as its first value, unless a value is required.
-fn choice(field: &Field, value: &str, choices: &[Choice]) -> views::Input {
+fn choice(field: &Field, value: &str, choices: &[Choice]) -> view::Input {
     let label = |choice: &Choice| match &*choice.help {
         "" => choice.label.clone(),
         help => format!("{}. {help}", choice.label),
@@ -139,34 +139,34 @@ fn choice(field: &Field, value: &str, choices: &[Choice]) -> views::Input {
         let known = known.map_or(default, |choice| &choice.label);
         format!("Default: {known}")
     });
-    let default = views::Choice {
+    let default = view::Choice {
         label: of_default.unwrap_or_else(|| "Default".to_owned()),
-        ..views::Choice::default()
+        ..view::Choice::default()
     };
     let mut shown = if field.is_required {
         Vec::new()
     } else {
         vec![default]
     };
-    shown.extend(choices.iter().map(|choice| views::Choice {
+    shown.extend(choices.iter().map(|choice| view::Choice {
         value: choice.value.clone(),
         label: label(choice),
     }));
     if shown.iter().all(|choice| choice.value != value) {
-        shown.push(views::Choice {
+        shown.push(view::Choice {
             value: value.to_owned(),
             label: value.to_owned(),
         });
     }
-    views::Input::Choice {
+    view::Input::Choice {
         value: value.to_owned(),
         choices: shown,
     }
 }
 
 /// The default image is sent as no image, so that a later default of the template counts.
-fn cards(value: &str, choices: &[ImageChoice], custom: bool) -> views::Input {
-    let cards = choices.iter().map(|choice| views::Card {
+fn cards(value: &str, choices: &[ImageChoice], custom: bool) -> view::Input {
+    let cards = choices.iter().map(|choice| view::Card {
         value: if choice.is_default && value != choice.image {
             String::new()
         } else {
@@ -179,7 +179,7 @@ fn cards(value: &str, choices: &[ImageChoice], custom: bool) -> views::Input {
     });
     let cards: Vec<_> = cards.collect();
     let is_other = cards.iter().all(|card| card.value != value);
-    views::Input::Cards {
+    view::Input::Cards {
         value: if is_other && custom { OTHER } else { value }.to_owned(),
         cards,
         other: custom.then(|| {

@@ -31,7 +31,7 @@ fn workspace(spec: Value) -> Workspace {
 }
 
 /// The fields of a new workspace that shows `spec`.
-fn shown(form: &Form, spec: Value) -> Vec<views::Field> {
+fn shown(form: &Form, spec: Value) -> Vec<view::Field> {
     let none = Problems::default();
     let values = values(form, &workspace(spec));
     let shown = FormFields {
@@ -43,7 +43,7 @@ fn shown(form: &Form, spec: Value) -> Vec<views::Field> {
     shown.fields()
 }
 
-fn find(fields: &[views::Field], name: &str) -> views::Field {
+fn find(fields: &[view::Field], name: &str) -> view::Field {
     let found = fields.iter().find(|field| field.name == name);
     found.unwrap_or_else(|| panic!("there is no {name}")).clone()
 }
@@ -55,7 +55,7 @@ fn a_quantity_has_its_bounds_and_default_in_the_label_and_a_slider_beside() {
     let memory = find(&fields, "spec.resources.limits.memory");
     assert_eq!(memory.hint, "128Mi to 2Gi, default 512Mi");
     assert_eq!(memory.placeholder, "512Mi");
-    let views::Input::Number {
+    let view::Input::Number {
         value,
         slider: Some(slider),
     } = memory.input
@@ -68,9 +68,9 @@ fn a_quantity_has_its_bounds_and_default_in_the_label_and_a_slider_beside() {
     assert_eq!(slider.values[slider.at], "512Mi", "it stands at the default");
 }
 
-fn slider_of(form: &Form, name: &str, spec: Value) -> (String, views::Slider) {
+fn slider_of(form: &Form, name: &str, spec: Value) -> (String, view::Slider) {
     let field = find(&shown(form, spec), name);
-    let views::Input::Number {
+    let view::Input::Number {
         value,
         slider: Some(slider),
     } = field.input
@@ -118,12 +118,12 @@ fn the_bounds_of_a_disk_are_places_of_its_slider() {
 #[test]
 fn the_default_of_a_choice_is_no_value_of_the_workspace() {
     let fields = shown(&of_template(json!({})), json!({}));
-    let views::Input::Choice { value, choices } = find(&fields, "spec.accessType").input else {
+    let view::Input::Choice { value, choices } = find(&fields, "spec.accessType").input else {
         panic!();
     };
     assert_eq!((&*value, &*choices[0].value), ("", ""));
     assert_eq!(choices[0].label, "Default: The owner");
-    let views::Input::Choice { choices, .. } = find(&fields, "spec.idleShutdown.enabled").input else {
+    let view::Input::Choice { choices, .. } = find(&fields, "spec.idleShutdown.enabled").input else {
         panic!();
     };
     let labels: Vec<_> = choices.iter().map(|choice| choice.label.as_str()).collect();
@@ -135,8 +135,7 @@ fn images_are_cards_of_which_the_default_is_sent_as_none() {
     let presentation = json!({"images": [{"image": "uv", "displayName": "Python", "description": "With uv", "icon": "python"}]});
     let form = of_template(json!({"allowedImages": ["uv", "r/other:1"], "presentation": presentation}));
     let cards = |spec| {
-        let views::Input::Cards { value, cards, other } = find(&shown(&form, spec), "spec.image").input
-        else {
+        let view::Input::Cards { value, cards, other } = find(&shown(&form, spec), "spec.image").input else {
             panic!();
         };
         (value, cards, other)
@@ -145,7 +144,7 @@ fn images_are_cards_of_which_the_default_is_sent_as_none() {
     assert_eq!((&*value, other), ("", None));
     assert_eq!(
         (&*offered[0].title, &*offered[0].value, offered[0].icon),
-        ("Python", "", views::Icon::Python)
+        ("Python", "", crate::views::Icon::Python)
     );
     assert_eq!(
         (&*offered[1].value, &*offered[1].exact),
@@ -163,7 +162,7 @@ fn images_are_cards_of_which_the_default_is_sent_as_none() {
 #[test]
 fn another_image_has_a_card_of_its_own_where_the_template_admits_it() {
     let form = of_template(json!({"allowCustomImages": true}));
-    let views::Input::Cards { value, other, .. } =
+    let view::Input::Cards { value, other, .. } =
         find(&shown(&form, json!({"image": "r/mine:1"})), "spec.image").input
     else {
         panic!();
@@ -177,8 +176,8 @@ fn every_offered_value_of_a_choice_can_be_read_back() {
     let form = of_template(json!({"allowedImages": ["uv", "r/other:1"]}));
     for field in shown(&form, json!({})) {
         let offered: Vec<String> = match field.input {
-            views::Input::Choice { choices, .. } => choices.into_iter().map(|choice| choice.value).collect(),
-            views::Input::Cards { cards, .. } => cards.into_iter().map(|card| card.value).collect(),
+            view::Input::Choice { choices, .. } => choices.into_iter().map(|choice| choice.value).collect(),
+            view::Input::Cards { cards, .. } => cards.into_iter().map(|card| card.value).collect(),
             _ => continue,
         };
         for value in offered {

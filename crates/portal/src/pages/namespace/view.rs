@@ -1,0 +1,36 @@
+//! Workspaces of a namespace -> their page (pure).
+
+use askama::Template;
+use serde::Serialize;
+
+use crate::pages::form::view::Quotas;
+use crate::pages::list::view::{Bulk, Counts, Rows};
+use crate::views::{Action, Layout, filters, part};
+
+/// The page `/namespaces/<name>`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "pages/namespace/namespace.html")]
+pub struct Namespace {
+    /// What surrounds it.
+    pub layout: Layout,
+    /// Quotas.
+    pub quotas: Option<Quotas>,
+    /// Numbers of workspaces.
+    pub counts: Counts,
+    /// The rows.
+    pub rows: Rows,
+    /// Stop of several.
+    pub bulk: Option<Bulk>,
+    /// What can be done to all, such as `Stop all…`.
+    pub actions: Actions,
+}
+
+/// What can be done to all workspaces of a page (`id="actions"`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "pages/namespace/actions.html")]
+pub struct Actions {
+    /// In order.
+    pub actions: Vec<Action>,
+}
+
+part!(Actions);
