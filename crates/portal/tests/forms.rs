@@ -161,7 +161,7 @@ async fn a_check_is_a_dry_run_and_shows_parts_of_the_page() {
     portal.server.take_calls();
     let parts = portal.post("alice", "/new/check", &typed.body()).await;
     assert_eq!(parts.status, 200);
-    for id in ["id=\"summary\"", "id=\"field-metadata.name\"", "id=\"quotas\""] {
+    for id in ["id=\"summary\"", "id=\"field-metadata.name\""] {
         assert!(parts.text.contains(id), "{id}\n{}", parts.text);
     }
     assert!(parts.text.contains("The API server would accept this."));
@@ -289,12 +289,14 @@ async fn in_one_namespace_the_owner_is_written() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_a_quota_is_said_first() {
+async fn a_quota_stands_above_the_form_with_what_is_used_of_it() {
     let portal = full().await;
     let page = portal.json("alice", NEW).await;
     let quotas = &page["quotas"];
+    let line = &quotas["lines"][0];
     assert_eq!(
-        quotas["lines"][0]["word"], "Does not fit: 1 too much",
+        (&line["percent"], &line["tone"]),
+        (&100.into(), &"warn".into()),
         "{quotas:#}"
     );
     let of_alice = portal.calls_as_users();

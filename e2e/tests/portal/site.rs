@@ -81,7 +81,7 @@ impl Site {
             .buffer_unordered(8)
             .try_collect::<Vec<_>>()
             .await?;
-        // Nothing fits there from now on.
+        // Its forms show a quota.
         quota(&many, &json!({"requests.cpu": "1m"})).await?;
         let alice = cluster::user("alice").await?;
         let share = json!({

@@ -201,10 +201,10 @@ impl Site {
                 "#summary.note",
             ),
             state(
-                "new, beyond the quota",
+                "new, with a quota",
                 format!("/new?namespace={many}&template={own}"),
                 "",
-                "#quotas .state.bad",
+                "#quotas .state",
             ),
             state(
                 "new, deprecated template",

@@ -104,15 +104,6 @@ impl Quantity {
         }
     }
 
-    /// The difference.
-    #[must_use]
-    pub fn minus(self, other: Self) -> Self {
-        Self {
-            nano: self.nano.saturating_sub(other.nano),
-            format: self.format,
-        }
-    }
-
     /// How many whole `unit`s it holds, and whether nothing is left. 0 for a negative value.
     pub fn count(self, unit: Self) -> (u64, bool) {
         if unit.nano <= 0 || self.nano < 0 {

@@ -114,23 +114,20 @@ pub(super) fn html(page: &impl askama::Template) -> String {
 }
 
 pub(super) fn quotas(f: Foreign<'_>) -> Quotas {
-    let line = |resource: &str, tone, word: &str| QuotaLine {
+    let line = |resource: &str, tone| QuotaLine {
         quota: f("team"),
         resource: f(resource),
         used: s("12Gi"),
-        asked: s("4Gi"),
         hard: s("16Gi"),
         percent: Some(75),
         tone,
-        word: s(word),
     };
     Quotas {
         namespace: f("team"),
         lines: vec![
-            line("requests.memory", Tone::Good, "Fits"),
-            line("requests.nvidia.com/gpu", Tone::Bad, "1 too many"),
+            line("requests.memory", Tone::Calm),
+            line("requests.nvidia.com/gpu", Tone::Warn),
         ],
-        asks: true,
         absent: s(""),
     }
 }

@@ -225,10 +225,7 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
             "namespace",
             html(&Namespace {
                 layout: layout(f, &f("Namespace team"), Nav::None),
-                quotas: Some(Quotas {
-                    asks: false,
-                    ..quotas(f)
-                }),
+                quotas: Some(quotas(f)),
                 counts: counts(),
                 rows: rows(f),
                 bulk: Some(bulk()),

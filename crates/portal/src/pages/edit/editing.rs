@@ -1,7 +1,6 @@
 //! A workspace and what a user wrote about it -> patch, command, change (IO: as the user).
 
 use api::Workspace;
-use api::condition::reason::QUOTA_EXCEEDED;
 use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;
 use json_patch::{Patch, PatchOperation, TestOperation, jsonptr::PointerBuf};
@@ -13,11 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::index::hash;
-use crate::pages::form::checks;
 use crate::pages::form::draft::{Draft, Format, Hidden, Sent};
 use crate::pages::form::place::Place;
-use crate::pages::form::quotas::further_amounts;
-use crate::pages::form::view::Quotas;
 
 /// What happens besides the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,20 +111,6 @@ impl Editing {
 
     pub(super) fn runs(&self) -> bool {
         self.stored.spec.desired_status == DesiredStatus::Running
-    }
-
-    /// What fits besides what the workspace has.
-    pub(super) async fn quotas(&self, context: &Context, yours: &Workspace) -> Option<Quotas> {
-        let effective = |workspace| self.place.effective(context, workspace);
-        let reason = self
-            .stored
-            .status
-            .as_ref()
-            .and_then(|status| status.reason.as_deref());
-        // Of a pod that a quota refused nothing is counted.
-        let has_pod = self.runs() && reason != Some(QUOTA_EXCEEDED);
-        let asked = further_amounts(&effective(yours), &effective(&self.stored), has_pod);
-        checks::quotas(context, &self.place.namespace, Some(&asked)).await
     }
 }
 

@@ -172,7 +172,6 @@ pub(crate) async fn check(
         &sending.draft,
         Some(&values(&sending.editing.form, &sending.editing.stored)),
         sending.write(&context, true),
-        sending.editing.quotas(&context, &sending.draft.workspace),
     ))
     .await
 }

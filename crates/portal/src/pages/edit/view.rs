@@ -18,6 +18,7 @@ use crate::pages::answers::note;
 use crate::pages::form::draft::{Draft, Format};
 use crate::pages::form::fields::FormFields;
 use crate::pages::form::problems::Problems;
+use crate::pages::form::quotas::quotas;
 use crate::pages::form::view::{Edit, Form as FormView, Yaml};
 use crate::pages::summary::{above, path};
 use crate::views::{Layout, Nav, Tone, filters};
@@ -112,7 +113,7 @@ impl Editing {
         };
         let view = Edit {
             layout,
-            quotas: self.quotas(context, &draft.workspace).await,
+            quotas: quotas(context, &self.place.namespace).await,
             form: FormView {
                 to: format!("{at}/edit"),
                 check,

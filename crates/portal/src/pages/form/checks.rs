@@ -1,21 +1,17 @@
-//! What is being typed -> a dry run and quotas, as parts of a page (IO: as the user).
+//! What is being typed -> what a dry run says, as parts of a page (IO: as the user).
 
 use askama::Template as _;
 use axum::Json;
 use axum::response::{Html, IntoResponse as _, Response};
-use futures::join;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::api::ListParams;
 use rules::form::Values;
 use serde::Serialize;
 
 use super::draft::{Draft, Format};
 use super::fields::FormFields;
 use super::problems::Problems;
-use super::quotas::{self as fit, Amounts};
-use super::view::{Field, Marks, Problem, Quotas, Summary};
+use super::view::{Field, Marks, Problem, Summary};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::limits::Kind;
@@ -37,7 +33,6 @@ struct CheckParts {
     summary: Option<Summary>,
     marks: Option<Marks>,
     fields: Vec<Field>,
-    quotas: Option<Quotas>,
 }
 
 impl CheckParts {
@@ -49,7 +44,6 @@ impl CheckParts {
         html.extend(self.summary.as_ref().map(Summary::render));
         html.extend(self.marks.as_ref().map(Marks::render));
         html.extend(self.fields.iter().map(Field::render));
-        html.extend(self.quotas.as_ref().map(Quotas::render));
         match html.into_iter().collect::<Result<Vec<_>, _>>() {
             Ok(parts) => Html(parts.concat()).into_response(),
             Err(error) => {
@@ -70,7 +64,6 @@ pub(in crate::pages) async fn answer<T>(
     draft: &Draft,
     before: Option<&Values>,
     dry_run: impl Future<Output = Result<T, Failure>>,
-    quotas: impl Future<Output = Option<Quotas>>,
 ) -> Response {
     let is_judged = context.read_only_in(namespace).is_none();
     let problems = async {
@@ -96,8 +89,7 @@ pub(in crate::pages) async fn answer<T>(
         };
         return parts.answer(context);
     }
-    let (problems, quotas) = join!(problems, quotas);
-    let problems = problems.with_names(&draft.workspace);
+    let problems = problems.await.with_names(&draft.workspace);
     let mut summary = problems.summary(&draft.form);
     if problems.is_empty() && is_judged {
         summary.good = good(context);
@@ -111,7 +103,6 @@ pub(in crate::pages) async fn answer<T>(
     let parts = CheckParts {
         summary: Some(summary),
         fields: shown.fields(),
-        quotas,
         ..CheckParts::default()
     };
     parts.answer(context)
@@ -146,19 +137,4 @@ pub(in crate::pages) fn too_soon(context: &Context) -> Option<Response> {
         .headers_mut()
         .insert(RETRY_AFTER, http::HeaderValue::from_static("1"));
     Some(response)
-}
-
-/// The quotas of the namespace, and whether what is `asked` for fits. `None`: nothing is read as the user here.
-pub(in crate::pages) async fn quotas(
-    context: &Context,
-    namespace: &str,
-    asked: Option<&Amounts>,
-) -> Option<Quotas> {
-    if context.read_only_in(namespace).is_some() {
-        return None;
-    }
-    let as_user = context.as_user();
-    let read = as_user.list_cached::<ResourceQuota>(namespace, ListParams::default());
-    let read = read.await.map_err(|failure| failure.to_string());
-    Some(fit::quotas(namespace, read, asked))
 }

@@ -1,9 +1,9 @@
-//! What a user writes about a workspace, as form or as YAML -> what is wrong with it, and what fits (IO).
+//! What a user writes about a workspace, as form or as YAML -> what is wrong with it (IO).
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `checks.rs` | dry runs and what fits, while a user types |
-//! | `quotas.rs` | quotas -> what fits (pure) |
+//! | `checks.rs` | dry runs, while a user types |
+//! | `quotas.rs` | what is used of a namespace's quotas |
 //! | `fields/` | form model and values -> fields of a page (pure) |
 //! | `draft.rs` | body of a form or a text -> a workspace (pure) |
 //! | `place.rs` | namespace and template of a form, a free name |

@@ -88,12 +88,6 @@ impl Place {
             ("template".to_owned(), self.template_name()),
         ]
     }
-
-    /// The effective values of a workspace here.
-    pub(in crate::pages) fn effective(&self, context: &Context, workspace: &Workspace) -> rules::Effective {
-        let template = self.template.as_deref().map(|template| &template.spec);
-        rules::effective(&workspace.spec, template, &context.app.parts.settings)
-    }
 }
 
 /// The namespace in which the user may use the template: the `first`, or another one of `all`. The first if there is none.

@@ -252,8 +252,6 @@ pub struct Quotas {
     pub namespace: String,
     /// One for each line of each `ResourceQuota`. Empty, and known: nothing is shown.
     pub lines: Vec<QuotaLine>,
-    /// A workspace asks for something: each line says whether it fits. Else it says which part is used.
-    pub asks: bool,
     /// Why they are not known. Empty: they are.
     pub absent: String,
 }
@@ -267,16 +265,12 @@ pub struct QuotaLine {
     pub resource: String,
     /// What is used.
     pub used: String,
-    /// What this workspace asks for. Empty: nothing.
-    pub asked: String,
     /// The bound.
     pub hard: String,
     /// What is used of the bound, in percent.
     pub percent: Option<u8>,
-    /// Fits: `Good`, does not: `Bad`.
+    /// `Warn`: nothing is left.
     pub tone: Tone,
-    /// Such as `Does not fit: 2 GiB too much`.
-    pub word: String,
 }
 
 /// What a label says besides the name.

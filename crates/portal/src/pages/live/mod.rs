@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use self::open_page::{Beside, OpenPage, PageParts};
 use super::answers::plain;
 use super::extract::{pairs, too_long};
-use super::form::checks::quotas;
+use super::form::quotas::quotas;
 use super::form::view::Quotas;
 use super::list::Page;
 use super::list::search::Search;
@@ -221,7 +221,7 @@ impl Follow {
         let known = self.quotas.take().filter(|(read, _)| read.elapsed() < INTERVAL);
         let (read, quotas) = match known {
             Some(known) => known,
-            None => (Instant::now(), quotas(&self.context, place, None).await),
+            None => (Instant::now(), quotas(&self.context, place).await),
         };
         self.quotas = Some((read, quotas.clone()));
         (May::ask(&self.context, place).await, quotas)

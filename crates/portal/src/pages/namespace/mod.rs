@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use self::view::{Actions, Namespace};
 use super::extract::{Path, Query};
-use super::form::checks::quotas;
+use super::form::quotas::quotas;
 use super::form::view::Quotas;
 use super::list::search::Search;
 use super::list::{self, Page};
@@ -31,7 +31,7 @@ pub(crate) async fn page(
     let search = search.within(&name);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let page = Page::find(&context, &search, &visible).await;
-    let quotas = quotas(&context, &name, None).await;
+    let quotas = quotas(&context, &name).await;
     let may = May::ask(&context, &name).await;
     context.page(&view(&context, &search, &visible, &page, (may, quotas)))
 }

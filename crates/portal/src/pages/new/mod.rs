@@ -23,7 +23,6 @@ use super::extract::{Fields, Pairs, Query};
 use super::form::checks;
 use super::form::draft::{Draft, Format, Hidden, Sent};
 use super::form::problems::{Problems, read_text};
-use super::form::quotas::amounts;
 use super::form::unsaved::{again, keep};
 use crate::app::Context;
 use crate::cluster::Failure;
@@ -99,14 +98,12 @@ pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response 
     };
     let namespace = &*new.place.namespace;
     let wanted = new.complete(&context, &draft.workspace);
-    let asked = amounts(&new.place.effective(&context, &wanted));
     let as_user = context.as_user();
     Box::pin(checks::answer(
         (&context, namespace),
         &draft,
         None,
         as_user.create::<Workspace>(Some(namespace), &wanted, true),
-        checks::quotas(&context, namespace, Some(&asked)),
     ))
     .await
 }

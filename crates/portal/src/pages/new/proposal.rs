@@ -14,12 +14,11 @@ use rules::manifest;
 use super::{Address, NoForm, view};
 use crate::app::Context;
 use crate::pages::answers::note;
-use crate::pages::form::checks;
 use crate::pages::form::draft::{Draft, Format, Hidden, Sent};
 use crate::pages::form::fields::FormFields;
 use crate::pages::form::place::{Place, copy_name, usable_namespace};
 use crate::pages::form::problems::{Problems, read_text};
-use crate::pages::form::quotas::amounts;
+use crate::pages::form::quotas::quotas;
 use crate::pages::form::view::{Edit, Form, Yaml};
 use crate::pages::templates::{deprecation, usable_templates};
 use crate::views::{Nav, Tone};
@@ -226,7 +225,6 @@ impl New {
         let problems = &problems.clone().with_names(&draft.workspace);
         hidden.push(("written".to_owned(), "form".to_owned()));
         hidden.extend(draft.carried_text().map(|text| ("yaml".to_owned(), text)));
-        let asked = amounts(&self.place.effective(context, &wanted));
         let shown = FormFields {
             form: &draft.form,
             values: &draft.values,
@@ -237,7 +235,7 @@ impl New {
             layout,
             template: self.place.template_name(),
             change_template: self.others.clone(),
-            quotas: checks::quotas(context, &self.place.namespace, Some(&asked)).await,
+            quotas: quotas(context, &self.place.namespace).await,
             form: Form {
                 to: "/new".to_owned(),
                 check: "/new/check".to_owned(),
