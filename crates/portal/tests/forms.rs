@@ -334,3 +334,46 @@ async fn a_template_opens_in_a_namespace_in_which_it_may_be_used() {
     assert_eq!(form["template"], "jupyterlab", "{form:#}");
     assert_eq!(Typed::from_page(&form).get("namespace"), Some("team"));
 }
+
+#[tokio::test]
+async fn the_page_of_a_template_says_which_limits_it_sets_and_allows() {
+    let shown = async |spec: serde_json::Value| {
+        let mut template = serde_json::to_value(template("jupyterlab")).unwrap();
+        json_patch::merge(&mut template["spec"], &spec);
+        let template: WorkspaceTemplate = serde_json::from_value(template).unwrap();
+        let portal = Portal::start(|server| {
+            prepare(server);
+            server.put(&template);
+        })
+        .await;
+        portal.grant(ALICE);
+        let page = portal.json("alice", "/templates/jupyterlab").await;
+        let bounds = page["bounds"].as_array().unwrap().iter();
+        let limits = bounds.filter(|it| {
+            ["Maximum age", "Stops when not ready for"]
+                .iter()
+                .any(|of| it["label"] == *of)
+        });
+        limits
+            .map(|it| ["label", "allowed", "default"].map(|part| it[part].as_str().unwrap().to_owned()))
+            .collect::<Vec<_>>()
+    };
+    assert!(shown(json!({})).await.is_empty());
+    let limits = json!({
+        "defaultLimits": {"maxAgeMinutes": 720},
+        "limitBounds": {"maxAgeMinutes": {"min": 60, "max": 1440}, "failedTimeoutMinutes": {"max": 90}},
+    });
+    assert_eq!(
+        shown(limits).await,
+        [
+            ["Maximum age", "60 to 1440 minutes", "720"],
+            // A maximum is also the limit of workspaces without one.
+            ["Stops when not ready for", "at most 90 minutes", "90"],
+        ]
+    );
+    let default = json!({"defaultLimits": {"failedTimeoutMinutes": 30}});
+    assert_eq!(
+        shown(default).await,
+        [["Stops when not ready for", "any number of minutes", "30"]]
+    );
+}

@@ -7,6 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::views::Moment;
 
+/// Names of the limits that stop a workspace.
+pub(super) const MAX_AGE: &str = "Maximum age";
+pub(super) const FAILED_TIMEOUT: &str = "Stops when not ready for";
+
 /// A time, for a sentence.
 pub(super) fn moment(time: Timestamp) -> Moment {
     Moment {

@@ -6,8 +6,9 @@ pub mod view;
 
 use std::sync::Arc;
 
-use api::WorkspaceTemplate;
 use api::names::{DEPRECATED, REPLACED_BY, USE_VERB};
+use api::template::MinutesRange;
+use api::{WorkspaceSpec, WorkspaceTemplate};
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
 use kube::ResourceExt as _;
@@ -18,6 +19,7 @@ use super::answers::{link, note};
 use super::extract::Path;
 use super::form::view::Card;
 use super::may::UNKNOWN;
+use super::words::{FAILED_TIMEOUT, MAX_AGE};
 use crate::app::Context;
 use crate::views::{Empty, Fact, Icon, Nav, Tone};
 
@@ -152,7 +154,12 @@ pub(crate) async fn one(context: Context, Path(name): Path<String>) -> Response 
         name: name.clone(),
         deprecated: deprecation(template),
         images: form.fields.iter().flat_map(images).collect(),
-        bounds: form.fields.iter().filter_map(bounds).collect(),
+        bounds: form
+            .fields
+            .iter()
+            .filter_map(bounds)
+            .chain(limits(&context, template))
+            .collect(),
         facts: vec![Fact {
             label: "Workspaces that use it".to_owned(),
             text: users.to_string(),
@@ -195,4 +202,36 @@ fn bounds(field: &form::Field) -> Option<Bounds> {
         allowed,
         default: field.default.clone().unwrap_or_default(),
     })
+}
+
+/// The limits that the template sets or bounds. Users write them as YAML.
+fn limits(context: &Context, template: &WorkspaceTemplate) -> Vec<Bounds> {
+    let spec = &template.spec;
+    let defaults =
+        rules::effective(&WorkspaceSpec::default(), Some(spec), &context.app.parts.settings).limits;
+    let bounds = spec.limit_bounds.unwrap_or_default();
+    let all = [
+        (MAX_AGE, defaults.max_age_minutes, bounds.max_age_minutes),
+        (
+            FAILED_TIMEOUT,
+            defaults.failed_timeout_minutes,
+            bounds.failed_timeout_minutes,
+        ),
+    ];
+    let limit = |(label, default, range): (&str, Option<i32>, Option<MinutesRange>)| {
+        let range = range.unwrap_or_default();
+        let allowed = match (range.min, range.max) {
+            (Some(min), Some(max)) => format!("{min} to {max} minutes"),
+            (Some(min), None) => format!("at least {min} minutes"),
+            (None, Some(max)) => format!("at most {max} minutes"),
+            (None, None) if default.is_some() => "any number of minutes".to_owned(),
+            (None, None) => return None,
+        };
+        Some(Bounds {
+            label: label.to_owned(),
+            allowed,
+            default: default.map(|minutes| minutes.to_string()).unwrap_or_default(),
+        })
+    };
+    all.into_iter().filter_map(limit).collect()
 }

@@ -16,7 +16,7 @@ use crate::index::{access_type, resolved_values};
 use crate::pages::answers::{link, note};
 use crate::pages::may::MayBeside;
 use crate::pages::summary::path;
-use crate::pages::words::{amount, approximate, bytes, percent, short};
+use crate::pages::words::{FAILED_TIMEOUT, MAX_AGE, amount, approximate, bytes, percent, short};
 use crate::views::{Fact, Tone};
 use crate::visible::VisibleWorkspace;
 
@@ -69,13 +69,9 @@ pub(super) fn facts(workspace: &Workspace) -> Facts {
     let own_limits = spec.limits.unwrap_or_default();
     let span = |minutes: i32| format!("{minutes} min");
     for (label, minutes, own) in [
+        (MAX_AGE, resolved.max_age_minutes, own_limits.max_age_minutes),
         (
-            "Maximum age",
-            resolved.max_age_minutes,
-            own_limits.max_age_minutes,
-        ),
-        (
-            "Stops when not ready for",
+            FAILED_TIMEOUT,
             resolved.failed_timeout_minutes,
             own_limits.failed_timeout_minutes,
         ),
