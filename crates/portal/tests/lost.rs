@@ -14,6 +14,12 @@ use crate::typing::{Typed, field};
 const EDIT: &str = "/w/team/lab/edit";
 const CHECK: &str = "/w/team/lab/edit/check";
 const YAML: &str = "/w/team/lab/yaml";
+pub(crate) const NOT_SAVED: &str = "Not saved: this is what you wrote";
+
+/// A title of another page as the first sentence of this one.
+pub(crate) fn reason(title: &str) -> String {
+    format!("{title}.")
+}
 
 async fn portal() -> Portal {
     let portal = Portal::start(|server: &ApiServer| {
@@ -55,7 +61,12 @@ async fn the_form_of_a_workspace_that_is_gone_says_so_and_keeps_what_was_typed()
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", answer.text);
         let page = answer.json();
         let absent = portal.json("alice", "/w/team/none").await;
-        assert_eq!(page["layout"]["title"], absent["layout"]["title"]);
+        assert_eq!(page["layout"]["title"], NOT_SAVED);
+        assert_eq!(
+            page["why"][0],
+            reason(absent["layout"]["title"].as_str().unwrap())
+        );
+        assert_eq!(page["why"][1], absent["why"][0]);
         let shown = page["typed"].as_str().unwrap();
         for (name, value) in typed.controls() {
             assert!(
@@ -94,9 +105,10 @@ async fn a_namesake_is_not_changed_also_if_it_comes_between_read_and_patch() {
         let answer = portal.sent("alice", EDIT, &typed).await;
         assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.text);
         let page = answer.json();
+        assert_eq!(page["layout"]["title"], NOT_SAVED);
         assert_eq!(
-            page["layout"]["title"],
-            "This is another workspace of the same name now"
+            page["why"][0],
+            reason("This is another workspace of the same name now")
         );
         assert!(page["typed"].as_str().unwrap().contains("spec.displayName: Mine"));
         assert!(portal.server.unmet().is_empty());
@@ -156,7 +168,7 @@ async fn a_form_that_the_api_server_does_not_answer_can_be_sent_again() {
             answer.text
         );
         let page = answer.json();
-        assert_eq!(page["layout"]["title"], "The workspace cannot be read");
+        assert_eq!(page["why"][0], reason("The workspace cannot be read"));
         let again = &page["actions"][0];
         assert_eq!(again["label"], "Send again");
         assert_eq!(again["way"]["post"]["to"], path);

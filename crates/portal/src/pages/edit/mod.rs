@@ -25,7 +25,7 @@ use super::extract::{Fields, Pairs, Path, Query};
 use super::form::checks;
 use super::form::draft::{Draft, Format, Hidden, Sent};
 use super::form::problems::Problems;
-use super::form::unsaved::{again, keep};
+use super::form::unsaved::not_saved;
 use super::form::view::Yaml;
 use super::may::May;
 use super::summary::path;
@@ -222,7 +222,7 @@ async fn read(
         "edit"
     };
     let at = format!("/w/{namespace}/{name}/{page}");
-    let lost = |lost: Lost| lost.answer(context, &at, &again);
+    let lost = |(status, why): Lost| not_saved(context, (status, *why), &at, &again);
     let uid = sent.take("uid").map_err(wrong)?;
     let seen = sent.take("seen").map_err(wrong)?;
     let then = match &*sent.take("do").map_err(wrong)? {
@@ -236,7 +236,7 @@ async fn read(
         }
     };
     let readable = context.readable_workspace(namespace, name).await;
-    let mut known = (*readable.ok_or(Lost::Gone).map_err(lost)?.workspace).clone();
+    let mut known = (*readable.ok_or_else(|| gone(context)).map_err(lost)?.workspace).clone();
     known.metadata.uid = Some(uid);
     let stored = read_stored(context, &known).await.map_err(lost)?;
     let editing = Editing::new(context, stored, Some(seen));
@@ -260,65 +260,53 @@ async fn read_stored(context: &Context, known: &Workspace) -> Result<Workspace, 
             .index
             .workspace(&namespace, &name)
             .map(|known| (*known).clone())
-            .ok_or(Lost::Gone)?
+            .ok_or_else(|| gone(context))?
     } else {
         let read = context.as_user().get::<Workspace>(Some(&namespace), &name).await;
-        read.map_err(Lost::from_failure)?
+        read.map_err(|failure| unread(context, &failure))?
     };
     if stored.metadata.uid == known.metadata.uid {
         Ok(stored)
     } else {
-        Err(Lost::Replaced)
+        Err(replaced(context))
     }
 }
 
 /// Why the workspace of an open form cannot be changed.
-#[derive(Debug)]
-enum Lost {
-    /// There is nothing of this name that the user may see.
-    Gone,
-    /// Its name belongs to another workspace, which the user sees.
-    Replaced,
-    /// The API server does not let the user read it, or does not answer.
-    Unread(Failure),
+type Lost = (StatusCode, Box<Message>);
+
+/// There is nothing of this name that the user may see.
+fn gone(context: &Context) -> Lost {
+    (StatusCode::NOT_FOUND, Box::new(context.absent()))
 }
 
-impl Lost {
-    fn from_failure(failure: Failure) -> Self {
-        if failure.is_not_found() {
-            Self::Gone
-        } else {
-            Self::Unread(failure)
-        }
-    }
+/// Its name belongs to another workspace, which the user sees.
+fn replaced(context: &Context) -> Lost {
+    let message = Message {
+        layout: context.layout("This is another workspace of the same name now", Nav::None),
+        tone: Tone::Warn,
+        why: vec![
+            "The workspace that you opened the form for was deleted. Another one was created with its name."
+                .to_owned(),
+        ],
+        actions: vec![link("Your workspaces", "/")],
+        ..Message::default()
+    };
+    (StatusCode::CONFLICT, Box::new(message))
+}
 
-    /// The page. `to` and `body`: address and fields of the form.
-    fn answer(self, context: &Context, to: &str, body: &[(String, String)]) -> Response {
-        let message = |title: &str, why: &str| Message {
-            layout: context.layout(title, Nav::None),
-            tone: Tone::Warn,
-            why: vec![why.to_owned()],
-            actions: vec![link("Your workspaces", "/")],
-            ..Message::default()
-        };
-        let (status, mut message) = match self {
-            Self::Gone => (StatusCode::NOT_FOUND, context.absent()),
-            Self::Replaced => {
-                let title = "This is another workspace of the same name now";
-                let why = "The workspace that you opened the form for was deleted. Another one was created with its name.";
-                (StatusCode::CONFLICT, message(title, why))
-            }
-            Self::Unread(failure) => {
-                let mut message = message(
-                    "The workspace cannot be read",
-                    "The API server did not give it to you.",
-                );
-                message.server = failure.to_string();
-                message.actions.insert(0, again(to, body));
-                (failure.status(), message)
-            }
-        };
-        keep(&mut message, body);
-        context.page_with(status, &message)
+/// The API server does not let the user read it, or does not answer.
+fn unread(context: &Context, failure: &Failure) -> Lost {
+    if failure.is_not_found() {
+        return gone(context);
     }
+    let message = Message {
+        layout: context.layout("The workspace cannot be read", Nav::None),
+        tone: Tone::Warn,
+        why: vec!["The API server did not give it to you.".to_owned()],
+        server: failure.to_string(),
+        actions: vec![link("Your workspaces", "/")],
+        ..Message::default()
+    };
+    (failure.status(), Box::new(message))
 }

@@ -8,7 +8,7 @@
 //! | `draft.rs` | body of a form or a text -> a workspace (pure) |
 //! | `place.rs` | namespace and template of a form, a free name |
 //! | `problems.rs` | findings in a text, refusals -> what is wrong, and where (pure) |
-//! | `unsaved.rs` | fields of a form that cannot be saved -> what was typed (pure) |
+//! | `unsaved.rs` | a form that cannot be saved -> the page with what was typed (pure) |
 //! | `view.rs` | the pages of form and text, and their parts |
 
 pub(super) mod checks;

@@ -1,6 +1,15 @@
-//! Fields of a form that cannot be saved -> what was typed, and a button that sends it (pure).
+//! Form that cannot be saved -> the page with what was typed, to send it again (pure).
 
+use std::mem;
+
+use axum::response::Response;
+use http::StatusCode;
+
+use crate::app::Context;
 use crate::views::{Action, Message, Way};
+
+/// Title of the page.
+const NOT_SAVED: &str = "Not saved: this is what you wrote";
 
 /// Fields of a form that no user types.
 const NOT_TYPED: [&str; 8] = [
@@ -14,27 +23,29 @@ const NOT_TYPED: [&str; 8] = [
     "yaml",
 ];
 
-/// Puts what was typed on the page, and says so.
-pub(in crate::pages) fn keep(message: &mut Message, body: &[(String, String)]) {
-    let mut now = "Nothing was written.".to_owned();
+/// The page of every form that cannot be saved: why, what was typed, and a button that sends the same again. `to` and `body`: address and
+/// fields of the form.
+pub(in crate::pages) fn not_saved(
+    context: &Context,
+    (status, mut message): (StatusCode, Message),
+    to: &str,
+    body: &[(String, String)],
+) -> Response {
+    let reason = mem::replace(&mut message.layout.title, NOT_SAVED.to_owned());
+    message.why.insert(0, format!("{reason}."));
     message.typed = typed_text(body);
-    if !message.typed.is_empty() {
-        now.push_str(" What you typed is below: copy what you need.");
-    }
-    message.now.push(now);
-}
-
-/// A button that sends the same form again.
-pub(in crate::pages) fn again(to: &str, body: &[(String, String)]) -> Action {
-    Action {
+    let way = Way::Post {
+        to: to.to_owned(),
+        hidden: body.to_vec(),
+    };
+    let again = Action {
         label: "Send again".to_owned(),
-        way: Way::Post {
-            to: to.to_owned(),
-            hidden: body.to_vec(),
-        },
+        way,
         primary: true,
         ..Action::default()
-    }
+    };
+    message.actions.insert(0, again);
+    context.page_with(status, &message)
 }
 
 /// What was typed, as text: each control with its value, and the YAML.

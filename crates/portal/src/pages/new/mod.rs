@@ -23,7 +23,7 @@ use super::extract::{Fields, Pairs, Query};
 use super::form::checks;
 use super::form::draft::{Draft, Format, Hidden, Sent};
 use super::form::problems::{Problems, read_text};
-use super::form::unsaved::{again, keep};
+use super::form::unsaved::not_saved;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::views::{Message, Nav, Tone};
@@ -274,10 +274,7 @@ impl NoForm {
 
     /// The answer to `POST /new`. `body`: all fields that were sent.
     fn keep(self, context: &Context, body: &[(String, String)]) -> Response {
-        let (status, mut message) = self.message(context);
-        keep(&mut message, body);
-        message.actions.insert(0, again("/new", body));
-        context.page_with(status, &message)
+        not_saved(context, self.message(context), "/new", body)
     }
 
     /// The answer to a check: it says why above the form, which stays as it is.
