@@ -39,15 +39,26 @@ impl Authenticator for Names {
         // `alice@2|` is valid for two seconds.
         let (name, seconds) = name.split_once('@').unwrap_or((name, "60"));
         let seconds: i64 = seconds.parse().map_err(|_| NoUser::NotSignedIn)?;
+        let name = decoded(name);
         let groups = groups.replace('~', "ë");
         let groups = groups.split(',').filter(|group| !group.is_empty());
         Ok(User {
-            name: name.to_owned(),
+            name,
             groups: groups.map(str::to_owned).collect(),
             session_end: Some(now + 3600),
             assertion_end: now + seconds,
         })
     }
+}
+
+/// A name in which bytes may be escaped as in an address.
+fn decoded(name: &str) -> String {
+    let parsed: Vec<(String, String)> = serde_urlencoded::from_str(name).unwrap_or_default();
+    parsed
+        .into_iter()
+        .next()
+        .map(|(name, _)| name)
+        .unwrap_or_default()
 }
 
 /// An answer, read.

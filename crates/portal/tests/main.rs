@@ -8,6 +8,7 @@
 
 mod acting;
 mod acts_in;
+mod assets;
 mod at_once;
 mod bad_input;
 mod bounds;
@@ -15,6 +16,8 @@ mod common;
 mod counting;
 mod editing;
 mod editor;
+mod every_page;
+mod foreign_texts;
 mod forms;
 mod hidden;
 mod identity;
@@ -23,6 +26,7 @@ mod live;
 mod logs;
 mod lost;
 mod lost_new;
+mod markup;
 mod namespaces;
 mod not_offered;
 mod outage;

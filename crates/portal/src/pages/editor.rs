@@ -19,11 +19,11 @@ const HOME: &str = "/home/jovyan";
 /// What an editor on the user's computer needs once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Editor {
+pub(crate) struct Editor {
     /// The command that signs in.
-    pub login: String,
+    pub(crate) login: String,
     /// For a guest whose link needs a right in Kubernetes: the command that needs none. Empty: for others.
-    pub by_address: String,
+    pub(crate) by_address: String,
 }
 
 /// Address of the running workspace's home in VS Code on the user's computer. `None`: the user may not connect, it does not run, or its

@@ -29,27 +29,27 @@
 //! | `editor.rs` | workspace -> its link to VS Code (pure) |
 //! | `words.rs` | times and amounts in words (pure) |
 
-pub mod account;
+pub(crate) mod account;
 pub(crate) mod actions;
 pub(crate) mod answers;
 pub(crate) mod assets;
-pub mod edit;
-pub mod editor;
-pub mod explanation;
+pub(crate) mod edit;
+mod editor;
+mod explanation;
 mod extract;
-pub mod form;
+mod form;
 pub(crate) mod held;
-pub mod list;
+pub(crate) mod list;
 pub(crate) mod live;
-pub mod logs;
+pub(crate) mod logs;
 mod may;
-pub mod namespace;
-pub mod new;
+pub(crate) mod namespace;
+pub(crate) mod new;
 pub(crate) mod owner;
-pub mod sharing;
+pub(crate) mod sharing;
 mod short_form;
-pub mod stopping;
+pub(crate) mod stopping;
 mod summary;
-pub mod templates;
+pub(crate) mod templates;
 mod words;
-pub mod workspace;
+pub(crate) mod workspace;

@@ -8,41 +8,41 @@ use super::parts::{Moment, Note, part};
 /// What surrounds every page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The page's only `h1`, and its title in the browser.
-    pub title: String,
+    pub(crate) title: String,
     /// Name of the installation, such as `Jupyter`.
-    pub product: String,
+    pub(crate) product: String,
     /// A `data:` URI, if there is a logo.
-    pub logo: Option<String>,
+    pub(crate) logo: Option<String>,
     /// Address and text of the link to help.
-    pub help: Option<(String, String)>,
+    pub(crate) help: Option<(String, String)>,
     /// Notice of the installation. Empty: none.
-    pub notice: String,
+    pub(crate) notice: String,
     /// Name of the user as Kubernetes has it.
-    pub user: String,
+    pub(crate) user: String,
     /// Where in the navigation the page is.
-    pub nav: Nav,
+    pub(crate) nav: Nav,
     /// Pages above this one: text and address.
-    pub above: Vec<(String, String)>,
+    pub(crate) above: Vec<(String, String)>,
     /// Messages for this user: what was done, what is wrong.
-    pub notes: Vec<Note>,
+    pub(crate) notes: Vec<Note>,
     /// Address of the stream of changes, such as `/events?view=list&page=2`. Empty: the page has none.
-    pub live: String,
+    pub(crate) live: String,
     /// How old the data is; a page without data has none.
-    pub age: Option<Age>,
+    pub(crate) age: Option<Age>,
     /// Whether the data may be out of date.
-    pub stale: Stale,
+    pub(crate) stale: Stale,
     /// Why nothing can be changed here. Empty: it can.
-    pub read_only: String,
+    pub(crate) read_only: String,
     /// Identifier of the request.
-    pub request: String,
+    pub(crate) request: String,
 }
 
 /// The navigation's entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Nav {
+pub(crate) enum Nav {
     /// None of them.
     #[default]
     None,
@@ -70,22 +70,22 @@ impl Nav {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "views/parts.html", block = "age")]
 #[serde(rename_all = "camelCase")]
-pub struct Age {
+pub(crate) struct Age {
     /// When it was true.
-    pub moment: Moment,
+    pub(crate) moment: Moment,
     /// Where to read it again.
-    pub reload: String,
+    pub(crate) reload: String,
 }
 
 /// Says above the title that the data may be out of date (`id="stale"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "views/parts.html", block = "stale")]
 #[serde(rename_all = "camelCase")]
-pub struct Stale {
+pub(crate) struct Stale {
     /// Why, such as `The API server does not answer.` Empty: the data is current.
-    pub why: String,
+    pub(crate) why: String,
     /// What to expect, such as `Changes may fail.`
-    pub now: String,
+    pub(crate) now: String,
 }
 
 part!(Age, Stale);

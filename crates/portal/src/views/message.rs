@@ -11,21 +11,21 @@ use super::text::filters;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "views/message.html")]
 #[serde(rename_all = "camelCase")]
-pub struct Message {
+pub(crate) struct Message {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Its colour.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// Such as `Not found`. Empty: none.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Why; text between two backticks is shown as code.
-    pub why: Vec<String>,
+    pub(crate) why: Vec<String>,
     /// In the words of the API server. Empty: it said nothing.
-    pub server: String,
+    pub(crate) server: String,
     /// What now; text between two backticks is shown as code.
-    pub now: Vec<String>,
+    pub(crate) now: Vec<String>,
     /// What the reader typed, to copy. Empty: nothing.
-    pub typed: String,
+    pub(crate) typed: String,
     /// Ways on.
-    pub actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }

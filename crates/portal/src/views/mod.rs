@@ -18,10 +18,8 @@ mod message;
 mod parts;
 mod text;
 
-pub use confirm::{Confirm, Consequence};
-pub use layout::{Age, Layout, Nav, Stale};
-pub use message::Message;
-pub use parts::{Action, Empty, Fact, Icon, Moment, Note, State, Tone, Way};
-pub(crate) use parts::{Menu, part};
-pub(crate) use text::filters;
-pub use text::{plain_line, plain_log};
+pub(crate) use confirm::{Confirm, Consequence};
+pub(crate) use layout::{Age, Layout, Nav, Stale};
+pub(crate) use message::Message;
+pub(crate) use parts::{Action, Empty, Fact, Icon, Menu, Moment, Note, State, Tone, Way, part};
+pub(crate) use text::{filters, plain_log};

@@ -10,19 +10,19 @@ use super::text::filters;
 /// A time. Scripts show it in the reader's zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "views/parts.html", block = "moment")]
-pub struct Moment {
+pub(crate) struct Moment {
     /// RFC 3339, in UTC, such as `2026-11-22T16:02:00Z`.
-    pub exact: String,
+    pub(crate) exact: String,
     /// Without scripts, such as `22 Nov 2026, 16:02 UTC`.
-    pub text: String,
+    pub(crate) text: String,
     /// Scripts show the distance only (`3 h ago`); else the local time and the distance.
-    pub short: bool,
+    pub(crate) short: bool,
 }
 
 /// How something is, for its colour and sign. Words always say it too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Tone {
+pub(crate) enum Tone {
     /// Nothing to do.
     #[default]
     Calm,
@@ -38,7 +38,7 @@ pub enum Tone {
 
 impl Tone {
     /// The class in the style sheet.
-    pub fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Calm => "calm",
             Self::Good => "good",
@@ -52,35 +52,35 @@ impl Tone {
 /// The state of a workspace in words and sign.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "views/parts.html", block = "state")]
-pub struct State {
+pub(crate) struct State {
     /// Colour and sign.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// Such as `Running`.
-    pub word: String,
+    pub(crate) word: String,
 }
 
 /// One thing that can be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "views/parts.html", block = "action")]
-pub struct Action {
+pub(crate) struct Action {
     /// Such as `Start`.
-    pub label: String,
+    pub(crate) label: String,
     /// Name of the object, for screen readers, where a page has many buttons with this label. Empty: none.
-    pub of: String,
+    pub(crate) of: String,
     /// How.
-    pub way: Way,
+    pub(crate) way: Way,
     /// It is what most users want now.
-    pub primary: bool,
+    pub(crate) primary: bool,
     /// It deletes something.
-    pub danger: bool,
+    pub(crate) danger: bool,
     /// It has the focus once the page is loaded.
-    pub focus: bool,
+    pub(crate) focus: bool,
 }
 
 /// How something is done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Way {
+pub(crate) enum Way {
     /// Goes to another page.
     Link {
         /// Its address.
@@ -111,31 +111,31 @@ pub enum Way {
 /// A sentence in a box.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "views/parts.html", block = "note")]
-pub struct Note {
+pub(crate) struct Note {
     /// Its colour and sign.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// What; text between two backticks is shown as code.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// In place of a list that is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "views/parts.html", block = "empty")]
-pub struct Empty {
+pub(crate) struct Empty {
     /// Such as `You have no workspace yet`.
-    pub title: String,
+    pub(crate) title: String,
     /// Sentences; text between two backticks is shown as code.
-    pub text: Vec<String>,
+    pub(crate) text: Vec<String>,
     /// Something to copy, such as one's exact name. Empty: nothing.
-    pub copy: String,
+    pub(crate) copy: String,
     /// What to do next.
-    pub actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }
 
 /// A sign of the built-in set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Icon {
+pub(crate) enum Icon {
     /// JupyterLab.
     Jupyterlab,
     /// A code editor.
@@ -157,7 +157,7 @@ pub enum Icon {
 
 impl Icon {
     /// The class in the style sheet.
-    pub fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Jupyterlab => "i-jupyterlab",
             Self::Code => "i-code",
@@ -199,11 +199,11 @@ impl fmt::Display for Icon {
 
 /// A name and a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Fact {
+pub(crate) struct Fact {
     /// Such as `Size`.
-    pub label: String,
+    pub(crate) label: String,
     /// Such as `10 GiB`.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// The name of an object in a button's label, for screen readers.
@@ -251,3 +251,20 @@ macro_rules! part {
 pub(crate) use part;
 
 part!(Moment, State, Action, Note, Empty, Icon, Aside<'_>, Menu<'_>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_said_in_words() {
+        let state = State {
+            tone: Tone::Bad,
+            word: "Failed".to_owned(),
+        };
+        assert_eq!(
+            state.render().unwrap(),
+            "<span class=\"state bad\"><bdi>Failed</bdi></span>"
+        );
+    }
+}

@@ -68,7 +68,7 @@ fn is_mark(character: char) -> bool {
 }
 
 /// One line for titles and attributes: without control characters, line breaks and marks of direction.
-pub fn plain_line(text: &str) -> String {
+pub(crate) fn plain_line(text: &str) -> String {
     text.chars()
         .map(|character| if character.is_control() { ' ' } else { character })
         .filter(|character| !is_mark(*character))
@@ -90,7 +90,7 @@ fn brief(text: &str) -> String {
 
 /// A line of a log: without terminal escapes, control characters (but tabs) and marks of direction. Of text that a carriage return
 /// overwrites, the last version stays, as a terminal shows it.
-pub fn plain_log(line: &str) -> String {
+pub(crate) fn plain_log(line: &str) -> String {
     let line = line.trim_end_matches(['\r', '\n']);
     let shown = line.rsplit('\r').next().unwrap_or(line);
     let mut plain = String::with_capacity(shown.len());

@@ -2,7 +2,7 @@
 //!
 //! `view.rs`: what the page shows.
 
-pub mod view;
+mod view;
 
 use std::collections::BTreeSet;
 

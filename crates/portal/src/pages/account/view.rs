@@ -9,30 +9,30 @@ use crate::views::{Action, Layout, Moment, Note, filters};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/account/account.html")]
 #[serde(rename_all = "camelCase")]
-pub struct Account {
+pub(crate) struct Account {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Name as Kubernetes has it.
-    pub name: String,
+    pub(crate) name: String,
     /// Groups as Kubernetes has them.
-    pub groups: Vec<String>,
+    pub(crate) groups: Vec<String>,
     /// When the session ends.
-    pub session_end: Option<Moment>,
+    pub(crate) session_end: Option<Moment>,
     /// Commands for kubectl, ssh and editors.
-    pub commands: Vec<Command>,
+    pub(crate) commands: Vec<Command>,
     /// Namespaces whose workspaces the reader may list: name and address.
-    pub namespaces: Vec<(String, String)>,
+    pub(crate) namespaces: Vec<(String, String)>,
     /// Sign out.
-    pub sign_out: Option<Action>,
+    pub(crate) sign_out: Option<Action>,
     /// Something to say beside.
-    pub note: Option<Note>,
+    pub(crate) note: Option<Note>,
 }
 
 /// A command to copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Command {
+pub(crate) struct Command {
     /// What it does.
-    pub what: String,
+    pub(crate) what: String,
     /// For a shell.
-    pub command: String,
+    pub(crate) command: String,
 }

@@ -8,7 +8,7 @@
 //! | `view.rs` | form, text, or how the newer version differs |
 
 mod editing;
-pub mod view;
+mod view;
 
 use api::Workspace;
 use axum::response::Response;

@@ -26,28 +26,28 @@ use crate::views::{Layout, Nav, Tone, filters};
 /// Another user changed the workspace meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/edit/conflict.html")]
-pub struct Conflict {
+pub(crate) struct Conflict {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Who changed it, and when; text between two backticks is shown as code.
-    pub what: String,
+    pub(crate) what: String,
     /// Each field that differs.
-    pub differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
     /// Address of the form. The reader's own values go there once more, with the newer version.
-    pub to: String,
+    pub(crate) to: String,
     /// The reader's own values.
-    pub hidden: Vec<(String, String)>,
+    pub(crate) hidden: Vec<(String, String)>,
 }
 
 /// A field that differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Label or path.
-    pub label: String,
+    pub(crate) label: String,
     /// What is stored.
-    pub theirs: String,
+    pub(crate) theirs: String,
     /// What the reader wrote.
-    pub yours: String,
+    pub(crate) yours: String,
 }
 
 pub(super) fn layout(context: &Context, workspace: &Workspace) -> Layout {

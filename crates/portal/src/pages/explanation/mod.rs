@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `view.rs` | findings, remedies, steps of a start, events |
 
-pub mod view;
+pub(super) mod view;
 
 use std::collections::BTreeMap;
 

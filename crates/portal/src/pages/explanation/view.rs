@@ -8,83 +8,83 @@ use crate::views::{Action, Moment, Tone, filters, part};
 /// Why a workspace is as it is (`id="explanation"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/explanation/parts.html", block = "explanation")]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// The most important first. Empty: the part is empty but there, so that a stream can fill it.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// What could not be read, and why.
-    pub unread: Vec<String>,
+    pub(crate) unread: Vec<String>,
 }
 
 /// One thing that is so.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Its colour and sign.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// What is so; text between two backticks is shown as code.
-    pub what: String,
+    pub(crate) what: String,
     /// The reason of the contract, such as `ImagePullFailed`. Empty: none.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Since when.
-    pub since: Option<Moment>,
+    pub(crate) since: Option<Moment>,
     /// What shows it.
-    pub causes: Vec<Cause>,
+    pub(crate) causes: Vec<Cause>,
     /// What to do.
-    pub remedies: Vec<Remedy>,
+    pub(crate) remedies: Vec<Remedy>,
 }
 
 /// A field that shows something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Cause {
+pub(crate) struct Cause {
     /// Kind and name, such as `Pod workspace-demo`.
-    pub object: String,
+    pub(crate) object: String,
     /// Path in the object.
-    pub field: String,
+    pub(crate) field: String,
     /// Its value.
-    pub value: String,
+    pub(crate) value: String,
     /// Since when, or when.
-    pub time: Option<Moment>,
+    pub(crate) time: Option<Moment>,
 }
 
 /// What to do, and who can.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Remedy {
+pub(crate) struct Remedy {
     /// Such as `You` or `An administrator`.
-    pub who: String,
+    pub(crate) who: String,
     /// What to do; text between two backticks is shown as code.
-    pub what: String,
+    pub(crate) what: String,
     /// Buttons that do it, for a user who may.
-    pub actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
     /// Text to send to an administrator. Empty: none.
-    pub send: String,
+    pub(crate) send: String,
 }
 
 /// Steps of a start (`id="progress"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/explanation/parts.html", block = "progress")]
-pub struct Progress {
+pub(crate) struct Progress {
     /// In order. Empty: it does not start.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// 0 to 100.
-    pub percent: u8,
+    pub(crate) percent: u8,
     /// When the start began.
-    pub since: Option<Moment>,
+    pub(crate) since: Option<Moment>,
 }
 
 /// One step.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub(crate) struct Step {
     /// Such as `Pulling image`.
-    pub what: String,
+    pub(crate) what: String,
     /// How far it is.
-    pub state: StepState,
+    pub(crate) state: StepState,
     /// When it started, if it is in progress or blocked.
-    pub since: Option<Moment>,
+    pub(crate) since: Option<Moment>,
 }
 
 /// How far a step is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum StepState {
+pub(crate) enum StepState {
     /// Done.
     Done,
     /// Under way.
@@ -98,7 +98,7 @@ pub enum StepState {
 
 impl StepState {
     /// The class in the style sheet.
-    pub fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Now => "now",
@@ -108,7 +108,7 @@ impl StepState {
     }
 
     /// For screen readers, the words of the gateway's page.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Done => " (done)",
             Self::Now => " (under way)",
@@ -121,30 +121,57 @@ impl StepState {
 /// What happened, newest first (`id="events"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/explanation/parts.html", block = "events")]
-pub struct Events {
+pub(crate) struct Events {
     /// Grouped.
-    pub events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// Why there are none. Empty: there are, or nothing happened.
-    pub absent: String,
+    pub(crate) absent: String,
 }
 
 /// One group of events.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Event {
+pub(crate) struct Event {
     /// Its colour and sign.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// A sentence for users. Empty: the reason is not known to the portal.
-    pub sentence: String,
+    pub(crate) sentence: String,
     /// Such as `FailedScheduling`.
-    pub reason: String,
+    pub(crate) reason: String,
     /// In the words of who wrote it.
-    pub message: String,
+    pub(crate) message: String,
     /// Kind and name.
-    pub object: String,
+    pub(crate) object: String,
     /// The last time.
-    pub last: Moment,
+    pub(crate) last: Moment,
     /// How often.
-    pub count: u32,
+    pub(crate) count: u32,
 }
 
 part!(Explanation, Progress, Events);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_says_how_far_it_is() {
+        let step = |state| Step {
+            what: "Pulling image".to_owned(),
+            state,
+            since: None,
+        };
+        let progress = Progress {
+            steps: vec![step(StepState::Stuck), step(StepState::Next)],
+            ..Progress::default()
+        };
+        let html = progress.render().unwrap();
+        assert!(
+            html.contains("Pulling image<span class=\"aside\"> (blocked)</span>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("Pulling image<span class=\"aside\"></span>"),
+            "{html}"
+        );
+    }
+}

@@ -18,4 +18,4 @@ pub(super) mod place;
 pub(super) mod problems;
 pub(super) mod quotas;
 pub(super) mod unsaved;
-pub mod view;
+pub(super) mod view;

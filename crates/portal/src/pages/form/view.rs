@@ -8,113 +8,113 @@ use crate::views::{Icon, Layout, Tone, filters, part};
 /// The pages `/new?template=…` and `…/edit`, and short forms about a workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/form/edit.html")]
-pub struct Edit {
+pub(crate) struct Edit {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Of a new workspace: the name of its template.
-    pub template: String,
+    pub(crate) template: String,
     /// Address of the choice of another. Empty: there is none.
-    pub change_template: String,
+    pub(crate) change_template: String,
     /// Quotas.
-    pub quotas: Option<Quotas>,
+    pub(crate) quotas: Option<Quotas>,
     /// The form.
-    pub form: Form,
+    pub(crate) form: Form,
     /// Values that the form has no field for, which are kept.
-    pub kept: Vec<String>,
+    pub(crate) kept: Vec<String>,
 }
 
 /// The page `…/yaml` and the YAML view of a form.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/form/yaml.html")]
 #[serde(rename_all = "camelCase")]
-pub struct Yaml {
+pub(crate) struct Yaml {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Where it goes, by POST; the text is the field `yaml`. Empty: it is only shown.
-    pub to: String,
+    pub(crate) to: String,
     /// Where a script sends it after each change. Empty: nowhere.
-    pub check: String,
+    pub(crate) check: String,
     /// Hidden fields.
-    pub hidden: Vec<(String, String)>,
+    pub(crate) hidden: Vec<(String, String)>,
     /// The text.
-    pub text: String,
+    pub(crate) text: String,
     /// What is wrong.
-    pub marks: Marks,
+    pub(crate) marks: Marks,
     /// Buttons: name, value and label.
-    pub buttons: Vec<(String, String, String)>,
+    pub(crate) buttons: Vec<(String, String, String)>,
     /// The button `view=form` leads back to a form.
-    pub form: bool,
+    pub(crate) form: bool,
     /// Where `Cancel` leads.
-    pub cancel: String,
+    pub(crate) cancel: String,
     /// A command that does it, where nothing can be changed here. Empty: none.
-    pub command: String,
+    pub(crate) command: String,
 }
 
 /// A form.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/form/parts.html", block = "form")]
 #[serde(rename_all = "camelCase")]
-pub struct Form {
+pub(crate) struct Form {
     /// Where it goes, by POST.
-    pub to: String,
+    pub(crate) to: String,
     /// Where a script sends it after each change (`/new/check`); the answer is a list of parts with ids. Empty: nowhere.
-    pub check: String,
+    pub(crate) check: String,
     /// Hidden fields, such as `uid`.
-    pub hidden: Vec<(String, String)>,
+    pub(crate) hidden: Vec<(String, String)>,
     /// What is wrong.
-    pub summary: Summary,
+    pub(crate) summary: Summary,
     /// The fields, in sections.
-    pub sections: Vec<Section>,
+    pub(crate) sections: Vec<Section>,
     /// Buttons: name, value and label. The first is the one of the Enter key.
-    pub buttons: Vec<(String, String, String)>,
+    pub(crate) buttons: Vec<(String, String, String)>,
     /// It has a button that shows the same as YAML; it sends `view=yaml` to the same address.
-    pub yaml: bool,
+    pub(crate) yaml: bool,
     /// Where `Cancel` leads.
-    pub cancel: String,
+    pub(crate) cancel: String,
     /// In place of the buttons, where nothing can be changed: a manifest or a command. Empty: the buttons.
-    pub command: String,
+    pub(crate) command: String,
 }
 
 /// Fields under one heading.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Section {
+pub(crate) struct Section {
     /// Such as `Size`. Empty: no heading.
-    pub title: String,
+    pub(crate) title: String,
     /// In order.
-    pub fields: Vec<Field>,
+    pub(crate) fields: Vec<Field>,
 }
 
 /// One field (`id="field-<name>"`). The `id` of its control is `f-<name>`: errors link there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/form/parts.html", block = "field")]
-pub struct Field {
+pub(crate) struct Field {
     /// Name in the form, unique in it: without spaces, such as `spec.resources.limits[nvidia.com/gpu]`.
-    pub name: String,
+    pub(crate) name: String,
     /// Such as `Memory`.
-    pub label: String,
+    pub(crate) label: String,
     /// Bound, unit and default, in the label: `1 to 8 GiB, default 2 GiB`. Empty: none.
-    pub hint: String,
+    pub(crate) hint: String,
     /// A sentence. Empty: none.
-    pub help: String,
+    pub(crate) help: String,
     /// What it is, with its value.
-    pub input: Input,
+    pub(crate) input: Input,
     /// What counts if it is empty, shown in the empty control. Empty: nothing.
-    pub placeholder: String,
+    pub(crate) placeholder: String,
     /// Whether it must be filled.
-    pub required: bool,
+    pub(crate) required: bool,
     /// Why it cannot be changed. Empty: it can.
-    pub fixed: String,
+    pub(crate) fixed: String,
     /// When a change takes effect: `at the next start`, `restarts now`. Empty: it is not changed.
-    pub takes_effect: String,
+    pub(crate) takes_effect: String,
     /// What is wrong with it, in the webhook's words.
-    pub errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
 }
 
 /// What a field is, with its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Input {
+pub(crate) enum Input {
     /// One line.
     Text {
         /// The value.
@@ -155,7 +155,7 @@ impl Default for Input {
 
 impl Input {
     /// One line without proposals.
-    pub fn text(value: &str) -> Self {
+    pub(crate) fn text(value: &str) -> Self {
         Self::Text {
             value: value.to_owned(),
             suggestions: Vec::new(),
@@ -165,112 +165,112 @@ impl Input {
 
 /// A slider beside a field. It has a place for each of these texts of the field; a script adds one for another text that is typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Slider {
+pub(crate) struct Slider {
     /// Texts of the field, by their amounts; at least one.
-    pub values: Vec<String>,
+    pub(crate) values: Vec<String>,
     /// Which of them it stands at: that of the field, or of its default.
-    pub at: usize,
+    pub(crate) at: usize,
 }
 
 /// One of several.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// Value in the form.
-    pub value: String,
+    pub(crate) value: String,
     /// Text.
-    pub label: String,
+    pub(crate) label: String,
 }
 
 /// One of several, with sign and description.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Card {
+pub(crate) struct Card {
     /// Value in the form.
-    pub value: String,
+    pub(crate) value: String,
     /// Sign.
-    pub icon: Icon,
+    pub(crate) icon: Icon,
     /// Name for users.
-    pub title: String,
+    pub(crate) title: String,
     /// Sentence. Empty: none.
-    pub text: String,
+    pub(crate) text: String,
     /// Exact value, such as the image. Empty: not shown.
-    pub exact: String,
+    pub(crate) exact: String,
 }
 
 /// Everything that is wrong (`id="summary"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/form/parts.html", block = "summary")]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Heading; empty for the usual one.
-    pub title: String,
+    pub(crate) title: String,
     /// In the order of the fields. Empty: nothing is wrong; the part is there all the same.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// What holds, such as `The API server would accept this.` Empty: not asked yet.
-    pub good: String,
+    pub(crate) good: String,
 }
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Name of the field. Empty: of none.
-    pub field: String,
+    pub(crate) field: String,
     /// Its label, or path.
-    pub label: String,
+    pub(crate) label: String,
     /// In the webhook's words.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Everything that is wrong (`id="summary"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/form/parts.html", block = "marks")]
-pub struct Marks {
+pub(crate) struct Marks {
     /// In order of the lines.
-    pub marks: Vec<Mark>,
+    pub(crate) marks: Vec<Mark>,
     /// What holds. Empty: not asked yet.
-    pub good: String,
+    pub(crate) good: String,
 }
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// From 1; 0: not known.
-    pub line: usize,
+    pub(crate) line: usize,
     /// From 1, in characters.
-    pub column: usize,
+    pub(crate) column: usize,
     /// In UTF-16 units from the beginning, for the caret.
-    pub offset: usize,
+    pub(crate) offset: usize,
     /// Path of the field. Empty: none.
-    pub path: String,
+    pub(crate) path: String,
     /// What is wrong.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Quotas of a namespace (`id="quotas"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/form/parts.html", block = "quotas")]
-pub struct Quotas {
+pub(crate) struct Quotas {
     /// Of this namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// One for each line of each `ResourceQuota`. Empty, and known: nothing is shown.
-    pub lines: Vec<QuotaLine>,
+    pub(crate) lines: Vec<QuotaLine>,
     /// Why they are not known. Empty: they are.
-    pub absent: String,
+    pub(crate) absent: String,
 }
 
 /// A line of a quota.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct QuotaLine {
+pub(crate) struct QuotaLine {
     /// Name of the `ResourceQuota`.
-    pub quota: String,
+    pub(crate) quota: String,
     /// Such as `requests.memory`.
-    pub resource: String,
+    pub(crate) resource: String,
     /// What is used.
-    pub used: String,
+    pub(crate) used: String,
     /// The bound.
-    pub hard: String,
+    pub(crate) hard: String,
     /// What is used of the bound, in percent.
-    pub percent: Option<u8>,
+    pub(crate) percent: Option<u8>,
     /// `Warn`: nothing is left.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
 }
 
 /// What a label says besides the name.

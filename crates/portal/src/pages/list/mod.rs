@@ -6,7 +6,7 @@
 //! | `view.rs` | table, counts, filters; workspace -> row (pure) |
 
 pub(super) mod search;
-pub mod view;
+pub(super) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 

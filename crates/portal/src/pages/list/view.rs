@@ -16,44 +16,44 @@ use crate::visible::{AccessLevel, VisibleWorkspace};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/list/list.html")]
 #[serde(rename_all = "camelCase")]
-pub struct List {
+pub(crate) struct List {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Text of the search field.
-    pub search: String,
+    pub(crate) search: String,
     /// Filters beside the search field.
-    pub filters: Vec<Select>,
+    pub(crate) filters: Vec<Select>,
     /// Parts of the address that a search keeps, such as the sort.
-    pub keep: Vec<(String, String)>,
+    pub(crate) keep: Vec<(String, String)>,
     /// Address without search and filters. Empty: there are none to clear.
-    pub clear: String,
+    pub(crate) clear: String,
     /// Numbers of workspaces, each a filter.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
     /// The rows.
-    pub rows: Rows,
+    pub(crate) rows: Rows,
     /// Stop of several. `None`: the user may not, or there are no scripts of ours for it.
-    pub bulk: Option<Bulk>,
+    pub(crate) bulk: Option<Bulk>,
 }
 
 /// A filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Select {
+pub(crate) struct Select {
     /// Name in the address.
-    pub name: String,
+    pub(crate) name: String,
     /// Such as `State`.
-    pub label: String,
+    pub(crate) label: String,
     /// Value and text; the value of `any` is empty.
-    pub options: Vec<(String, String)>,
+    pub(crate) options: Vec<(String, String)>,
     /// The chosen value.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 /// Numbers of workspaces (`id="counts"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/list/parts.html", block = "counts")]
-pub struct Counts {
+pub(crate) struct Counts {
     /// In order.
-    pub counts: Vec<Count>,
+    pub(crate) counts: Vec<Count>,
 }
 
 impl Counts {
@@ -66,53 +66,53 @@ impl Counts {
 
 /// A number of workspaces that is a filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Count {
+pub(crate) struct Count {
     /// Such as `Running`.
-    pub label: String,
+    pub(crate) label: String,
     /// How many.
-    pub count: usize,
+    pub(crate) count: usize,
     /// Address of the list of these.
-    pub to: String,
+    pub(crate) to: String,
     /// The list shows these.
-    pub current: bool,
+    pub(crate) current: bool,
 }
 
 /// The table with its caption and pages (`id="rows"`). A stream sends it whole where rows come, go or move.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/list/parts.html", block = "rows")]
 #[serde(rename_all = "camelCase")]
-pub struct Rows {
+pub(crate) struct Rows {
     /// Such as `Your workspaces`.
-    pub caption: String,
+    pub(crate) caption: String,
     /// Sort of the columns: name, state, image, times.
-    pub columns: [Column; 4],
+    pub(crate) columns: [Column; 4],
     /// The rows of this page.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// In place of the table.
-    pub empty: Option<Empty>,
+    pub(crate) empty: Option<Empty>,
     /// Shown large: the only workspace that there is.
-    pub single: bool,
+    pub(crate) single: bool,
     /// There is a column of boxes; the page must have a [`Bulk`], and each row a `select`.
-    pub select: bool,
+    pub(crate) select: bool,
     /// Other pages.
-    pub pages: Pages,
+    pub(crate) pages: Pages,
     /// What is not known yet, such as rights in further namespaces. Empty: everything is.
-    pub waiting: String,
+    pub(crate) waiting: String,
 }
 
 /// Head of a column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Column {
+pub(crate) struct Column {
     /// Address of the list sorted by it. Empty: it cannot be.
-    pub to: String,
+    pub(crate) to: String,
     /// Whether the list is.
-    pub sort: Sort,
+    pub(crate) sort: Sort,
 }
 
 /// Order of a column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Sort {
+pub(crate) enum Sort {
     /// Not sorted by it.
     #[default]
     None,
@@ -124,7 +124,7 @@ pub enum Sort {
 
 impl Sort {
     /// The value of `aria-sort`.
-    pub fn aria(self) -> &'static str {
+    pub(crate) fn aria(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Ascending => "ascending",
@@ -137,68 +137,68 @@ impl Sort {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/list/parts.html", block = "row")]
 #[serde(rename_all = "camelCase")]
-pub struct Row {
+pub(crate) struct Row {
     /// Its UID.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Its namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its name for users.
-    pub display: String,
+    pub(crate) display: String,
     /// Address of its page.
-    pub to: String,
+    pub(crate) to: String,
     /// Its owner, unless it is the reader. Empty: it is.
-    pub owner: String,
+    pub(crate) owner: String,
     /// State in words and sign.
-    pub state: State,
+    pub(crate) state: State,
     /// What is wrong. Empty: nothing. The row shows the beginning in one line.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Sign of its image.
-    pub icon: Icon,
+    pub(crate) icon: Icon,
     /// Its image, by the name for users.
-    pub image: String,
+    pub(crate) image: String,
     /// The whole reference of the image. Empty: the name says it.
-    pub exact: String,
+    pub(crate) exact: String,
     /// Such as `2 CPU`, `4 GiB`, `1 GPU`.
-    pub size: Vec<String>,
+    pub(crate) size: Vec<String>,
     /// Since when it runs.
-    pub since: Option<Moment>,
+    pub(crate) since: Option<Moment>,
     /// When a rule stops it.
-    pub stops: Option<Moment>,
+    pub(crate) stops: Option<Moment>,
     /// That rule, such as `maximum age`. Empty: none, or it is not known.
-    pub stops_because: &'static str,
+    pub(crate) stops_because: &'static str,
     /// How a guest sees it: `Shared until`, with the end.
-    pub shared: Option<Moment>,
+    pub(crate) shared: Option<Moment>,
     /// What fits now.
-    pub action: Option<Action>,
+    pub(crate) action: Option<Action>,
     /// Everything else.
-    pub more: Vec<Action>,
+    pub(crate) more: Vec<Action>,
     /// Value of the box that chooses it; empty: this one cannot be chosen. `None`: the table has no column of boxes.
-    pub select: Option<String>,
+    pub(crate) select: Option<String>,
 }
 
 /// Where in the list the page is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Pages {
+pub(crate) struct Pages {
     /// Number of the first row, from 1.
-    pub first: usize,
+    pub(crate) first: usize,
     /// Number of the last row.
-    pub last: usize,
+    pub(crate) last: usize,
     /// Number of all rows.
-    pub total: usize,
+    pub(crate) total: usize,
     /// Address of the page before. Empty: none.
-    pub previous: String,
+    pub(crate) previous: String,
     /// Address of the page after. Empty: none.
-    pub next: String,
+    pub(crate) next: String,
 }
 
 /// The form that holds the boxes of the rows; it leads to a page that asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/list/parts.html", block = "bulk")]
-pub struct Bulk {
+pub(crate) struct Bulk {
     /// Hidden fields.
-    pub hidden: Vec<(String, String)>,
+    pub(crate) hidden: Vec<(String, String)>,
 }
 
 /// Names of [`Rows::columns`].

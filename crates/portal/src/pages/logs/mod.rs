@@ -6,7 +6,7 @@
 //! | `view.rs` | the page |
 
 mod output;
-pub mod view;
+mod view;
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -10,27 +10,27 @@ use crate::views::{Action, Layout, filters, part};
 /// The page `/namespaces/<name>`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/namespace/namespace.html")]
-pub struct Namespace {
+pub(crate) struct Namespace {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Quotas.
-    pub quotas: Option<Quotas>,
+    pub(crate) quotas: Option<Quotas>,
     /// Numbers of workspaces.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
     /// The rows.
-    pub rows: Rows,
+    pub(crate) rows: Rows,
     /// Stop of several.
-    pub bulk: Option<Bulk>,
+    pub(crate) bulk: Option<Bulk>,
     /// What can be done to all, such as `Stop all…`.
-    pub actions: Actions,
+    pub(crate) actions: Actions,
 }
 
 /// What can be done to all workspaces of a page (`id="actions"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/namespace/actions.html")]
-pub struct Actions {
+pub(crate) struct Actions {
     /// In order.
-    pub actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }
 
 part!(Actions);

@@ -6,7 +6,7 @@
 //! | `view.rs` | namespaces and templates to choose from |
 
 mod proposal;
-pub mod view;
+mod view;
 
 use std::time::Duration;
 

@@ -20,17 +20,17 @@ use crate::views::{Action, Empty, Layout, Nav, Way, filters};
 /// The page `/new`: where, and from which template.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/new/new.html")]
-pub struct Choose {
+pub(crate) struct Choose {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Namespaces in which the reader may create: name and address of this page for it.
-    pub namespaces: Vec<(String, String)>,
+    pub(crate) namespaces: Vec<(String, String)>,
     /// The chosen one. Empty: none yet.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Templates that the reader may use there; deprecated ones last.
-    pub offers: Vec<Offer>,
+    pub(crate) offers: Vec<Offer>,
     /// In place of the offers.
-    pub empty: Option<Empty>,
+    pub(crate) empty: Option<Empty>,
 }
 
 /// The page that asks from which template.

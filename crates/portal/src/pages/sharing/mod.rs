@@ -6,7 +6,7 @@
 //! | `view.rs` | the pages and what can be chosen (pure) |
 
 mod typed;
-pub mod view;
+mod view;
 
 use std::sync::Arc;
 

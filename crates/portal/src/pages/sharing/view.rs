@@ -21,46 +21,46 @@ use crate::views::{Action, Layout, Moment, Nav, Note, State, Tone, Way, filters,
 /// The page `…/share`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/sharing/sharing.html")]
-pub struct Shares {
+pub(crate) struct Shares {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// What there is.
-    pub list: ShareList,
+    pub(crate) list: ShareList,
     /// The form of a new one: fields `kind`, `name`, `until` and `date`, `reason`. `None`: the reader may not.
-    pub form: Option<Form>,
+    pub(crate) form: Option<Form>,
     /// What does not count, such as shares in mode Path.
-    pub note: Option<Note>,
+    pub(crate) note: Option<Note>,
     /// The link to send. Empty: none.
-    pub link: String,
+    pub(crate) link: String,
 }
 
 /// The shares that there are (`id="shares"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/sharing/shares.html")]
-pub struct ShareList {
+pub(crate) struct ShareList {
     /// In order of their ends.
-    pub shares: Vec<Share>,
+    pub(crate) shares: Vec<Share>,
 }
 
 /// One share.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Share {
+pub(crate) struct Share {
     /// Name of the object.
-    pub name: String,
+    pub(crate) name: String,
     /// `User`, `Group` or `ServiceAccount`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Exact name as Kubernetes has it.
-    pub with: String,
+    pub(crate) with: String,
     /// `Active`, or not.
-    pub state: State,
+    pub(crate) state: State,
     /// Why not. Empty: it is.
-    pub why: String,
+    pub(crate) why: String,
     /// Its end.
-    pub until: Option<Moment>,
+    pub(crate) until: Option<Moment>,
     /// Reason for others. Empty: none.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Prolong, end.
-    pub actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }
 
 part!(ShareList);

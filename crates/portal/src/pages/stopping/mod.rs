@@ -4,7 +4,7 @@
 //!
 //! `view.rs`: what its pages show.
 
-pub mod view;
+mod view;
 
 use std::collections::{HashMap, HashSet};
 

@@ -8,42 +8,42 @@ use crate::views::{Action, Layout, State, filters, part};
 /// Progress of an action on many workspaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/stopping/stopping.html")]
-pub struct BulkProgress {
+pub(crate) struct BulkProgress {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// How far it is.
-    pub result: BulkResults,
+    pub(crate) result: BulkResults,
     /// Where it leads afterwards.
-    pub back: Action,
+    pub(crate) back: Action,
 }
 
 /// How far it is (`id="bulk"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/stopping/results.html")]
-pub struct BulkResults {
+pub(crate) struct BulkResults {
     /// How many are done, well or not.
-    pub done: usize,
+    pub(crate) done: usize,
     /// How many there are.
-    pub total: usize,
+    pub(crate) total: usize,
     /// Such as `12 of 40 are stopped, 1 failed.`
-    pub sentence: String,
+    pub(crate) sentence: String,
     /// Failures first.
-    pub results: Vec<BulkResult>,
+    pub(crate) results: Vec<BulkResult>,
     /// Ends it half way. `None`: it is over.
-    pub end: Option<Action>,
+    pub(crate) end: Option<Action>,
 }
 
 /// What became of one workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct BulkResult {
+pub(crate) struct BulkResult {
     /// Namespace and name.
-    pub name: String,
+    pub(crate) name: String,
     /// Address of its page.
-    pub to: String,
+    pub(crate) to: String,
     /// In words and sign.
-    pub state: State,
+    pub(crate) state: State,
     /// Why it failed. Empty: it did not.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 part!(BulkResults);

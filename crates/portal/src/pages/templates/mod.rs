@@ -2,7 +2,7 @@
 //!
 //! `view.rs`: what its pages show.
 
-pub mod view;
+pub(super) mod view;
 
 use std::sync::Arc;
 

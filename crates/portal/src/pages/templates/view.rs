@@ -9,65 +9,65 @@ use crate::views::{Action, Empty, Fact, Icon, Layout, filters};
 /// The page `/templates`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Render)]
 #[template(path = "pages/templates/templates.html")]
-pub struct Templates {
+pub(crate) struct Templates {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Deprecated ones last.
-    pub offers: Vec<Offer>,
+    pub(crate) offers: Vec<Offer>,
     /// In place of the templates.
-    pub empty: Option<Empty>,
+    pub(crate) empty: Option<Empty>,
 }
 
 /// A template that can be used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Offer {
+pub(crate) struct Offer {
     /// Where its title leads. Empty: nowhere.
-    pub to: String,
+    pub(crate) to: String,
     /// Sign.
-    pub icon: Icon,
+    pub(crate) icon: Icon,
     /// Name for users.
-    pub title: String,
+    pub(crate) title: String,
     /// Sentence. Empty: none.
-    pub text: String,
+    pub(crate) text: String,
     /// Name of the object.
-    pub name: String,
+    pub(crate) name: String,
     /// Why not to use it, and what replaces it. Empty: it is current.
-    pub deprecated: String,
+    pub(crate) deprecated: String,
     /// What can be done with it.
-    pub actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }
 
 /// The page `/templates/<name>`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Render)]
 #[template(path = "pages/templates/template.html")]
-pub struct Template {
+pub(crate) struct Template {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Sign.
-    pub icon: Icon,
+    pub(crate) icon: Icon,
     /// Sentence. Empty: none.
-    pub text: String,
+    pub(crate) text: String,
     /// Name of the object.
-    pub name: String,
+    pub(crate) name: String,
     /// Why not to use it, and what replaces it. Empty: it is current.
-    pub deprecated: String,
+    pub(crate) deprecated: String,
     /// Its images.
-    pub images: Vec<Card>,
+    pub(crate) images: Vec<Card>,
     /// Choices and bounds.
-    pub bounds: Vec<Bounds>,
+    pub(crate) bounds: Vec<Bounds>,
     /// Everything else, such as how many use it.
-    pub facts: Vec<Fact>,
+    pub(crate) facts: Vec<Fact>,
     /// Such as `New workspace from this template`.
-    pub actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }
 
 /// What a template allows for one value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Such as `Memory`.
-    pub label: String,
+    pub(crate) label: String,
     /// Such as `1 to 8 GiB`.
-    pub allowed: String,
+    pub(crate) allowed: String,
     /// Such as `2 GiB`. Empty: none.
-    pub default: String,
+    pub(crate) default: String,
 }

@@ -6,7 +6,7 @@
 //! | `view.rs` | the page and its parts |
 
 mod facts;
-pub mod view;
+pub(super) mod view;
 
 use api::Workspace;
 use api::condition::{AVAILABLE, holds};

@@ -10,81 +10,81 @@ use crate::views::{Action, Fact, Icon, Layout, Menu, Moment, Note, State, filter
 /// The page `/w/<namespace>/<name>`. Guests get one without `facts`, `pending`, `usage`, `access` and `events`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/workspace/workspace.html")]
-pub struct Workspace {
+pub(crate) struct Workspace {
     /// What surrounds it.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// The page opens the workspace once it runs: the address of the one that does not. Empty: it does not.
-    pub stay: String,
+    pub(crate) stay: String,
     /// State, and what can be done.
-    pub head: Head,
+    pub(crate) head: Head,
     /// Why it is as it is.
-    pub explanation: Explanation,
+    pub(crate) explanation: Explanation,
     /// Steps of its start.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
     /// What waits for a restart.
-    pub pending: Pending,
+    pub(crate) pending: Pending,
     /// Values and where they come from.
-    pub facts: Option<Facts>,
+    pub(crate) facts: Option<Facts>,
     /// Use of resources.
-    pub usage: Option<Usage>,
+    pub(crate) usage: Option<Usage>,
     /// Who may connect.
-    pub access: Option<Access>,
+    pub(crate) access: Option<Access>,
     /// What happened.
-    pub events: Option<Events>,
+    pub(crate) events: Option<Events>,
 }
 
 /// State, and what can be done (`id="head"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/workspace/parts.html", block = "head")]
 #[serde(rename_all = "camelCase")]
-pub struct Head {
+pub(crate) struct Head {
     /// State in words and sign.
-    pub state: State,
+    pub(crate) state: State,
     /// One sentence, such as `Stopped by alice. Your files are kept.` Empty: none.
-    pub sentence: String,
+    pub(crate) sentence: String,
     /// What is not known yet, such as rights. Empty: everything is.
-    pub waiting: String,
+    pub(crate) waiting: String,
     /// The last change is so new that the operator may not have seen it.
-    pub applying: bool,
+    pub(crate) applying: bool,
     /// Namespace and name.
-    pub object: String,
+    pub(crate) object: String,
     /// Its owner.
-    pub owner: String,
+    pub(crate) owner: String,
     /// Sign of its image.
-    pub icon: Icon,
+    pub(crate) icon: Icon,
     /// Since when it runs.
-    pub since: Option<Moment>,
+    pub(crate) since: Option<Moment>,
     /// When a rule stops it.
-    pub stops: Option<Moment>,
+    pub(crate) stops: Option<Moment>,
     /// That rule, such as `maximum age`. Empty: none, or it is not known.
-    pub stops_because: &'static str,
+    pub(crate) stops_because: &'static str,
     /// Last known use.
-    pub used: Option<Moment>,
+    pub(crate) used: Option<Moment>,
     /// For a guest: end of the share.
-    pub shared: Option<Moment>,
+    pub(crate) shared: Option<Moment>,
     /// Its address. Empty: it has none yet.
-    pub url: String,
+    pub(crate) url: String,
     /// What its link to VS Code needs once. `None`: there is no link.
-    pub editor: Option<Editor>,
+    pub(crate) editor: Option<Editor>,
     /// What fits now first.
-    pub actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
     /// Other pages about it: edit, share, YAML, logs, delete.
-    pub more: Vec<Action>,
+    pub(crate) more: Vec<Action>,
 }
 
 /// What waits for a restart (`id="pending"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/workspace/parts.html", block = "pending")]
-pub struct Pending {
+pub(crate) struct Pending {
     /// Labels or paths of fields. Empty: nothing waits.
-    pub fields: Vec<String>,
+    pub(crate) fields: Vec<String>,
     /// The button that applies them.
-    pub action: Option<Action>,
+    pub(crate) action: Option<Action>,
 }
 
 impl Pending {
     /// How many changes wait.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         match self.fields.len() {
             1 => "1 change takes effect at the next start".to_owned(),
             count => format!("{count} changes take effect at the next start"),
@@ -95,78 +95,78 @@ impl Pending {
 /// Values and where they come from (`id="facts"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/workspace/parts.html", block = "facts")]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Compute, disk, idle shutdown, access, everything else.
-    pub values: Vec<Value>,
+    pub(crate) values: Vec<Value>,
     /// The disk: size, class, what becomes of it.
-    pub disk: Vec<Fact>,
+    pub(crate) disk: Vec<Fact>,
 }
 
 /// A value that is in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Value {
+pub(crate) struct Value {
     /// Such as `Memory`.
-    pub label: String,
+    pub(crate) label: String,
     /// In force.
-    pub effective: String,
+    pub(crate) effective: String,
     /// What the workspace itself says. Empty: nothing.
-    pub chosen: String,
+    pub(crate) chosen: String,
     /// Such as `Workspace`, `Template jupyterlab`, `Default`.
-    pub from: String,
+    pub(crate) from: String,
 }
 
 /// Use of resources (`id="usage"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/workspace/parts.html", block = "usage")]
-pub struct Usage {
+pub(crate) struct Usage {
     /// One for each resource.
-    pub meters: Vec<Meter>,
+    pub(crate) meters: Vec<Meter>,
     /// When it was measured.
-    pub measured: Option<Moment>,
+    pub(crate) measured: Option<Moment>,
     /// Why there is none. Empty: there is.
-    pub absent: String,
+    pub(crate) absent: String,
 }
 
 /// Use of one resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Meter {
+pub(crate) struct Meter {
     /// Such as `CPU`.
-    pub label: String,
+    pub(crate) label: String,
     /// Such as `0.4 cores`.
-    pub used: String,
+    pub(crate) used: String,
     /// Such as `1 core`. Empty: none.
-    pub request: String,
+    pub(crate) request: String,
     /// Such as `2 cores`. Empty: none.
-    pub limit: String,
+    pub(crate) limit: String,
     /// Of the limit, else of the request; 0 to 100. `None`: there is neither.
-    pub percent: Option<u8>,
+    pub(crate) percent: Option<u8>,
 }
 
 /// Who may connect (`id="access"`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/workspace/parts.html", block = "access")]
-pub struct Access {
+pub(crate) struct Access {
     /// Who is in, by which rule, until when.
-    pub rules: Vec<AccessRule>,
+    pub(crate) rules: Vec<AccessRule>,
     /// Address of the page that shares it. Empty: the reader may not.
-    pub share: String,
+    pub(crate) share: String,
     /// What does not count, such as shares in mode Path.
-    pub note: Option<Note>,
+    pub(crate) note: Option<Note>,
 }
 
 /// One rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct AccessRule {
+pub(crate) struct AccessRule {
     /// Such as `alice@example.com` or `Everybody who is signed in`.
-    pub who: String,
+    pub(crate) who: String,
     /// Such as `Owner`, `Share`, `Role`.
-    pub rule: String,
+    pub(crate) rule: String,
     /// Until when.
-    pub until: Option<Moment>,
+    pub(crate) until: Option<Moment>,
     /// Why it does not count now. Empty: it does.
-    pub inactive: String,
+    pub(crate) inactive: String,
     /// Makes it count again, for a user who may.
-    pub action: Option<Action>,
+    pub(crate) action: Option<Action>,
 }
 
 part!(Head, Pending, Facts, Usage, Access);

@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use portal::assets::{self, Asset};
 use sha2::{Digest as _, Sha256};
 
-use crate::samples;
+use crate::every_page;
 
 const KIB: usize = 1024;
 
@@ -47,12 +47,13 @@ fn an_asset_is_found_by_its_hashed_address_alone() {
     assert_eq!(whole, style.bytes);
 }
 
-#[test]
-fn a_first_load_stays_within_its_budget() {
+#[tokio::test]
+async fn a_first_load_stays_within_its_budget() {
     let script = asset("portal.js").gzip.len() + asset("idiomorph.js").gzip.len();
     let style = asset("portal.css").gzip.len();
     assert!(script <= 20 * KIB && style <= 15 * KIB, "{script} {style}");
-    let (_, page) = samples::pages(&str::to_owned)
+    let (_, page) = every_page::pages(&str::to_owned)
+        .await
         .into_iter()
         .find(|(name, _)| *name == "list")
         .unwrap();

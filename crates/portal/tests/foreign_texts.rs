@@ -5,7 +5,7 @@ use std::path::Path;
 
 use scraper::{Html, Node};
 
-use crate::samples;
+use crate::every_page::pages;
 
 /// Not ASCII, as the hostile ones: such sentences are isolated.
 const HARMLESS: &str = " é";
@@ -34,41 +34,49 @@ fn structure(html: &str) -> Vec<String> {
     nodes.collect()
 }
 
-#[test]
-fn a_hostile_text_adds_no_element_and_no_attribute() {
-    let harmless = samples::pages(&|text| format!("{text}{HARMLESS}"));
+#[tokio::test]
+async fn a_hostile_text_adds_no_element_and_no_attribute() {
+    let harmless = pages(&|text| format!("{text}{HARMLESS}")).await;
+    let mut changed = Vec::new();
     for hostile in HOSTILE {
-        let pages = samples::pages(&|text| format!("{text}{hostile}"));
+        let pages = pages(&|text| format!("{text}{hostile}")).await;
         for ((name, page), (_, expected)) in pages.iter().zip(&harmless) {
             let (actual, expected) = (structure(page), structure(expected));
             let first = actual.iter().zip(&expected).find(|(one, other)| one != other);
-            assert!(actual == expected, "{name}, {hostile:?}: {first:?}");
+            if actual != expected {
+                changed.push(format!("{name}, {hostile:?}: {first:?}"));
+            }
             assert!(!page.contains("61221789"), "{name}: a template was evaluated");
         }
     }
+    assert!(changed.is_empty(), "{changed:#?}");
 }
 
-#[test]
-fn a_text_of_100_kib_is_shown_whole_and_adds_nothing() {
+#[tokio::test]
+async fn a_text_of_100_kib_is_shown_whole_and_adds_nothing() {
     let long = "é<b>".repeat(25 * 1024);
-    let harmless = samples::pages(&|text| format!("{text}{HARMLESS}"));
-    let pages = samples::pages(&|text| {
+    let harmless = pages(&|text| format!("{text}{HARMLESS}")).await;
+    let pages = pages(&|text| {
         if text.contains("Back-off") || text.contains("forbidden") {
             format!("{text}{long}")
         } else {
             format!("{text}{HARMLESS}")
         }
-    });
+    })
+    .await;
     for ((name, page), (_, expected)) in pages.iter().zip(&harmless) {
         assert!(structure(page) == structure(expected), "{name}");
     }
-    let (_, workspace) = pages.iter().find(|(name, _)| *name == "workspace").unwrap();
+    let (_, workspace) = pages
+        .iter()
+        .find(|(name, _)| *name == "workspace-failed")
+        .unwrap();
     assert!(workspace.len() > 100 * 1024);
 }
 
-#[test]
-fn a_title_has_no_marks_of_direction() {
-    for (name, page) in samples::pages(&|text| format!("{text}\u{202e}\u{2066}")) {
+#[tokio::test]
+async fn a_title_has_no_marks_of_direction() {
+    for (name, page) in pages(&|text| format!("{text}\u{202e}\u{2066}")).await {
         let title = page
             .split_once("<title>")
             .unwrap()
@@ -80,9 +88,10 @@ fn a_title_has_no_marks_of_direction() {
     }
 }
 
-#[test]
-fn a_text_with_marks_of_direction_is_isolated() {
-    for (name, page) in samples::pages(&|text| format!("{text}\u{202e}")) {
+#[tokio::test]
+async fn a_text_with_marks_of_direction_is_isolated() {
+    let mut open = Vec::new();
+    for (name, page) in pages(&|text| format!("{text}\u{202e}")).await {
         let parsed = Html::parse_document(&page);
         for node in parsed.tree.nodes() {
             let Node::Text(text) = node.value() else { continue };
@@ -102,9 +111,12 @@ fn a_text_with_marks_of_direction_is_isolated() {
             let isolated = above
                 .iter()
                 .any(|name| matches!(name.as_str(), "bdi" | "textarea" | "pre" | "code" | "option"));
-            assert!(isolated, "{name}: {:?} in {above:?}", &**text);
+            if !isolated {
+                open.push(format!("{name}: {:?} in {above:?}", &**text));
+            }
         }
     }
+    assert!(open.is_empty(), "{open:#?}");
 }
 
 #[test]
