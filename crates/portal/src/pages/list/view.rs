@@ -66,6 +66,7 @@ impl Counts {
 
 /// A number of workspaces that is a filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the answer as JSON has this name")]
 pub(crate) struct Count {
     /// Such as `Running`.
     pub(crate) label: String,
@@ -81,6 +82,7 @@ pub(crate) struct Count {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "pages/list/parts.html", block = "rows")]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the answer as JSON has this name")]
 pub(crate) struct Rows {
     /// Such as `Your workspaces`.
     pub(crate) caption: String,
