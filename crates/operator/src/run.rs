@@ -27,7 +27,7 @@ use crate::{
     },
     context::Context,
     controllers::{self, assertion_keys, definitions, routes},
-    plan::{Build, Installation},
+    plan::Installation,
     reconcile::{error_policy, reconcile_when_filled},
     status::events,
     support::tasks,
@@ -45,14 +45,6 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// Settings are wrong ([`process::InvalidSetting`]), or a listener cannot be opened.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    Box::pin(run_as(args, Build::default())).await
-}
-
-/// Like [`run`], with the planning options of `build`.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let Args {
         namespace,
         watch_namespace,
@@ -82,7 +74,6 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     );
 
     let mut installation = Installation::new(namespace.clone(), release_name.clone(), &settings);
-    installation.build = build;
     installation.scope = scope.clone();
     installation.images = images.namespace(&release_name, &settings);
     let writers = Writers::default();

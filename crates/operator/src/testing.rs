@@ -70,7 +70,7 @@ pub(crate) fn pod() -> Pod {
 
 /// A started workspace: its pod is pending.
 pub(crate) fn started() -> Observed {
-    let lasting = plan::lasting(&valid(), &installation());
+    let lasting = plan::lasting(&valid());
     Observed {
         claim: lasting.claim.map(Into::into),
         service: lasting.service.map(Into::into),

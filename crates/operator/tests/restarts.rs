@@ -4,12 +4,12 @@ use api::{
     names,
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt as _;
-use operator::plan::Build;
 use serde_json::{Value, json};
+use testkit::objects::NAMESPACE;
 
-use crate::stage::{Stage, run_id};
+use crate::stage::{CHILD, Stage, run_id};
 
 const OTHER_SETTINGS: &str = "
 defaultImage: code
@@ -68,29 +68,20 @@ async fn an_edit_of_a_running_workspace_is_pending_until_it_is_stopped_and_start
     assert_ne!(run_id(&stage.child().unwrap()), run_id(&first));
 }
 
-fn another_build() -> Build {
-    Build {
-        meta: |meta| {
-            let labels = meta.labels.get_or_insert_default();
-            labels.insert("example.com/build".to_owned(), "another".to_owned());
-        },
-        pod: |pod| {
-            let annotations = pod.metadata.annotations.as_mut().unwrap();
-            let record = annotations.get_mut(names::STARTED_FROM).unwrap();
-            let mut fields: Value = serde_json::from_str(record).unwrap();
-            fields["anotherBuild"] = json!({"since": "another"});
-            *record = fields.to_string();
-            annotations.insert("example.com/build".to_owned(), "another".to_owned());
-        },
-    }
+/// The running pod as another build would have planned it, with a record of what this build does not know.
+fn plan_otherwise(pod: &mut Value) {
+    let marks = &mut pod["metadata"]["annotations"];
+    let mut record: Value = serde_json::from_str(marks[names::STARTED_FROM].as_str().unwrap()).unwrap();
+    record["anotherBuild"] = json!({"since": "another"});
+    marks[names::STARTED_FROM] = record.to_string().into();
+    marks["example.com/build"] = "another".into();
+    pod["spec"]["terminationGracePeriodSeconds"] = 7.into();
+    let variables = pod["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+    variables.push(json!({"name": "ANOTHER_BUILD", "value": "another"}));
 }
 
 #[tokio::test]
-async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_no_workspace_nor_does_a_rollback() {
-    let relabelled = |stage: &Stage| {
-        let labels = stage.child::<PersistentVolumeClaim>().unwrap().metadata.labels;
-        labels.unwrap().contains_key("example.com/build")
-    };
+async fn a_pod_that_another_build_planned_otherwise_runs_on_and_the_next_one_is_of_this_build() {
     let pod = |stage: &Stage| {
         let mut pod = stage.child::<Pod>().unwrap();
         pod.metadata.resource_version = None;
@@ -101,27 +92,26 @@ async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_no_wor
         let mut stage = Stage::with_running_demo().await;
         stage.edit_spec(|spec| spec["updatePolicy"] = policy.into());
         settle(&mut stage).await;
+        stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, plan_otherwise);
         let first = pod(&stage);
-        stage.upgrade(another_build());
+        stage.replace_operator(None);
         settle(&mut stage).await;
-        assert!(relabelled(&stage));
         assert_eq!(pod(&stage), first, "{policy}");
         assert_eq!(stage.status().pending_update, [""; 0], "{policy}");
         assert_eq!(stage.status().phase, Some(Phase::Running));
 
-        stage.stop().await;
-        stage.set(DesiredStatus::Running);
-        settle(&mut stage).await;
-        assert!(of_another(&pod(&stage)), "{policy}");
-        let second = pod(&stage);
-        stage.replace_operator(None);
-        settle(&mut stage).await;
-        assert_eq!(pod(&stage), second, "{policy}");
-        assert_eq!(stage.status().pending_update, [""; 0], "{policy}");
+        // The control: what the user changes is still seen, and a new run is planned by this build.
+        stage.edit_spec(|spec| spec["port"] = 9000.into());
+        stage.reconcile().await.unwrap();
+        match policy {
+            "OnStop" => assert_eq!(stage.status().pending_update, ["spec.port"]),
+            _ => assert!(stage.is_ending()),
+        }
         stage.stop().await;
         stage.set(DesiredStatus::Running);
         settle(&mut stage).await;
         assert!(!of_another(&pod(&stage)), "{policy}");
+        assert_eq!(port(&stage), 9000, "{policy}");
     }
 }
 

@@ -23,7 +23,7 @@ use operator::{
     cache::stores::{CacheWriter, Parsed, Trim, Writers},
     context::Context,
     controllers::network_policies::{self, LabelledSince},
-    plan::{Build, Installation},
+    plan::Installation,
     reconcile::{Error, reconcile},
 };
 use rules::Settings;
@@ -88,12 +88,6 @@ impl Stage {
         let writers = Writers::default();
         self.context = operator_of(self.server.connect(None), &writers, settings);
         self.writers = writers;
-    }
-
-    /// Another operator takes over, which plans children as `build` does.
-    pub(crate) fn upgrade(&mut self, build: Build) {
-        self.replace_operator(None);
-        Arc::get_mut(&mut self.context).unwrap().installation.build = build;
     }
 
     /// Another operator takes over, in an installation without webhook.

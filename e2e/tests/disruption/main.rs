@@ -2,7 +2,6 @@
 //!
 //! These tests have their own stages (`.config/nextest.toml`).
 
-mod another_build;
 mod definitions;
 mod evictions;
 mod keys;

@@ -173,7 +173,7 @@ mod tests {
     fn planned_service() -> Service {
         let mut valid = testing::valid();
         valid.has_service = true;
-        plan::lasting(&valid, &testing::installation()).service.unwrap()
+        plan::lasting(&valid).service.unwrap()
     }
 
     /// A Service as the API server stores it: as planned, with more fields.

@@ -13,9 +13,7 @@
 //! | `record` | the inputs of its pod, recorded on the pod; which of them have changed since |
 //! | `network_policy.rs` | not of a workspace: a manager's policies in a namespace |
 //! | `images.rs` | not of a workspace: where images are pulled in advance |
-//! | `build.rs` | test hook: the children as another build plans them |
 
-mod build;
 mod claim;
 mod container;
 pub(crate) mod disks;
@@ -40,7 +38,6 @@ use kit::scope::Scope;
 use rules::{PodIdentifiers, Settings, ValidWorkspace};
 
 pub use self::{
-    build::Build,
     images::{ImagesNamespace, PAUSE},
     network_policy::Isolation,
 };
@@ -63,8 +60,6 @@ pub struct Installation {
     pub identifiers: PodIdentifiers,
     /// Where images are pulled in advance; `None`: nowhere.
     pub images: Option<ImagesNamespace>,
-    /// The changes of this build to the plan.
-    pub build: Build,
 }
 
 impl Installation {
@@ -89,7 +84,6 @@ impl Installation {
             scratch_limit: settings.ephemeral_home_size_limit.clone(),
             identifiers: settings.pod_security_context,
             images: None,
-            build: Build::default(),
         }
     }
 }
@@ -106,21 +100,17 @@ pub struct Plan {
 }
 
 /// Every child that stays from one run to the next.
-pub fn lasting(workspace: &ValidWorkspace, installation: &Installation) -> Plan {
-    let mut plan = Plan {
+pub fn lasting(workspace: &ValidWorkspace) -> Plan {
+    Plan {
         claim: claim::plan(workspace),
         service: workspace.has_service.then(|| service::plan(workspace)),
         account: service_account::plan(workspace),
-    };
-    installation.build.lasting(&mut plan);
-    plan
+    }
 }
 
 /// The pod of one run.
 pub fn run(workspace: &ValidWorkspace, installation: &Installation, run_id: &str) -> Pod {
-    let mut pod = run::plan(workspace, installation, run_id);
-    installation.build.run(&mut pod);
-    pod
+    run::plan(workspace, installation, run_id)
 }
 
 /// By whose settings the pods of a workspace are isolated.
@@ -186,7 +176,7 @@ mod tests {
     /// Every planned object as JSON.
     fn objects(workspace: &ValidWorkspace) -> Vec<Value> {
         let installation = testing::installation();
-        let plan = lasting(workspace, &installation);
+        let plan = lasting(workspace);
         let run = run(workspace, &installation, "run1");
         let mut objects: Vec<Value> = plan
             .claim
@@ -262,7 +252,7 @@ mod tests {
             let pod_labels = run(&workspace, &installation, "run1").metadata.labels.unwrap();
             let policies = isolation(&workspace).policies(&workspace.namespace, &installation).into_iter();
             let selected = policies.map(|policy| policy.spec.unwrap().pod_selector.unwrap().match_labels.unwrap());
-            let service = lasting(&workspace, &installation).service.unwrap().spec.unwrap().selector.unwrap();
+            let service = lasting(&workspace).service.unwrap().spec.unwrap().selector.unwrap();
             for selector in selected.chain([service]) {
                 prop_assert!(!selector.is_empty());
                 prop_assert!(selector.iter().all(|(key, value)| pod_labels.get(key) == Some(value)));

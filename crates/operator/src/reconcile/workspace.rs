@@ -169,10 +169,10 @@ async fn act(
         restarts,
         observed,
     } = decided;
-    let (metrics, installation) = (&context.metrics, &context.installation);
+    let metrics = &context.metrics;
     let (planned, isolation) = metrics.measure("plan", || {
         if let Ok(valid) = validation {
-            let plan = Box::new(plan::lasting(valid, installation));
+            let plan = Box::new(plan::lasting(valid));
             return (Some((valid, plan)), Some(plan::isolation(valid)));
         }
         let last = seen.workspace.status.as_ref();

@@ -190,7 +190,6 @@ fn tools(run: &Run<'_>, wanted: &[String], stages: &[Stage]) -> anyhow::Result<V
             "JUPYTER_K8S_DEFINITIONS",
             definitions::ensure(paths, &run.progress)?,
         ),
-        ("JUPYTER_K8S_ANOTHER_OPERATOR", built("examples/another_build")?),
         ("JUPYTER_K8S_AXE", axe::ensure(paths, &run.progress)?),
         ("JUPYTER_K8S_PARAMIKO", paramiko::ensure(paths, &run.progress)?),
     ];
@@ -212,7 +211,7 @@ fn environment<'a>(tools: &'a [Tool], access_file: &'a Path) -> Vec<(&'a str, &'
     tools.chain([("JUPYTER_K8S_E2E", access_file)]).collect()
 }
 
-/// Builds the suites, their helpers and the operator as another version might be, for the tests of upgrades.
+/// Builds the suites and their helpers.
 ///
 /// # Errors
 /// When something does not compile.
@@ -220,8 +219,7 @@ pub(super) fn build(run: &Run<'_>) -> anyhow::Result<()> {
     let suites = suites(run.paths)?;
     let mut build = vec!["test", "--no-run"];
     build.extend(suites.iter().map(String::as_str));
-    run.cargo(&build)?;
-    run.cargo(&["build", "--workspace", "--example", "another_build"])
+    run.cargo(&build)
 }
 
 /// The program that cargo has put beside this one.

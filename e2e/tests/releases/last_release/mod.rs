@@ -1,8 +1,8 @@
 //! An upgrade from the chart of an earlier version while two users work, and the rollback.
 //!
 //! The package in `charts/released` is that version's, and so are the CRDs. The images are those of this build in both directions: a test
-//! cannot build earlier ones. So this shows what charts and CRDs do, and another build of the servers is shown by
-//! `disruption::another_build`. As with other images, each pod of gateway, operator, proxy and webhook is replaced.
+//! cannot build earlier ones. So this shows what charts and CRDs do. `restarts.rs` of the operator shows in memory
+//! what becomes of pods of another build. As with other images, each pod of gateway, operator, proxy and webhook is replaced.
 //!
 //! That chart gives the operator no rights on pods, because its version made Deployments. So the users start their workspaces before, and
 //! create further ones after the upgrade. Bob stores a stopped one under the earlier chart and CRDs, and starts it after the upgrade.

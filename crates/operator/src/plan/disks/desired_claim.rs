@@ -112,9 +112,7 @@ mod tests {
 
     /// A claim that requests 1Gi.
     fn planned() -> PersistentVolumeClaim {
-        plan::lasting(&testing::valid(), &testing::installation())
-            .claim
-            .unwrap()
+        plan::lasting(&testing::valid()).claim.unwrap()
     }
 
     fn live(size: &str, phase: &str, class: &str) -> PersistentVolumeClaim {

@@ -198,9 +198,7 @@ mod tests {
     #[test]
     fn the_patch_makes_a_disk_retainable_whatever_it_had_before() {
         let identity = testing::identity();
-        let mut planned = plan::lasting(&testing::valid(), &testing::installation())
-            .claim
-            .unwrap();
+        let mut planned = plan::lasting(&testing::valid()).claim.unwrap();
         planned.metadata.uid = Some("c".to_owned());
         let mut bare = planned.clone();
         bare.metadata.annotations = None;
@@ -224,9 +222,7 @@ mod tests {
     #[test]
     fn a_disk_planned_to_be_kept_is() {
         let identity = testing::identity();
-        let mut claim = plan::lasting(&testing::valid(), &testing::installation())
-            .claim
-            .unwrap();
+        let mut claim = plan::lasting(&testing::valid()).claim.unwrap();
         mark_retained(&mut claim.metadata, &identity, Some("alice"));
         assert!(is_retained(&claim.metadata, &identity, Some("alice")));
         assert!(
