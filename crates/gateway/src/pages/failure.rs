@@ -103,7 +103,7 @@ impl From<Malformed> for Failure {
 
 impl From<session::Unavailable> for Failure {
     fn from(error: session::Unavailable) -> Self {
-        tracing::warn!(%error, "sessions cannot be read or written, so the request gets 503");
+        tracing::warn!(%error, "sessions cannot be read or written");
         Self::Unavailable
     }
 }
