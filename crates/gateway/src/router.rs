@@ -18,13 +18,13 @@ use tower::ServiceExt as _;
 use tower::timeout::TimeoutLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::index::Destination;
 use crate::index::traefik::{HOLD, Routes};
-use crate::index::{Destination, Index};
 use crate::metrics::Metrics;
 use crate::pages::{self, Failure, Reader, problem, render};
 use crate::relay::Relay;
 use crate::tokens::request_id;
-use crate::verify::Authorizer;
+use crate::verify::AppState;
 use crate::verify::adapters::{self, ProxyKind};
 use crate::verify::answers;
 use crate::verify::request::authority;
@@ -38,29 +38,26 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 const NO_PROVIDER: &str = "/identity-provider-unreachable";
 
 /// The dependencies of port 8443.
-#[derive(Debug)]
-pub struct Entrance<D> {
+pub struct Entrance {
     /// Decides who may connect.
-    pub authorizer: Arc<D>,
+    pub app: Arc<AppState>,
     /// Relays websockets.
-    pub relay: Arc<Relay<D>>,
+    pub relay: Arc<Relay>,
     /// Host names of the proxy's auth requests: the gateway's own, as in its certificate.
     pub own_names: Vec<String>,
     /// Proxies other than Traefik whose auth requests are answered.
     pub other_proxies: Vec<ProxyKind>,
-    /// Counts answers.
-    pub metrics: Metrics,
 }
 
 /// 8443: answers the proxy's auth request for each request (`/verify` under the gateway's own name). Relays every request with an
 /// Upgrade header (any path under a workspace's host).
-pub fn entrance<D: Authorizer>(entrance: Arc<Entrance<D>>) -> Router {
+pub fn entrance(entrance: Arc<Entrance>) -> Router {
     let asks = |proxy_kind| {
-        async move |State(entrance): State<Arc<Entrance<D>>>, request: Request| {
+        async move |State(entrance): State<Arc<Entrance>>, request: Request| {
             other_proxy_question(proxy_kind, &entrance, request).await
         }
     };
-    let mut router = Router::new().route("/verify", any(question::<D>));
+    let mut router = Router::new().route("/verify", any(question));
     for proxy_kind in [ProxyKind::Nginx, ProxyKind::Envoy] {
         if !entrance.other_proxies.contains(&proxy_kind) {
             continue;
@@ -69,7 +66,7 @@ pub fn entrance<D: Authorizer>(entrance: Arc<Entrance<D>>) -> Router {
             router = router.route(path, any(asks(proxy_kind)));
         }
     }
-    let router = router.fallback(upgrade::<D>).with_state(entrance);
+    let router = router.fallback(upgrade).with_state(entrance);
     router.layer(CatchPanicLayer::new())
 }
 
@@ -96,32 +93,25 @@ pub fn provider(provider: RouteProvider) -> Router {
 }
 
 /// 8445: `auth` answers on `auth.<base>`, and `own_paths` under `/_workspace/` on the hosts of workspaces and portal. All other
-/// requests of a workspace's host get the page about its state, if `authorizer` admits the user.
-pub fn pages<D: Authorizer>(
-    index: Arc<Index>,
-    authorizer: Arc<D>,
-    auth: Router,
-    own_paths: Router,
-) -> Router {
+/// requests of a workspace's host get the page about its state, if `app` admits the user.
+pub fn pages(app: Arc<AppState>, auth: Router, own_paths: Router) -> Router {
     let hosts = Hosts {
-        index,
-        authorizer,
+        app,
         auth: with_timeout(auth.fallback(async || pages::lost())),
         own_paths: with_timeout(own_paths.fallback(nothing)),
     };
-    let router = Router::new().fallback(by_host::<D>).with_state(Arc::new(hosts));
+    let router = Router::new().fallback(by_host).with_state(Arc::new(hosts));
     // A panic in one request must not close the connection that it shares with others.
     router.layer(CatchPanicLayer::new())
 }
 
-struct Hosts<D> {
-    index: Arc<Index>,
-    authorizer: Arc<D>,
+struct Hosts {
+    app: Arc<AppState>,
     auth: Router,
     own_paths: Router,
 }
 
-async fn question<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
+async fn question(State(entrance): State<Arc<Entrance>>, request: Request) -> Response {
     if !entrance.is_asked(&request) {
         return upgrade(State(entrance), request).await;
     }
@@ -133,32 +123,26 @@ async fn question<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, reque
         );
         return render(refusal, Reader::Script);
     }
-    decide(&entrance, request.headers()).await
+    respond(&entrance.app, request.headers()).await
 }
 
 /// The answer to the auth request with these headers.
-async fn decide<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
+async fn respond(app: &AppState, headers: &HeaderMap) -> Response {
     let start = Instant::now();
     let response = request_id::scope(async {
-        let response = entrance.authorizer.verify(headers).await;
+        let response = app.verify(headers).await;
         if response.status() == StatusCode::OK {
             return response;
         }
         render(response, Reader::from_headers(headers))
     })
     .await;
-    entrance
-        .metrics
-        .count_verification(response.status(), start.elapsed());
+    app.metrics.count_verification(response.status(), start.elapsed());
     response
 }
 
 /// The auth request of a proxy other than Traefik.
-async fn other_proxy_question<D: Authorizer>(
-    proxy_kind: ProxyKind,
-    entrance: &Arc<Entrance<D>>,
-    request: Request,
-) -> Response {
+async fn other_proxy_question(proxy_kind: ProxyKind, entrance: &Arc<Entrance>, request: Request) -> Response {
     let is_theirs = match proxy_kind {
         ProxyKind::Nginx => entrance.is_addressed(&request),
         // Envoy sends it under the host of the workspace.
@@ -168,18 +152,18 @@ async fn other_proxy_question<D: Authorizer>(
         return upgrade(State(Arc::clone(entrance)), request).await;
     }
     let response = match adapters::question(proxy_kind, request.method(), request.uri(), request.headers()) {
-        Ok(headers) => decide(entrance, &headers).await,
+        Ok(headers) => respond(&entrance.app, &headers).await,
         Err(malformed) => render(Failure::from(malformed).answer(), Reader::Script),
     };
-    adapters::answer(proxy_kind, response, entrance.relay.strip())
+    adapters::answer(proxy_kind, response, &entrance.app.strip)
 }
 
-async fn upgrade<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
+async fn upgrade(State(entrance): State<Arc<Entrance>>, request: Request) -> Response {
     let answer = async { render(Arc::clone(&entrance.relay).handle(request).await, Reader::Script) };
     request_id::scope(answer).await
 }
 
-impl<D> Entrance<D> {
+impl Entrance {
     /// Whether this is the proxy's own auth request. It comes under one of the gateway's names and without Upgrade. Any other
     /// request to `/verify` is a browser's, and must not be treated as one.
     fn is_asked<B>(&self, request: &http::Request<B>) -> bool {
@@ -227,7 +211,7 @@ async fn poll(provider: RouteProvider, delivered: Delivered, request: Request) -
     (headers, body).into_response()
 }
 
-async fn by_host<D: Authorizer>(State(hosts): State<Arc<Hosts<D>>>, request: Request) -> Response {
+async fn by_host(State(hosts): State<Arc<Hosts>>, request: Request) -> Response {
     let head = request.method() == Method::HEAD;
     let reader = Reader::from_headers(request.headers());
     let answer = async { render(answer(&hosts, request).await, reader) };
@@ -243,8 +227,8 @@ async fn by_host<D: Authorizer>(State(hosts): State<Arc<Hosts<D>>>, request: Req
     response
 }
 
-async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
-    let snapshot = Arc::clone(&hosts.index.load());
+async fn answer(hosts: &Hosts, request: Request) -> Response {
+    let snapshot = Arc::clone(&hosts.app.index.load());
     let Some(domain) = snapshot.domain() else {
         return Failure::Unavailable.answer();
     };
@@ -266,7 +250,7 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
         // The proxy's route leads to the portal itself.
         Destination::Portal(_) => return Failure::Unavailable.answer(),
         Destination::Workspace(site) => {
-            let state = hosts.authorizer.state(site, request.method(), request.headers());
+            let state = hosts.app.state_page(site, request.method(), request.headers());
             return tokio::time::timeout(ANSWER_TIMEOUT, state)
                 .await
                 .unwrap_or_else(|_| Failure::Unavailable.answer());

@@ -164,11 +164,10 @@ async fn serve(
     let mut renewals = JoinSet::new();
     maintain(&sessions, (&mut tasks, &mut renewals), (follower, watched), &stop);
 
-    let strip = strip_list(args);
     let rights = Rights::new(client.clone(), scope, metrics.clone());
     tasks.spawn(rights.clone().follow_roles());
     let app = Arc::new(AppState {
-        index: index.clone(),
+        index,
         rights,
         freshness,
         audit,
@@ -179,13 +178,12 @@ async fn serve(
         keys: ring,
         providers: sign_in.providers.clone(),
         assertions,
-        strip: strip.clone(),
+        strip: strip_list(args),
         client,
         clock: Clock::System,
     });
     tasks.spawn(update_gauges(app.clone()));
-    let relay = Relay::new(app.clone(), index, strip, metrics.clone(), stop.clone());
-    let relay = Arc::new(relay);
+    let relay = Arc::new(Relay::new(app.clone(), stop.clone()));
     let routes = RouteProvider {
         routes,
         metrics: metrics.clone(),
@@ -337,26 +335,20 @@ impl Sockets {
     fn serve(
         self,
         app: &Arc<AppState>,
-        relay: &Arc<Relay<AppState>>,
+        relay: &Arc<Relay>,
         routes: RouteProvider,
         tls: &TlsConfigs,
         metrics: &Metrics,
         stop: &CancellationToken,
     ) -> JoinSet<()> {
         let entrance = router::entrance(Arc::new(Entrance {
-            authorizer: app.clone(),
+            app: app.clone(),
             relay: relay.clone(),
             own_names: self.own_names,
             other_proxies: self.other_proxies,
-            metrics: metrics.clone(),
         }));
-        let auth = login::auth(app.clone());
-        let pages = router::pages(
-            app.index.clone(),
-            app.clone(),
-            auth,
-            login::workspace(app.clone()),
-        );
+        let (auth, own_paths) = (login::auth(app.clone()), login::workspace(app.clone()));
+        let pages = router::pages(app.clone(), auth, own_paths);
         let bounds = Bounds::new(Most::default(), metrics.clone()).among(app.throttle.clone());
         let owners = Owners {
             index: app.index.clone(),

@@ -30,7 +30,7 @@ fn seen(answer: &Answer) -> Value {
 
 /// What the gateway received about the last request.
 fn asked(site: &Site) -> [String; 4] {
-    let headers: HeaderMap = site.authorizer.asked.lock().unwrap().clone();
+    let headers: HeaderMap = site.stub.asked.lock().unwrap().clone();
     ["method", "proto", "host", "uri"].map(|name| {
         let name = format!("x-forwarded-{name}");
         assert_eq!(headers.get_all(&name).iter().count(), 1, "{name}");
@@ -152,10 +152,10 @@ async fn a_request_line_with_a_host_does_not_change_the_workspace() {
     }
     assert_eq!(count.load(Ordering::Relaxed), 0);
 
-    *site.authorizer.asked.lock().unwrap() = HeaderMap::new();
+    *site.stub.asked.lock().unwrap() = HeaderMap::new();
     let answer = site.raw("mine", &elsewhere, &[TICKET]).await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    assert!(site.authorizer.asked.lock().unwrap().is_empty());
+    assert!(site.stub.asked.lock().unwrap().is_empty());
     assert_eq!(count.load(Ordering::Relaxed), 0);
 
     // A request that names the same host twice is served, and authorized by that name.
@@ -178,7 +178,7 @@ async fn nginx_sends_a_page_to_sign_in_with_the_way_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewed_ticket_reaches_the_browser() {
     let (site, _) = behind_nginx().await;
-    site.authorizer.renews.store(true, Ordering::Relaxed);
+    site.stub.renews.store(true, Ordering::Relaxed);
     let (status, headers, _) = site.get("lab", "/", &[TICKET]).await;
     assert_eq!(status, StatusCode::OK);
     let cookies: Vec<_> = headers.get_all("set-cookie").iter().collect();

@@ -11,7 +11,6 @@ use gateway::index::Index;
 use gateway::index::Routes;
 use gateway::metrics::Metrics;
 use gateway::router::{self, RouteProvider};
-use gateway::tokens::cookies::StripList;
 use gateway::verify::ProxyKind;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -20,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::support::behind_proxy::entrance as at_entrance;
-use crate::support::fake_authorizer::FakeAuthorizer;
-use crate::support::workspace::{HOST, snapshot, target};
+use crate::support::fixture::{Fixture, LAB};
+use crate::support::workspace::{snapshot, target};
 
 async fn send(router: &Router, request: Request<Body>) -> (StatusCode, String) {
     let response: Response = router.clone().oneshot(request).await.unwrap();
@@ -38,50 +37,51 @@ fn request(uri: &str, headers: &[(&'static str, &str)]) -> Request<Body> {
     request.body(Body::empty()).unwrap()
 }
 
-fn entrance() -> Router {
-    entrance_for(vec![])
+const OWN_NAME: &str = "jupyter-k8s-gateway.system.svc";
+
+/// A gateway, and alice's ticket for her workspace at [`LAB`].
+async fn signed_in() -> (Fixture, String) {
+    let fixture = Fixture::new().await;
+    let ticket = fixture.signed_in("alice", LAB).await.cookies(LAB).unwrap();
+    (fixture, ticket)
 }
 
-fn entrance_for(other_proxies: Vec<ProxyKind>) -> Router {
-    let index = Arc::new(Index::with(snapshot(Some(target(None)))));
-    let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
-    let (strip, own_name) = (StripList::default(), "jupyter-k8s-gateway.system.svc");
-    router::entrance(at_entrance(&authorizer, &index, &strip, own_name, other_proxies))
+fn entrance(fixture: &Fixture, other_proxies: Vec<ProxyKind>) -> Router {
+    router::entrance(at_entrance(&fixture.app, OWN_NAME, other_proxies))
 }
 
 #[tokio::test]
 async fn a_browsers_own_request_never_passes_for_the_proxys_question() {
-    let entrance = entrance();
+    let (fixture, ticket) = signed_in().await;
+    let (entrance, own) = (entrance(&fixture, vec![]), format!("{LAB}:8443"));
     for (uri, host) in [
-        ("/verify", HOST),
-        ("/verify", "unknown.ws.example"),
-        ("/verify", "auth.ws.example"),
+        ("/verify", own.as_str()),
+        ("/verify", "unknown.ws.example:8443"),
+        ("/verify", "auth.ws.example:8443"),
         ("/verify", "lab-abc.ws.example:1"),
         ("/verify", "elsewhere.example"),
-        ("/elsewhere", HOST),
+        ("/elsewhere", &own),
         (
-            "https://lab.ws.example/verify",
+            "https://lab-a.ws.example:8443/verify",
             "jupyter-k8s-gateway.system.svc:8443",
         ),
     ] {
-        let (status, body) = send(
-            &entrance,
-            request(uri, &[("host", host), ("cookie", "__Host-ws=ticket")]),
-        )
-        .await;
+        let (status, body) = send(&entrance, request(uri, &[("host", host), ("cookie", &ticket)])).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{uri} {host}");
         assert!(body.contains("BadHandshake"), "{body}");
     }
-    let without_host = send(&entrance, request("/verify", &[("cookie", "__Host-ws=ticket")])).await;
+    let without_host = send(&entrance, request("/verify", &[("cookie", &ticket)])).await;
     assert_eq!(without_host.0, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
 async fn other_proxies_are_answered_where_a_setting_names_them_and_nowhere_else() {
-    let own = ("host", "jupyter-k8s-gateway.system.svc");
+    let (fixture, ticket) = signed_in().await;
+    let (own, host) = (("host", OWN_NAME), format!("{LAB}:8443"));
+    let url = format!("https://{host}/");
     let lines = [
-        ("cookie", "__Host-ws=ticket"),
-        ("x-original-url", "https://lab.ws.example/"),
+        ("cookie", ticket.as_str()),
+        ("x-original-url", &url),
         ("x-original-method", "GET"),
         ("x-forwarded-proto", "https"),
     ];
@@ -92,13 +92,16 @@ async fn other_proxies_are_answered_where_a_setting_names_them_and_nowhere_else(
         ),
         (
             ProxyKind::Envoy,
-            request("/ext_authz/lab", &[&[("host", HOST)], &lines[..]].concat()),
+            request(
+                "/ext_authz/lab",
+                &[&[("host", host.as_str())], &lines[..]].concat(),
+            ),
         ),
     ];
     let answer = async |other_proxies: Vec<ProxyKind>, question: &Request<Body>| {
         let mut request = Request::get(question.uri()).body(Body::empty()).unwrap();
         *request.headers_mut() = question.headers().clone();
-        entrance_for(other_proxies).oneshot(request).await.unwrap()
+        entrance(&fixture, other_proxies).oneshot(request).await.unwrap()
     };
     for (proxy_kind, question) in &asked {
         let others = asked
@@ -185,10 +188,9 @@ async fn routes_are_given_at_once_to_a_new_connection_and_then_held_until_they_c
 
 #[tokio::test]
 async fn a_fault_in_one_answer_is_a_500_and_ends_no_connection() {
-    let index = Arc::new(Index::with(snapshot(Some(target(None)))));
-    let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
+    let fixture = Fixture::without_provider();
     let faulty = Router::new().route("/", get(async || -> StatusCode { panic!("a fault") }));
-    let pages = router::pages(index, authorizer, faulty, Router::new());
-    let (status, _) = send(&pages, request("/", &[("host", "auth.ws.example")])).await;
+    let pages = router::pages(fixture.app.clone(), faulty, Router::new());
+    let (status, _) = send(&pages, request("/", &[("host", "auth.ws.example:8443")])).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
 }

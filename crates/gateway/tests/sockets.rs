@@ -2,18 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use api::workspace::Phase;
+use api::workspace::{AccessType, Phase};
 use axum::Router;
 use axum::extract::Request;
 use futures::{SinkExt as _, StreamExt as _};
-use gateway::index::{Index, Target};
-use gateway::metrics::Metrics;
+use gateway::index::Target;
 use gateway::relay::Relay;
 use gateway::server::Limits;
-use gateway::tokens::cookies::StripList;
 use http::{HeaderMap, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -26,20 +23,29 @@ use tokio_tungstenite::tungstenite::handshake::server::{
 use tokio_tungstenite::tungstenite::{Error, Message, client::IntoClientRequest as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::fake_authorizer::FakeAuthorizer;
+use crate::support::fixture::{Fixture, LAB, NONE, origin, target};
 use crate::support::rig::Rig;
-use crate::support::workspace::{HOST, snapshot, target};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Site {
+    fixture: Fixture,
     rig: Rig,
-    authorizer: Arc<FakeAuthorizer>,
-    relay: Arc<Relay<FakeAuthorizer>>,
+    relay: Arc<Relay>,
     stop: CancellationToken,
     pod: SocketAddr,
     /// Headers that the pod saw, one set per handshake.
     seen: mpsc::UnboundedReceiver<HeaderMap>,
+    /// Alice's tickets for her workspaces at [`LAB`] and [`NONE`].
+    tickets: [String; 2],
+}
+
+/// A workspace of alice's.
+fn owned(host: &str, pod: Option<SocketAddr>) -> Target {
+    Target {
+        endpoint: pod,
+        ..target(host, "alice", AccessType::OwnerOnly)
+    }
 }
 
 /// A pod that echoes messages, refuses `/forbidden` and tries to set one of our cookies.
@@ -80,37 +86,50 @@ async fn pod() -> (SocketAddr, mpsc::UnboundedReceiver<HeaderMap>) {
 impl Site {
     async fn start() -> Self {
         let (pod, seen) = pod().await;
-        let index = Arc::new(Index::with(snapshot(Some(target(Some(pod))))));
-        let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
+        let fixture = Fixture::new().await;
+        fixture.watch().await;
+        fixture.publish(vec![owned(LAB, Some(pod)), owned(NONE, None)]);
+        let alice = fixture.signed_in("alice", LAB).await;
+        assert!(alice.open(&format!("{}/", origin(NONE))).await.is_inside());
+        let tickets = [LAB, NONE].map(|host| alice.cookies(host).unwrap());
+        drop(alice);
         let stop = CancellationToken::new();
-        let relay = Relay::new(
-            Arc::clone(&authorizer),
-            index,
-            StripList::default(),
-            Metrics::default(),
-            stop.clone(),
-        );
-        let relay = Arc::new(relay);
+        let relay = Arc::new(Relay::new(fixture.app.clone(), stop.clone()));
         let handler = Arc::clone(&relay);
         let router = Router::new().fallback(move |request: Request| Arc::clone(&handler).handle(request));
         let rig = Rig::start(router, Limits::default()).await;
         Self {
+            fixture,
             rig,
-            authorizer,
             relay,
             stop,
             pod,
             seen,
+            tickets,
         }
+    }
+
+    /// From now on this is all that the index knows.
+    fn publish(&self, target: Option<Target>) {
+        self.fixture.publish(target.into_iter().collect());
     }
 
     async fn open(
         &self,
         path: &str,
     ) -> Result<(WebSocketStream<TlsStream<TcpStream>>, http::Response<()>), Error> {
-        let mut request = format!("wss://{HOST}{path}").into_client_request().unwrap();
+        self.open_with(&self.tickets[0], path).await
+    }
+
+    async fn open_with(
+        &self,
+        ticket: &str,
+        path: &str,
+    ) -> Result<(WebSocketStream<TlsStream<TcpStream>>, http::Response<()>), Error> {
+        let mut request = format!("wss://{LAB}:8443{path}").into_client_request().unwrap();
         let headers = request.headers_mut();
-        headers.insert("cookie", "_xsrf=1; __Host-ws=ticket".parse().unwrap());
+        headers.insert("cookie", format!("_xsrf=1; {ticket}").parse().unwrap());
+        headers.insert("origin", origin(LAB).parse().unwrap());
         headers.insert("authorization", "Bearer secret".parse().unwrap());
         let stream = self.rig.connect("http/1.1").await;
         let (socket, response) = tokio_tungstenite::client_async(request, stream).await?;
@@ -145,7 +164,7 @@ async fn messages_pass_both_ways_and_the_pod_sees_nothing_of_ours() {
     socket.send(Message::binary(big.clone())).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary(big));
     let seen = site.seen.recv().await.unwrap();
-    assert_eq!(seen["host"], HOST);
+    assert_eq!(seen["host"], format!("{LAB}:8443"));
     assert_eq!(seen["cookie"], "_xsrf=1");
     assert!(!seen.contains_key("authorization"));
     let set: Vec<_> = response.headers().get_all("set-cookie").iter().collect();
@@ -158,9 +177,11 @@ async fn messages_pass_both_ways_and_the_pod_sees_nothing_of_ours() {
 #[tokio::test]
 async fn a_socket_is_closed_when_its_right_ends() {
     let site = Site::start().await;
-    let code = site
-        .close_code_after(|| site.authorizer.holds.store(false, Ordering::Relaxed))
-        .await;
+    let of_bob = Target {
+        endpoint: Some(site.pod),
+        ..target(LAB, "bob", AccessType::OwnerOnly)
+    };
+    let code = site.close_code_after(|| site.publish(Some(of_bob))).await;
     assert_eq!(code, 1008);
 }
 
@@ -169,19 +190,15 @@ async fn a_socket_is_closed_when_its_workspace_is_gone_is_deleted_or_is_another_
     let site = Site::start().await;
     let another = Target {
         uid: "another".into(),
-        ..target(Some(site.pod))
+        ..owned(LAB, Some(site.pod))
     };
     let deleted = Target {
         phase: Phase::Deleting,
-        ..target(None)
+        ..owned(LAB, None)
     };
     for change in [None, Some(another), Some(deleted)] {
-        site.authorizer
-            .index
-            .publish(snapshot(Some(target(Some(site.pod)))));
-        let code = site
-            .close_code_after(|| site.authorizer.index.publish(snapshot(change)))
-            .await;
+        site.publish(Some(owned(LAB, Some(site.pod))));
+        let code = site.close_code_after(|| site.publish(change)).await;
         assert_eq!(code, 1008);
     }
 }
@@ -190,7 +207,7 @@ async fn a_socket_is_closed_when_its_workspace_is_gone_is_deleted_or_is_another_
 async fn a_pod_that_is_not_ready_for_a_moment_keeps_its_socket() {
     let site = Site::start().await;
     let (mut socket, _) = site.open("/").await.unwrap();
-    site.authorizer.index.publish(snapshot(Some(target(None))));
+    site.publish(Some(owned(LAB, None)));
     for _ in 0..4 {
         tokio::time::sleep(Duration::from_millis(400)).await;
         socket.send(Message::text("still here")).await.unwrap();
@@ -210,24 +227,17 @@ async fn sockets_are_closed_with_service_restart_when_the_replica_ends() {
 async fn a_pod_that_says_nothing_holds_up_few_handshakes_and_none_of_others() {
     let site = Site::start().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let other = Target {
-        uid: "other".into(),
-        site: "other.ws.example".into(),
-        ..target(Some(silent.local_addr().unwrap()))
-    };
-    let both = [target(Some(site.pod)), other];
-    let domain = gateway::index::Domain::new("ws.example", 443);
-    site.authorizer
-        .index
-        .publish(gateway::index::Snapshot::new(Some(domain), both));
-    let ask = |host: &str| {
+    let other = owned(NONE, Some(silent.local_addr().unwrap()));
+    site.fixture.publish(vec![owned(LAB, Some(site.pod)), other]);
+    let ask = || {
         let request = http::Request::get("/")
-            .header("host", host)
+            .header("host", format!("{NONE}:8443"))
+            .header("origin", origin(NONE))
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-            .header("cookie", "__Host-ws=ticket")
+            .header("cookie", &site.tickets[1])
             .body(axum::body::Body::empty())
             .unwrap();
         Arc::clone(&site.relay).handle(request)
@@ -235,10 +245,10 @@ async fn a_pod_that_says_nothing_holds_up_few_handshakes_and_none_of_others() {
     let mut waiting = tokio::task::JoinSet::new();
     let mut held = Vec::new();
     for _ in 0..16 {
-        waiting.spawn(ask("other.ws.example"));
+        waiting.spawn(ask());
         held.push(timeout(TIMEOUT, silent.accept()).await.unwrap().unwrap());
     }
-    let refused = timeout(Duration::from_secs(1), ask("other.ws.example")).await;
+    let refused = timeout(Duration::from_secs(1), ask()).await;
     assert_eq!(
         refused.expect("at once").status(),
         StatusCode::SERVICE_UNAVAILABLE
@@ -249,7 +259,7 @@ async fn a_pod_that_says_nothing_holds_up_few_handshakes_and_none_of_others() {
         assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
     }
     // The places are free again.
-    let mut again = tokio::spawn(ask("other.ws.example"));
+    let mut again = tokio::spawn(ask());
     let dialled = tokio::select! {
         dialled = timeout(TIMEOUT, silent.accept()) => dialled.unwrap().unwrap(),
         answer = &mut again => panic!("{answer:?}"),
@@ -261,10 +271,14 @@ async fn a_pod_that_says_nothing_holds_up_few_handshakes_and_none_of_others() {
 #[tokio::test]
 async fn a_guest_who_takes_all_sockets_leaves_the_owner_some() {
     let site = Site::start().await;
-    site.authorizer.is_guest.store(true, Ordering::Relaxed);
+    site.publish(Some(Target {
+        access_type: AccessType::Public,
+        ..owned(LAB, Some(site.pod))
+    }));
+    let ticket = site.fixture.signed_in("bob", LAB).await.cookies(LAB).unwrap();
     let mut held = Vec::new();
     let refused = loop {
-        match site.open("/api").await {
+        match site.open_with(&ticket, "/api").await {
             Ok((socket, _)) => held.push(socket),
             Err(error) => break error,
         }
@@ -276,13 +290,11 @@ async fn a_guest_who_takes_all_sockets_leaves_the_owner_some() {
         (answer.status(), held.len()),
         (StatusCode::SERVICE_UNAVAILABLE, 64)
     );
-    site.authorizer.is_guest.store(false, Ordering::Relaxed);
     site.open("/api").await.unwrap();
     // The control: a place that becomes free is the guest's again.
-    site.authorizer.is_guest.store(true, Ordering::Relaxed);
     held.pop().unwrap().close(None).await.unwrap();
     timeout(TIMEOUT, async {
-        while site.open("/api").await.is_err() {
+        while site.open_with(&ticket, "/api").await.is_err() {
             tokio::task::yield_now().await;
         }
     })
@@ -305,7 +317,7 @@ async fn handshakes_that_lead_nowhere_are_refused_without_a_word_of_the_pod() {
     assert_eq!(code, StatusCode::FORBIDDEN);
     assert!(!body.contains("secret"), "{body}");
 
-    site.authorizer.index.publish(snapshot(Some(target(None))));
+    site.publish(Some(owned(LAB, None)));
     assert_eq!(status(site.open("/").await).0, StatusCode::SERVICE_UNAVAILABLE);
 
     let closed = TcpListener::bind("127.0.0.1:0")
@@ -313,11 +325,9 @@ async fn handshakes_that_lead_nowhere_are_refused_without_a_word_of_the_pod() {
         .unwrap()
         .local_addr()
         .unwrap();
-    site.authorizer
-        .index
-        .publish(snapshot(Some(target(Some(closed)))));
+    site.publish(Some(owned(LAB, Some(closed))));
     assert_eq!(status(site.open("/").await).0, StatusCode::BAD_GATEWAY);
 
-    site.authorizer.index.publish(snapshot(None));
+    site.publish(None);
     assert_eq!(status(site.open("/").await).0, StatusCode::FORBIDDEN);
 }

@@ -109,7 +109,7 @@ async fn verification_gets_the_browser_s_request_and_nothing_that_it_claims() {
         ),
     ];
     site.get("lab", "/a%2Fb?c=%2F..%2F", &headers).await;
-    let asked = site.authorizer.asked.lock().unwrap().clone();
+    let asked = site.stub.asked.lock().unwrap().clone();
     let request = Forwarded::from_headers(&asked).unwrap();
     assert_eq!((request.method, request.uri), ("GET", "/a%2Fb?c=%2F..%2F"));
     assert_eq!(request.authority, format!("lab.{BASE}"));

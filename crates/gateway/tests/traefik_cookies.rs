@@ -37,7 +37,7 @@ async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no
     let untouched = cookies().await;
     assert!(untouched.contains(&lines[0].to_owned()), "{untouched:?}");
 
-    site.authorizer.renews.store(true, Ordering::Relaxed);
+    site.stub.renews.store(true, Ordering::Relaxed);
     let with_ticket = cookies().await;
     let named = |name: &str| {
         with_ticket

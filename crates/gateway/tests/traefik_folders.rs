@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use api::manager::RoutingMode;
+use api::workspace::AccessType;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -11,11 +12,14 @@ use futures::{SinkExt as _, StreamExt as _};
 use gateway::index::{Destination, Domain, Index, Snapshot, Target};
 use gateway::verify::Forwarded;
 use http::StatusCode;
+use rules::access::Policy;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Handshake, Response as Accepted};
 
+use crate::support::behind_traefik::BehindTraefik;
+use crate::support::fixture::target;
 use crate::support::pod::answering;
 use crate::support::proxy::{BASE, Site, running};
 
@@ -118,7 +122,7 @@ async fn the_gateway_judges_the_very_folder_that_the_proxy_routes_to() {
         "/workspaces/team/ws1/a%00/x",
         "/workspaces/team/WS1/x",
     ] {
-        site.authorizer.asked.lock().unwrap().clear();
+        site.stub.asked.lock().unwrap().clear();
         let answered = site.raw("", path, &[TICKET]).await;
         let Some(rest) = answered.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()) else {
             continue;
@@ -127,7 +131,7 @@ async fn the_gateway_judges_the_very_folder_that_the_proxy_routes_to() {
             continue;
         };
         hits += 1;
-        let asked = site.authorizer.asked.lock().unwrap().clone();
+        let asked = site.stub.asked.lock().unwrap().clone();
         assert!(
             !asked.is_empty(),
             "{path}: {name} was reached, and nothing was asked"
@@ -164,12 +168,27 @@ async fn a_kernels_websocket_reaches_its_pod_in_a_folder_with_its_names_as_they_
             });
         }
     });
-    let site = Site::start_in(RoutingMode::Path, Index::with(snapshot(&[("ws1", pod)]))).await;
+    let site = BehindTraefik::start(RoutingMode::Path).await;
+    let (host, path) = site.place("ws1");
+    let cookies = site.sign_in("alice", "ws1").await.header(&host, &path).unwrap();
+    let its = Target {
+        site: folder("ws1").into(),
+        endpoint: Some(pod),
+        ..target("ws1", "alice", AccessType::OwnerOnly)
+    };
+    site.fixture.serve(domain(), Policy::default(), [its]);
+    let handshake = |path: &str| {
+        let mut request = format!("wss://{BASE}{path}").into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("cookie", format!("_xsrf=1; {cookies}").parse().unwrap());
+        headers.insert("origin", format!("https://{BASE}").parse().unwrap());
+        request
+    };
     let path = "/workspaces/team/ws1/api/kernels/C%23%2050%25%2Fx/channels?session_id=%2F1";
-    let mut request = format!("wss://{BASE}{path}").into_client_request().unwrap();
-    request.headers_mut().insert("cookie", TICKET.1.parse().unwrap());
-    let stream = site.connect(BASE).await.unwrap();
-    let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+    let stream = site.site.connect(BASE).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(handshake(path), stream)
+        .await
+        .unwrap();
     let seen = socket.next().await.unwrap().unwrap();
     assert_eq!(seen, Message::text(format!("{path} Some(\"_xsrf=1\")")));
     socket.send(Message::text("6*7")).await.unwrap();
@@ -181,20 +200,16 @@ async fn a_kernels_websocket_reaches_its_pod_in_a_folder_with_its_names_as_they_
         "/ws",
         "/workspaces/team/ws1/%2e%2e/x/",
     ] {
-        let mut request = format!("wss://{BASE}{path}").into_client_request().unwrap();
-        request.headers_mut().insert("cookie", TICKET.1.parse().unwrap());
-        let stream = site.connect(BASE).await.unwrap();
-        assert!(
-            tokio_tungstenite::client_async(request, stream).await.is_err(),
-            "{path}"
-        );
+        let stream = site.site.connect(BASE).await.unwrap();
+        let refused = tokio_tungstenite::client_async(handshake(path), stream).await;
+        assert!(refused.is_err(), "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewed_ticket_of_a_folder_reaches_the_browser_with_its_path() {
     let site = site().await;
-    site.authorizer.renews.store(true, Ordering::Relaxed);
+    site.stub.renews.store(true, Ordering::Relaxed);
     let (_, headers, _) = site.get("", "/workspaces/team/ws1/", &[TICKET]).await;
     let lines = headers.get_all("set-cookie").iter();
     let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();

@@ -114,7 +114,7 @@ async fn a_trusted_front_opens_a_workspace_and_its_clients_are_distinguished() {
     let (site, _) = site().await;
     let answer = ask(&site, FRONT, "lab", "/lab?code=secret", &with(&[TICKET])).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer} {}", site.log());
-    let asked = site.authorizer.asked.lock().unwrap().clone();
+    let asked = site.stub.asked.lock().unwrap().clone();
     assert_eq!(client(&asked), CLIENT.parse().ok(), "{asked:?}");
     // The pages of sign-in, which gateway.limits count.
     let page = ask(&site, FRONT, "auth", "/", &BY_HTTPS).await;
@@ -149,7 +149,7 @@ async fn with_tls_a_listed_address_is_not_believed_behind_a_front_that_ends_it()
     let (site, _) = site_trusting(r#"["127.0.0.2","127.0.0.1"]"#).await;
     let uri = ("x-forwarded-uri", "/_workspace/callback");
     site.get("lab", "/lab", &[BY_HTTPS[1], uri, TICKET]).await;
-    let asked = site.authorizer.asked.lock().unwrap().clone();
+    let asked = site.stub.asked.lock().unwrap().clone();
     assert_eq!(asked["x-forwarded-for"], "127.0.0.1", "{asked:?}");
     assert_eq!(Forwarded::from_headers(&asked).unwrap().uri, "/lab", "{asked:?}");
 }
@@ -202,7 +202,7 @@ async fn what_a_client_claims_through_the_front_does_not_count() {
     ];
     let answer = ask(&site, FRONT, "lab", "/lab", &with(&claimed)).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let asked = site.authorizer.asked.lock().unwrap().clone();
+    let asked = site.stub.asked.lock().unwrap().clone();
     let request = Forwarded::from_headers(&asked).unwrap();
     assert_eq!((request.method, request.uri), ("GET", "/lab"), "{asked:?}");
     assert_eq!(request.authority, format!("lab.{BASE}"), "{asked:?}");
@@ -211,7 +211,7 @@ async fn what_a_client_claims_through_the_front_does_not_count() {
     }
     // With TLS, an address that is not listed is the client's own, whatever its headers say.
     site.get("lab", "/lab", &[BY_HTTPS[1], TICKET]).await;
-    let asked = site.authorizer.asked.lock().unwrap().clone();
+    let asked = site.stub.asked.lock().unwrap().clone();
     assert_eq!(client(&asked), "127.0.0.1".parse().ok(), "{asked:?}");
     assert!(Forwarded::from_headers(&asked).is_ok());
 }
@@ -234,7 +234,7 @@ async fn port_80_redirects_every_host_and_path_to_https_and_asks_neither_gateway
     site.until("auth", &[], http::StatusCode::OK).await;
     let before = (seen.load(Ordering::Relaxed), pages.load(Ordering::Relaxed));
     assert!(before.0 > 0 && before.1 > 0, "{before:?}");
-    site.authorizer.asked.lock().unwrap().clear();
+    site.stub.asked.lock().unwrap().clear();
 
     let hosts = ["lab", "auth", "portal", "", "unknown"].map(host);
     let others = ["identity.localhost", "elsewhere.example"].map(str::to_owned);
@@ -267,5 +267,5 @@ async fn port_80_redirects_every_host_and_path_to_https_and_asks_neither_gateway
         (seen.load(Ordering::Relaxed), pages.load(Ordering::Relaxed)),
         before
     );
-    assert!(site.authorizer.asked.lock().unwrap().is_empty());
+    assert!(site.stub.asked.lock().unwrap().is_empty());
 }

@@ -44,21 +44,14 @@ pub(super) async fn serve(transport: Transport) -> anyhow::Result<()> {
     }
     let (app, session) = start(client).await?;
     let socket = listen(questions(&app, session, transport)?).await?;
-    let (index, metrics) = (app.index.clone(), app.metrics.clone());
-    let relay = Relay::new(
-        app.clone(),
-        index,
-        StripList::default(),
-        metrics.clone(),
-        CancellationToken::new(),
-    );
+    let metrics = app.metrics.clone();
+    let relay = Relay::new(app.clone(), CancellationToken::new());
     let entrance = router::entrance(Arc::new(Entrance {
-        authorizer: app,
+        app,
         relay: Arc::new(relay),
         // Over HTTP/1.1 the load names the address.
         own_names: ["localhost", "127.0.0.1"].map(str::to_owned).into(),
         other_proxies: vec![],
-        metrics: metrics.clone(),
     }));
     let tls = if transport == Transport::Plain {
         None

@@ -33,7 +33,7 @@ pub(super) async fn enter(State(app): App, uri: Uri, headers: HeaderMap) -> Resu
     if enter.site == link::home(&domain) {
         return Ok(redirect(StatusCode::FOUND, &link::address(&domain, &enter)));
     }
-    let admitted = match app.decide_at(&enter.site, None, &session).await {
+    let admitted = match app.check_access(&enter.site, None, &session).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
             return home::refuse(&app, &domain, (refusal, &session), &headers, &sealed);

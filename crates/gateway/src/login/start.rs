@@ -98,7 +98,7 @@ async fn authorize(
             "Open the workspace",
         )));
     };
-    Ok(match app.decide(&site, None, &session).await {
+    Ok(match app.check_workspace_access(&site, None, &session).await {
         Ok(allow) if allow.audience().may_start() => Ok(allow),
         Ok(allow) => Err(may_not(app, domain, &allow, NOT_A_STARTER, ONLY_OWNERS_START)),
         Err(refusal) => {

@@ -45,7 +45,7 @@ pub(super) async fn workspace_callback(
     let Some(session) = app.sessions.find(code.session).await? else {
         return again(&app, &domain, &headers, code.enter).await;
     };
-    let admitted = match app.decide_at(&site, Some(&code.uid), &session).await {
+    let admitted = match app.check_access(&site, Some(&code.uid), &session).await {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(refuse_page(refusal, &domain)),
     };

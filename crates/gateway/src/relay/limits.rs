@@ -5,7 +5,14 @@
 
 use kit::limit::{ConcurrencyLimit, Permit};
 
-use crate::verify::Holder;
+/// Who opens a websocket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Holder<'a> {
+    /// The user's name in Kubernetes.
+    pub(super) user: &'a str,
+    /// Whether the user owns the workspace.
+    pub(super) is_owner: bool,
+}
 
 /// Places of websockets, or of their handshakes.
 #[derive(Debug)]
@@ -36,14 +43,14 @@ impl Places {
     }
 
     /// A place at the workspace `uid`; `None` when all are taken that the user may have.
-    pub(super) fn take(&self, uid: &str, holder: &Holder) -> Option<Place> {
+    pub(super) fn take(&self, uid: &str, holder: Holder<'_>) -> Option<Place> {
         let guest = if holder.is_owner {
             None
         } else {
-            let of_guest = self.guest.take((uid.to_owned(), holder.user.clone()))?;
+            let of_guest = self.guest.take((uid.to_owned(), holder.user.to_owned()))?;
             Some((self.guests.take(uid.to_owned())?, of_guest))
         };
-        let of_user = self.user.take(holder.user.clone())?;
+        let of_user = self.user.take(holder.user.to_owned())?;
         Some((self.workspace.take(uid.to_owned())?, of_user, guest))
     }
 }
@@ -55,11 +62,7 @@ mod tests {
 
     /// As many places as this user gets.
     fn all_of(places: &Places, uid: &str, user: &str, is_owner: bool) -> Vec<Place> {
-        let holder = Holder {
-            user: user.to_owned(),
-            is_owner,
-        };
-        std::iter::from_fn(|| places.take(uid, &holder)).collect()
+        std::iter::from_fn(|| places.take(uid, Holder { user, is_owner })).collect()
     }
 
     #[test]
@@ -103,8 +106,8 @@ mod tests {
             .filter_map(|number| {
                 places.take(
                     &format!("lab-{number}"),
-                    &Holder {
-                        user: format!("user-{number}"),
+                    Holder {
+                        user: &format!("user-{number}"),
                         is_owner: true,
                     },
                 )

@@ -30,18 +30,16 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use self::frames::CloseReason;
-use self::limits::Places;
+use self::limits::{Holder, Places};
 use self::pipe::pipe;
 use crate::index::freshness::CHECK_INTERVAL;
-use crate::index::{Destination, Index, Target};
-use crate::metrics::Metrics;
+use crate::index::{Destination, Target};
 use crate::pages::{not_running, problem};
 use crate::server;
-use crate::tokens::cookies::StripList;
-use crate::verify::Authorizer;
 use crate::verify::request::forwarded;
 use crate::verify::request::pod_headers;
 use crate::verify::request::source_rule;
+use crate::verify::{AppState, Grant};
 
 /// Maximum number of sockets of one workspace. A kernel, a terminal or an extension uses one each.
 const MAX_SOCKETS_OF_ONE: usize = 256;
@@ -58,12 +56,8 @@ const DIAL: Duration = Duration::from_secs(10);
 const ANSWER_HEAD: usize = 64 * 1024;
 
 /// The relay handles every request with an Upgrade header on a workspace's host.
-#[derive(Debug)]
-pub struct Relay<D> {
-    authorizer: Arc<D>,
-    index: Arc<Index>,
-    strip: StripList,
-    metrics: Metrics,
+pub struct Relay {
+    app: Arc<AppState>,
     places: Places,
     dials: Places,
     sockets: TaskTracker,
@@ -89,30 +83,16 @@ enum HandshakeError {
     Declined(StatusCode),
 }
 
-impl<D: Authorizer> Relay<D> {
+impl Relay {
     /// `stop` ends every socket; [`Relay::drain`] waits for that.
-    pub fn new(
-        authorizer: Arc<D>,
-        index: Arc<Index>,
-        strip: StripList,
-        metrics: Metrics,
-        stop: CancellationToken,
-    ) -> Self {
+    pub fn new(app: Arc<AppState>, stop: CancellationToken) -> Self {
         Self {
-            authorizer,
-            index,
-            strip,
-            metrics,
+            app,
             places: Places::new(MAX_SOCKETS_OF_ONE, MAX_SOCKETS),
             dials: Places::new(MAX_DIALS_OF_ONE, MAX_DIALS),
             sockets: TaskTracker::new(),
             stop,
         }
-    }
-
-    /// Parts of a request that are removed before it reaches a pod.
-    pub(crate) fn strip(&self) -> &StripList {
-        &self.strip
     }
 
     /// Waits until no socket is open any more. From now on none is opened.
@@ -125,11 +105,11 @@ impl<D: Authorizer> Relay<D> {
     pub async fn handle(self: Arc<Self>, request: Request) -> Response {
         match self.clone().open(request).await {
             Ok(response) => {
-                self.metrics.upgrade("opened");
+                self.app.metrics.upgrade("opened");
                 response
             }
             Err(failure) => {
-                self.metrics.upgrade(failure.outcome());
+                self.app.metrics.upgrade(failure.outcome());
                 debug!(error = %failure, "no websocket");
                 failure.into_response()
             }
@@ -143,6 +123,7 @@ impl<D: Authorizer> Relay<D> {
             .flatten()
             .ok_or(HandshakeError::Malformed("exactly one Host header is needed"))?;
         let destination = self
+            .app
             .index
             .load()
             .domain()
@@ -166,8 +147,8 @@ impl<D: Authorizer> Relay<D> {
             heartbeat::LIMIT
         };
         let (target, grant) = self
-            .authorizer
-            .admit(&site, site.within(path(&request)), request.headers())
+            .app
+            .admit_socket(&site, site.within(path(&request)), request.headers())
             .await
             .map_err(|refusal| HandshakeError::Refused(Box::new(refusal)))?;
         let endpoint = target
@@ -176,12 +157,15 @@ impl<D: Authorizer> Relay<D> {
         if self.stop.is_cancelled() {
             return Err(HandshakeError::Full);
         }
-        let assertion = self.authorizer.attest(&target, &grant);
-        let assertion = assertion.map_err(HandshakeError::Refused)?;
-        let holder = self.authorizer.holder(&target, &grant);
-        let place = self.places.take(&target.uid, &holder);
+        let assertion = self.app.attest_socket(&target, &grant);
+        let assertion = assertion.map_err(|failure| HandshakeError::Refused(Box::new(failure.answer())))?;
+        let holder = Holder {
+            user: grant.user_name(),
+            is_owner: target.is_owned_by(grant.user_name()),
+        };
+        let place = self.places.take(&target.uid, holder);
         let place = place.ok_or(HandshakeError::Full)?;
-        let dial = self.dials.take(&target.uid, &holder);
+        let dial = self.dials.take(&target.uid, holder);
         let dial = dial.ok_or(HandshakeError::Full)?;
         let client = hyper::upgrade::on(&mut request);
         let mut answer = self.dial(endpoint, self.handshake(&request, assertion)?).await?;
@@ -190,7 +174,7 @@ impl<D: Authorizer> Relay<D> {
         let response = accept(answer)?;
         let relay = Arc::clone(&self);
         self.sockets.spawn(async move {
-            let _open = (place, relay.metrics.socket());
+            let _open = (place, relay.app.metrics.socket());
             // The client's side connects when the response below has been sent.
             let Ok(Ok((client, pod))) = timeout(DIAL, async { tokio::try_join!(client, pod) }).await else {
                 return;
@@ -212,8 +196,9 @@ impl<D: Authorizer> Relay<D> {
         assertion: HeaderValue,
     ) -> Result<http::Request<Body>, HandshakeError> {
         let host = request.headers().get(HOST).ok_or(HandshakeError::Misdirected)?;
-        let client = self.authorizer.client(request.headers());
-        let mut headers = pod_headers::for_relay(request.headers(), &self.strip, (host, client), assertion);
+        let client = self.app.throttle.address(request.headers());
+        let mut headers =
+            pod_headers::for_relay(request.headers(), &self.app.strip, (host, client), assertion);
         headers.remove(CONTENT_LENGTH);
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -258,13 +243,13 @@ impl<D: Authorizer> Relay<D> {
     }
 
     /// Returns when the socket must close: the replica stops, or the grant is no longer valid.
-    async fn cut(&self, target: &Target, grant: &D::Grant) -> CloseReason {
+    async fn cut(&self, target: &Target, grant: &Grant) -> CloseReason {
         let lost = async {
             // Both were valid when the socket was admitted. After access ends, the socket closes within this interval and `pipe`'s
             // grace period. A session that was looked up may take as long to arrive by the watch.
             loop {
                 sleep(CHECK_INTERVAL).await;
-                if !(self.authorizer.is_valid(grant) && self.leads_to(target)) {
+                if !(self.app.is_valid(grant) && self.leads_to(target)) {
                     return;
                 }
             }
@@ -278,7 +263,7 @@ impl<D: Authorizer> Relay<D> {
     /// Whether the site still belongs to this workspace, and not to another pod of it. If the pod is not ready for a moment, its
     /// sockets stay open.
     fn leads_to(&self, target: &Target) -> bool {
-        self.index.load().target(&target.site).is_some_and(|now| {
+        self.app.index.load().target(&target.site).is_some_and(|now| {
             now.uid == target.uid
                 && now.phase != Phase::Deleting
                 && (now.endpoint.is_none() || now.endpoint == target.endpoint)

@@ -47,7 +47,7 @@ pub(crate) fn paths(proxy_kind: ProxyKind) -> &'static [&'static str] {
 /// # Errors
 /// A value that the proxy must report is missing or repeated, or the original connection is not encrypted. Or the request asks for
 /// an upgrade to anything but a websocket.
-pub(crate) fn question(
+pub fn question(
     proxy_kind: ProxyKind,
     method: &Method,
     uri: &Uri,
@@ -133,7 +133,7 @@ fn by_itself<'a>(
 }
 
 /// The answer in the form that this proxy understands. `strip`: further headers that the proxy must remove from the request.
-pub(crate) fn answer(proxy_kind: ProxyKind, mut response: Response, strip: &StripList) -> Response {
+pub fn answer(proxy_kind: ProxyKind, mut response: Response, strip: &StripList) -> Response {
     if response.status() == StatusCode::OK {
         match proxy_kind {
             // If the header were absent, the proxy would keep the browser's own.

@@ -83,11 +83,6 @@ pub struct AdmittedTicket {
 }
 
 impl AppState {
-    /// Answers a request with these headers, so that records about it can name the client.
-    pub(crate) async fn about<F: Future>(&self, headers: &HeaderMap, answer: F) -> F::Output {
-        self.audit.about(|| self.throttle.client(headers), answer).await
-    }
-
     /// The ticket in `opened`, if it is for `site`, of this browser and not expired.
     fn valid_ticket<'a>(&self, opened: &'a [u8], site: &Site, headers: &HeaderMap) -> Option<Ticket<'a>> {
         let ticket = Ticket::read(opened, site.as_str(), self.clock.now())?;
@@ -113,7 +108,7 @@ impl AppState {
             .valid_ticket(&opened, site, headers)
             .ok_or(Refusal::NotSignedIn)?;
         let session = self.session_of(&ticket).await?;
-        let admitted = self.decide_at(site, Some(ticket.uid), &session).await?;
+        let admitted = self.check_access(site, Some(ticket.uid), &session).await?;
         if let Admitted::Workspace(allow) = &admitted {
             self.let_in(allow, by)?;
         }
@@ -139,7 +134,9 @@ impl AppState {
             .ok_or(Refusal::NotSignedIn)?;
         let ticket = Ticket::read(&opened, site.as_str(), self.clock.now()).ok_or(Refusal::NotSignedIn)?;
         let session = self.session_of(&ticket).await?;
-        let allow = self.decide(site, Some(ticket.uid), &session).await?;
+        let allow = self
+            .check_workspace_access(site, Some(ticket.uid), &session)
+            .await?;
         self.let_in(&allow, Some(by))?;
         Ok(allow)
     }
@@ -148,7 +145,10 @@ impl AppState {
         match self.sessions.peek(ticket.session) {
             Some(session) => Ok(session),
             // This future is large and rarely needed. Boxing keeps it out of the common path.
-            None => Box::pin(self.find(ticket.session)).await,
+            None => {
+                let found = Box::pin(self.sessions.find(ticket.session)).await;
+                found.map_err(Failure::from)?.ok_or(Refusal::NotSignedIn)
+            }
         }
     }
 
@@ -178,47 +178,24 @@ impl AppState {
     /// Whether the user of `session` may use what is at `site`: the portal, or a workspace. `uid`: what a ticket or code names.
     ///
     /// # Errors
-    /// As [`AppState::decide`].
-    pub(crate) async fn decide_at(
+    /// The user may not, or the right is unknown. [`Refusal::NotSignedIn`] when something else is there now.
+    pub(crate) async fn check_access(
         &self,
         site: &Site,
         uid: Option<&str>,
         session: &Arc<Session>,
     ) -> Result<Admitted, Refusal> {
-        let is_portal = |domain: &Arc<Domain>| domain.is_portal(site);
-        if !self.index.load().domain().is_some_and(is_portal) {
-            return self.decide(site, uid, session).await.map(Admitted::Workspace);
-        }
-        self.is_current()?;
-        match decide_portal(&self.index.load(), site, uid, session) {
-            Ok(allow) => {
-                self.metrics.count_allowed("portal");
-                Ok(Admitted::Portal(allow))
-            }
-            Err(no) => Err(self.refusal(&no, site, session)),
-        }
-    }
-
-    /// Whether the index is recent enough for a decision.
-    fn is_current(&self) -> Result<(), Failure> {
         if self.freshness.age() >= Age::Stale {
             self.metrics.count_denied(STALE);
-            return Err(Failure::Unavailable);
+            return Err(Failure::Unavailable.into());
         }
-        Ok(())
-    }
-
-    /// Whether the user of `session` may connect to the workspace at `site`. `uid`: the workspace that it must be.
-    ///
-    /// # Errors
-    /// The user may not connect, or the right is unknown. [`Refusal::NotSignedIn`] when it is another workspace.
-    pub(crate) async fn decide(
-        &self,
-        site: &Site,
-        uid: Option<&str>,
-        session: &Arc<Session>,
-    ) -> Result<Allow, Refusal> {
-        self.is_current()?;
+        let is_portal = |domain: &Arc<Domain>| domain.is_portal(site);
+        if self.index.load().domain().is_some_and(is_portal) {
+            let allow = decide_portal(&self.index.load(), site, uid, session)
+                .map_err(|no| self.refusal(&no, site, session))?;
+            self.metrics.count_allowed("portal");
+            return Ok(Admitted::Portal(allow));
+        }
         let known = |target: &Arc<Target>| self.rights.known(session, target);
         let mut decided = decide(&self.index.load(), site, uid, session, self.clock.now(), known);
         if let Err(NotAllowed::RightUnknown(target)) = decided {
@@ -233,12 +210,24 @@ impl AppState {
             };
             decided = decide(&self.index.load(), site, uid, session, self.clock.now(), asked);
         }
-        match decided {
-            Ok(allow) => {
-                self.metrics.count_allowed(allow.rule().reason());
-                Ok(allow)
-            }
-            Err(no) => Err(self.refusal(&no, site, session)),
+        let allow = decided.map_err(|no| self.refusal(&no, site, session))?;
+        self.metrics.count_allowed(allow.rule().reason());
+        Ok(Admitted::Workspace(allow))
+    }
+
+    /// As [`AppState::check_access`], for what only a workspace has.
+    ///
+    /// # Errors
+    /// As there. At the portal there is no workspace.
+    pub(crate) async fn check_workspace_access(
+        &self,
+        site: &Site,
+        uid: Option<&str>,
+        session: &Arc<Session>,
+    ) -> Result<Allow, Refusal> {
+        match self.check_access(site, uid, session).await? {
+            Admitted::Workspace(allow) => Ok(allow),
+            Admitted::Portal(_) => Err(self.refusal(&NotAllowed::NoWorkspace, site, session)),
         }
     }
 
@@ -310,28 +299,6 @@ impl AppState {
     /// Whether tickets may be issued: not while the index may be out of date.
     pub(crate) fn may_issue(&self) -> bool {
         self.freshness.age() < Age::Late
-    }
-
-    /// The rule that still admits a user of the workspace `uid` at `site`, if one does. Reads memory only.
-    pub(super) fn stay(&self, site: &Site, uid: &str, session: &Arc<Session>) -> Option<Allow> {
-        if self.freshness.age() >= Age::Lost {
-            return None;
-        }
-        let held = |target: &Arc<Target>| self.rights.held(session, target, self.freshness.grace());
-        decide(
-            &self.index.load(),
-            site,
-            Some(uid),
-            session,
-            self.clock.now(),
-            held,
-        )
-        .ok()
-    }
-
-    async fn find(&self, id: RandomId) -> Result<Arc<Session>, Refusal> {
-        let found = self.sessions.find(id).await.map_err(Failure::from)?;
-        found.ok_or(Refusal::NotSignedIn)
     }
 
     /// The session of a browser on the auth host.

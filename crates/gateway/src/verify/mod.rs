@@ -1,25 +1,26 @@
 //! proxy headers -> 200 with headers for the pod, or the browser's answer (IO for unknown rights).
 //!
 //! - here: the choice between a redirect to the sign-in, 401 and 403.
-//! - `admit`: opens and checks tickets; holds all that an answer needs. `program`: when a ticket of a program counts.
-//! - `bearer`: checks tokens; `admit_token`: decides about the user of a token. `pre_cookie`: ties a sign-in to one browser.
+//! - `admit`: opens and checks tickets; holds all that an answer needs. `sockets`: the same for websockets, as long as they are open.
+//! - `scripts`: tokens and programs' tickets. `bearer`: checks tokens. `pre_cookie`: ties a sign-in to one browser.
 //! - `portal`: the answer for the portal.
 //! - `decision`: applies `rules::access`. `rights`: what the cluster's roles allow.
-//! - `authorizer`: the trait that the listeners use.
+//!
+//! From `router.rs` to the decision: `question`, `respond`, [`AppState::verify`], `answer`, [`AppState::admit`],
+//! `AppState::check_access`, `decision::decide`, `rules::access::connect`.
 //! - `request`: reads a request. `answers`: refusals and redirects. `adapters`: nginx, Envoy.
 
-pub(crate) mod adapters;
+pub mod adapters;
 mod admit;
-mod admit_token;
 pub(crate) mod answers;
-mod authorizer;
 pub(crate) mod bearer;
 pub(crate) mod decision;
 mod portal;
 pub(crate) mod pre_cookie;
-mod program;
 pub(crate) mod request;
 pub(crate) mod rights;
+mod scripts;
+mod sockets;
 
 use api::manager::Start;
 use axum::response::Response;
@@ -30,13 +31,13 @@ use rules::access::Audience;
 pub use self::adapters::ProxyKind;
 use self::admit::AdmittedTicket;
 pub use self::admit::AppState;
-use self::admit_token::{admit_token, with_challenge};
-pub use self::authorizer::{Authorizer, Holder};
 pub use self::bearer::{Bearer, BearerSettings};
 use self::decision::{Admitted, Allow};
 pub use self::request::forwarded::Forwarded;
 pub use self::request::source_rule::Source;
 pub use self::rights::Rights;
+use self::scripts::{admit_program, admit_token, program_ticket, with_challenge};
+pub use self::sockets::Grant;
 use crate::audit::By;
 use crate::index::{Destination, Domain};
 use crate::pages::accepts_html;
@@ -51,12 +52,26 @@ use crate::verify::request::forwarded::{is_at_the_top, is_reserved, is_ssh, targ
 use crate::verify::request::pod_headers;
 use crate::verify::request::source_rule::single;
 
-/// Answers `GET /verify`. `headers`: the headers of the proxy's auth request.
-pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {
-    try_verify(app, headers).await.unwrap_or_else(Failure::answer)
+impl AppState {
+    /// Answers `GET /verify`. `headers`: the headers of the proxy's auth request.
+    pub async fn verify(&self, headers: &HeaderMap) -> Response {
+        let answer = self
+            .audit
+            .about(|| self.throttle.client(headers), answer(self, headers));
+        answer.await.unwrap_or_else(Failure::answer)
+    }
+
+    /// What the pages' listener shows at `site` when no route leads to the workspace. It shows the workspace's state to users whom
+    /// a ticket admits, with the same checks as `/verify`. It also shows it to users whom this gateway has just attested: a
+    /// proxy that asked `/verify` has removed their ticket. All others get the same page for every site.
+    pub async fn state_page(&self, site: &Site, method: &Method, headers: &HeaderMap) -> Response {
+        let page = state_page(self, site, method, headers);
+        let page = self.audit.about(|| self.throttle.client(headers), page);
+        page.await.unwrap_or_else(Failure::answer)
+    }
 }
 
-async fn try_verify(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure> {
+async fn answer(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure> {
     let request = Forwarded::from_headers(headers)?;
     let source = Source::from_headers(headers)?;
     let domain = app.domain()?;
@@ -93,7 +108,7 @@ async fn try_verify(app: &AppState, headers: &HeaderMap) -> Result<Response, Fai
     let program = if is_portal {
         None
     } else {
-        program::ticket(&source, headers)?
+        program_ticket(&source, headers)?
     };
     let by = is_ssh(site.within(request.uri)).then_some(By::Ssh);
     let refusal = match cookies::find(headers, site.ticket())? {
@@ -165,7 +180,7 @@ async fn by_program(
     ticket: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
-    match program::admit(app, (domain, site, by), ticket, headers).await {
+    match admit_program(app, (domain, site, by), ticket, headers).await {
         Ok(allow) if allow.target().may_run() => forward(app, headers, &allow, true),
         Ok(allow) => Ok(not_running(app, domain, &allow)),
         Err(response) => Ok(response),
@@ -185,7 +200,6 @@ fn forward(
     Ok(response)
 }
 
-/// Answers a request for a workspace that reached the pages' listener.
 async fn state_page(
     app: &AppState,
     site: &Site,

@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use gateway::verify::Authorizer;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -77,10 +76,10 @@ async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
 
     let cookie = alice.cookies(LAB).unwrap();
     let lines = headers(&[("cookie", &cookie), ("origin", &origin(LAB)), (NAME, "forged")]);
-    let Ok((target, grant)) = Authorizer::admit(&*fixture.app, &LAB.into(), "/", &lines).await else {
+    let Ok((target, grant)) = fixture.app.admit_socket(&LAB.into(), "/", &lines).await else {
         panic!("she may")
     };
-    let text = text(&Authorizer::attest(&*fixture.app, &target, &grant).unwrap());
+    let text = text(&fixture.app.attest_socket(&target, &grant).unwrap());
     assert_eq!(
         (&text["sub"], &text["aud"]),
         (&json!("alice"), &json!(target.uid))

@@ -231,7 +231,7 @@ async fn garbage_and_forgeries_are_refused_and_no_token_is_in_the_log() {
 #[tokio::test]
 async fn many_new_tokens_are_rate_limited_and_known_ones_are_not() {
     use gateway::server::{Rate, Rates, Throttle};
-    use gateway::verify::{AppState, verify};
+    use gateway::verify::AppState;
     let tokens = Tokens::new().await;
     let before = &tokens.fixture.app;
     let app = AppState {
@@ -250,7 +250,7 @@ async fn many_new_tokens_are_rate_limited_and_known_ones_are_not() {
             ("x-forwarded-uri", "/"),
             ("x-forwarded-for", address),
         ]));
-        verify(&app, &lines).await
+        app.verify(&lines).await
     };
     let account = tokens.account(SERVICE_ACCOUNT);
     assert_eq!(send(&account, "203.0.113.7").await.status(), StatusCode::OK);

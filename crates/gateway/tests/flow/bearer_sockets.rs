@@ -1,7 +1,5 @@
 //! Websockets of scripts, and authorization requests of other proxies for them.
 
-use gateway::verify::Authorizer;
-
 use super::assertion::text;
 use super::bearer::with;
 use crate::support::browser::headers;
@@ -18,11 +16,11 @@ pub(super) async fn settle() {
 async fn a_script_opens_a_websocket_without_an_origin_and_a_page_only_with_the_workspace_s() {
     let tokens = Tokens::new().await;
     let lines = with(&tokens.account(SERVICE_ACCOUNT));
-    let admitted = Authorizer::admit(&*tokens.fixture.app, &OPEN.into(), "/", &lines).await;
+    let admitted = tokens.fixture.app.admit_socket(&OPEN.into(), "/", &lines).await;
     let Ok((target, grant)) = admitted else {
         panic!("it may")
     };
-    let assertion = Authorizer::attest(&*tokens.fixture.app, &target, &grant).unwrap();
+    let assertion = tokens.fixture.app.attest_socket(&target, &grant).unwrap();
     assert_eq!(
         text(&assertion)["bearer"],
         true,

@@ -3,8 +3,7 @@
 use api::workspace::AccessType;
 use gateway::index::Target;
 use gateway::tokens::cookies;
-use gateway::verify::Authorizer as _;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use kube::runtime::watcher::Event;
 use testkit::api_server::Fault;
 
@@ -187,7 +186,10 @@ async fn a_websocket_needs_the_ticket_and_the_workspaces_own_origin() {
     let alice = fixture.signed_in("alice", LAB).await;
     let cookie = alice.cookies(LAB).unwrap();
     let own = origin(LAB);
-    let admit = async |lines: &[(&str, &str)]| fixture.app.admit_socket(LAB, &headers(lines)).await;
+    let admit = async |lines: &[(&str, &str)]| match fixture.handshake_at(LAB, "/", &headers(lines)).await {
+        Ok(_) => StatusCode::OK,
+        Err(response) => response.status(),
+    };
     assert_eq!(admit(&[("cookie", &cookie)]).await, StatusCode::FORBIDDEN);
     assert_eq!(
         admit(&[("cookie", &cookie), ("origin", &origin(BOBS))]).await,
@@ -219,12 +221,7 @@ async fn a_websockets_right_ends_with_the_session_the_access_or_the_workspace() 
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let grant = async || {
-        let admitted =
-            gateway::verify::Authorizer::admit(&*fixture.app, &LAB.into(), "/", &headers(&lines)).await;
-        admitted.ok().unwrap().1
-    };
-    let granted = grant().await;
+    let granted = fixture.handshake(LAB, &headers(&lines)).await.unwrap();
     assert!(fixture.app.is_valid(&granted));
     fixture.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
     assert!(!fixture.app.is_valid(&granted));
@@ -237,18 +234,4 @@ async fn a_websockets_right_ends_with_the_session_the_access_or_the_workspace() 
     assert!(fixture.app.is_valid(&granted));
     fixture.app.sessions.apply(Event::Delete(session)).await;
     assert!(!fixture.app.is_valid(&granted));
-}
-
-/// The status that a handshake gets.
-trait AdmitSocket {
-    async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode;
-}
-
-impl AdmitSocket for gateway::verify::AppState {
-    async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode {
-        match gateway::verify::Authorizer::admit(self, &host.into(), "/", lines).await {
-            Ok(_) => StatusCode::OK,
-            Err(response) => response.status(),
-        }
-    }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use gateway::tokens::cookies;
-use gateway::verify::Authorizer as _;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 use tokio::time::advance;

@@ -23,7 +23,7 @@ pub(super) async fn fixture(rates: Rates) -> Fixture {
         ..(*before).clone()
     });
     let pages = (login::auth(app.clone()), login::workspace(app.clone()));
-    fixture.pages = router::pages(app.index.clone(), app.clone(), pages.0, pages.1);
+    fixture.pages = router::pages(app.clone(), pages.0, pages.1);
     fixture
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use api::manager::{Rbac, RoutingMode};
 use api::workspace::AccessType;
 use gateway::index::{Domain, Target};
-use gateway::verify::Authorizer as _;
 use http::StatusCode;
 use rules::access::{Policy, Shared};
 use serde_json::json;

@@ -5,7 +5,6 @@ use api::workspace::{AccessType, Phase};
 use axum::body::Body;
 use gateway::index::{Domain, Target};
 use gateway::tokens::cookies;
-use gateway::verify::Authorizer as _;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use rules::access::{Policy, Shared};

@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use gateway::tokens::{KeyId, KeyRing, ProgramToken, SealingKey, Token as _, cookies};
-use gateway::verify::Authorizer as _;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use gateway::index::Index;
 use gateway::index::Routes;
 use gateway::login;
@@ -10,9 +11,7 @@ use gateway::metrics::Metrics;
 use gateway::relay::Relay;
 use gateway::router::{self, Entrance, RouteProvider};
 use gateway::server::{Bounds, Kind, Limits, Listener, Most, Owners, at_entrance, at_pages, at_routes};
-use gateway::tokens::cookies::StripList;
-use gateway::verify::ProxyKind;
-use gateway::verify::{AppState, Authorizer};
+use gateway::verify::{AppState, ProxyKind};
 use http::HeaderMap;
 use kit::pki::{Pair, Purpose, authority, leaf};
 use rustls::ServerConfig;
@@ -21,51 +20,48 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::chart::{GATEWAY, Ports};
-use crate::support::fake_authorizer::FakeAuthorizer;
+use crate::support::fixture::Fixture;
+use crate::support::stub::{self, Stub};
 
 /// What a proxy is put before.
-pub(crate) struct Behind<D> {
-    pub(crate) index: Arc<Index>,
-    pub(crate) authorizer: Arc<D>,
-    strip: StripList,
+pub(crate) struct Behind {
+    pub(crate) app: Arc<AppState>,
+    pub(crate) stub: Arc<Stub>,
     auth: Router,
     own_paths: Router,
     limits: Limits,
     other_proxies: Vec<ProxyKind>,
 }
 
-impl Behind<FakeAuthorizer> {
-    /// The stub, which says what it was asked.
+impl Behind {
+    /// A gateway whose decisions are the stub's, which says what it was asked.
     pub(crate) fn stub(index: Index) -> Self {
-        let index = Arc::new(index);
+        let app = AppState {
+            index: Arc::new(index),
+            ..AppState::clone(&Fixture::without_provider().app)
+        };
         Self {
-            authorizer: Arc::new(FakeAuthorizer::new(Arc::clone(&index))),
-            index,
-            strip: StripList::default(),
+            app: Arc::new(app),
+            stub: Arc::new(Stub::answering()),
             auth: Router::new(),
             own_paths: Router::new(),
             limits: Limits::default(),
             other_proxies: vec![],
         }
     }
-}
 
-impl Behind<AppState> {
     /// All that decides and signs users in, as the process wires it.
     pub(crate) fn gateway(app: &Arc<AppState>) -> Self {
         Self {
-            authorizer: Arc::clone(app),
-            index: Arc::clone(&app.index),
-            strip: app.strip.clone(),
+            app: Arc::clone(app),
+            stub: Arc::default(),
             auth: login::auth(Arc::clone(app)),
             own_paths: login::workspace(Arc::clone(app)),
             limits: Limits::default(),
             other_proxies: vec![],
         }
     }
-}
 
-impl<D: Authorizer> Behind<D> {
     pub(crate) fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
@@ -86,9 +82,8 @@ impl<D: Authorizer> Behind<D> {
     /// Starts the listeners.
     pub(crate) async fn serve(self, tls: &watch::Receiver<Arc<ServerConfig>>) -> Ports {
         let Self {
-            index,
-            authorizer,
-            strip,
+            app,
+            stub,
             auth,
             own_paths,
             limits,
@@ -96,15 +91,17 @@ impl<D: Authorizer> Behind<D> {
         } = self;
         let metrics = Metrics::default();
         let stop = CancellationToken::new();
-        let entrance = router::entrance(entrance(&authorizer, &index, &strip, GATEWAY, other_proxies));
+        let entrance = router::entrance(entrance(&app, GATEWAY, other_proxies))
+            .layer(from_fn_with_state(stub, stub::at_entrance));
         let routes = Arc::new(Routes::default());
-        tokio::spawn(Arc::clone(&routes).follow(Arc::clone(&index)));
+        tokio::spawn(Arc::clone(&routes).follow(Arc::clone(&app.index)));
         let provider = RouteProvider {
             routes,
             metrics: metrics.clone(),
             stop: stop.clone(),
         };
-        let pages = router::pages(Arc::clone(&index), Arc::clone(&authorizer), auth, own_paths);
+        let pages = router::pages(Arc::clone(&app), auth, own_paths)
+            .layer(from_fn_with_state(Arc::clone(&app), stub::at_pages));
         let listen = async |kind| {
             let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = socket.local_addr().unwrap().port();
@@ -116,8 +113,8 @@ impl<D: Authorizer> Behind<D> {
                 bounds: Bounds::new(Most::default(), metrics.clone()),
                 kind,
                 owners: Owners {
-                    index: Arc::clone(&index),
-                    strip: strip.clone(),
+                    index: Arc::clone(&app.index),
+                    strip: app.strip.clone(),
                 },
                 metrics: metrics.clone(),
             };
@@ -138,26 +135,13 @@ impl<D: Authorizer> Behind<D> {
 }
 
 /// What stands at the entrance, as the process wires it.
-pub(crate) fn entrance<D: Authorizer>(
-    authorizer: &Arc<D>,
-    index: &Arc<Index>,
-    strip: &StripList,
-    own_name: &str,
-    other_proxies: Vec<ProxyKind>,
-) -> Arc<Entrance<D>> {
-    let relay = Relay::new(
-        Arc::clone(authorizer),
-        Arc::clone(index),
-        strip.clone(),
-        Metrics::default(),
-        CancellationToken::new(),
-    );
+pub(crate) fn entrance(app: &Arc<AppState>, own_name: &str, other_proxies: Vec<ProxyKind>) -> Arc<Entrance> {
+    let relay = Relay::new(Arc::clone(app), CancellationToken::new());
     Arc::new(Entrance {
-        authorizer: Arc::clone(authorizer),
+        app: Arc::clone(app),
         relay: Arc::new(relay),
         own_names: vec![own_name.to_owned()],
         other_proxies,
-        metrics: Metrics::default(),
     })
 }
 

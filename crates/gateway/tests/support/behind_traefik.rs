@@ -7,7 +7,6 @@ use api::workspace::AccessType;
 use axum::body::Body;
 use gateway::index::{Domain, Target};
 use gateway::tokens::cookies;
-use gateway::verify::AppState;
 use http::header::{LOCATION, SET_COOKIE};
 use http::{Request, StatusCode, Version};
 use rules::access::Policy;
@@ -46,7 +45,7 @@ const WORKSPACES: [(&str, &str); 4] = [
 /// All that is real but the cluster and the identity provider.
 pub(crate) struct BehindTraefik {
     pub(crate) fixture: Fixture,
-    pub(crate) site: Site<AppState>,
+    pub(crate) site: Site,
     mode: RoutingMode,
     pods: BTreeMap<&'static str, Pod>,
 }

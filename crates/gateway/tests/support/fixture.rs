@@ -26,7 +26,7 @@ use gateway::tokens::cookies::StripList;
 use gateway::tokens::{KeyId, KeyRing, SealingKey};
 use gateway::verify::ProxyKind;
 use gateway::verify::Rights;
-use gateway::verify::{AppState, Authorizer, Bearer, BearerSettings};
+use gateway::verify::{AppState, Bearer, BearerSettings, Grant};
 use http::header::HeaderMap;
 use http::{Method, Request, Response};
 use kit::assertion::Signer;
@@ -76,7 +76,7 @@ pub(crate) struct Fixture {
     pub(crate) between: Arc<Mutex<Box<Between>>>,
     pub(crate) entrance: Router,
     /// The same, for a listener.
-    pub(crate) at_entrance: Arc<Entrance<AppState>>,
+    pub(crate) at_entrance: Arc<Entrance>,
     pub(crate) pages: Router,
 }
 
@@ -291,7 +291,6 @@ impl Fixture {
         let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
         // Everybody holds the right to connect, until a test says otherwise.
         server.review(|_| true);
-        let index = Arc::new(Index::with(snapshot()));
         let sessions = Sessions::new(
             Api::namespaced(client.clone(), SYSTEM),
             keys.clone(),
@@ -306,9 +305,8 @@ impl Fixture {
         let sessions = Arc::new(sessions);
         let keeping = sessions.clone();
         tokio::spawn(async move { keeping.maintain(CancellationToken::new()).await });
-        let strip = StripList::new(["SMSESSION".to_owned()]);
         let app = Arc::new(AppState {
-            index: index.clone(),
+            index: Arc::new(Index::with(snapshot())),
             rights: Rights::new(client.clone(), scope, Metrics::default()),
             freshness,
             audit,
@@ -322,14 +320,13 @@ impl Fixture {
             keys,
             providers,
             assertions: assertions(&clock),
-            strip: strip.clone(),
+            strip: StripList::new(["SMSESSION".to_owned()]),
             client,
             clock: clock.clone(),
         });
         let all = vec![ProxyKind::Nginx, ProxyKind::Envoy];
-        let at_entrance = entrance(&app, &index, &strip, "gateway.system.svc", all);
+        let at_entrance = entrance(&app, "gateway.system.svc", all);
         let pages = router::pages(
-            index,
             app.clone(),
             login::auth(app.clone()),
             login::workspace(app.clone()),
@@ -453,11 +450,7 @@ impl Fixture {
     }
 
     /// What admits a websocket with these headers, if anything does.
-    pub(crate) async fn handshake(
-        &self,
-        host: &str,
-        headers: &HeaderMap,
-    ) -> Option<<AppState as Authorizer>::Grant> {
+    pub(crate) async fn handshake(&self, host: &str, headers: &HeaderMap) -> Option<Grant> {
         self.handshake_at(host, "/", headers).await.ok()
     }
 
@@ -467,8 +460,8 @@ impl Fixture {
         host: &str,
         path: &str,
         headers: &HeaderMap,
-    ) -> Result<<AppState as Authorizer>::Grant, axum::response::Response> {
-        let admitted = Authorizer::admit(&*self.app, &host.into(), path, headers).await;
+    ) -> Result<Grant, axum::response::Response> {
+        let admitted = self.app.admit_socket(&host.into(), path, headers).await;
         admitted.map(|(_, grant)| grant)
     }
 

@@ -13,7 +13,6 @@ use axum::body::Body;
 use bytes::Bytes;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::server::Limits;
-use gateway::verify::Authorizer;
 use gateway::verify::ProxyKind;
 use http::{HeaderMap, Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
@@ -31,18 +30,18 @@ use tokio_rustls::client::TlsStream;
 
 use crate::support::behind_proxy::{Behind, Internal};
 use crate::support::chart::{Addresses, Chart, Ports, project, tool};
-use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::nginx;
 use crate::support::rig::connector;
+use crate::support::stub::Stub;
 
 pub(crate) const BASE: &str = "workspaces.localhost";
 /// Host of the bundled identity provider.
 pub(crate) const PROVIDER: &str = "identity.localhost";
 
-/// A proxy before a gateway, with everything between them that is real but the cluster. `D` decides.
-pub(crate) struct Site<D = FakeAuthorizer> {
+/// A proxy before a gateway, with everything between them that is real but the cluster.
+pub(crate) struct Site {
     pub(crate) index: Arc<Index>,
-    pub(crate) authorizer: Arc<D>,
+    pub(crate) stub: Arc<Stub>,
     configs: watch::Sender<Arc<ServerConfig>>,
     edge: Pair,
     port: u16,
@@ -86,16 +85,14 @@ impl Site {
         site.wait_until_ready(RoutingMode::Subdomain).await;
         site
     }
-}
 
-impl<D: Authorizer> Site<D> {
     /// Traefik, with workspaces in hosts or in folders, as the chart's values say.
-    pub(crate) async fn before(mode: RoutingMode, behind: Behind<D>) -> Self {
+    pub(crate) async fn before(mode: RoutingMode, behind: Behind) -> Self {
         Self::as_charted(Chart::render(mode), mode, behind).await
     }
 
     /// Traefik with the arguments and routes of this chart.
-    pub(crate) async fn as_charted(chart: Chart, mode: RoutingMode, behind: Behind<D>) -> Self {
+    pub(crate) async fn as_charted(chart: Chart, mode: RoutingMode, behind: Behind) -> Self {
         let addresses = Addresses {
             https: free_port(),
             plain: free_port(),
@@ -116,12 +113,12 @@ impl<D: Authorizer> Site<D> {
 
     /// Starts a proxy, which `configure` gives a file and its command. Its ports: with TLS, for a front, for redirects.
     async fn launch(
-        behind: Behind<D>,
+        behind: Behind,
         [port, plain, redirects]: [u16; 3],
         configure: impl FnOnce(&Path, Ports) -> (&'static str, String, Command),
     ) -> Self {
         kit::tls::install_crypto_provider();
-        let (index, authorizer) = (Arc::clone(&behind.index), Arc::clone(&behind.authorizer));
+        let (index, stub) = (Arc::clone(&behind.app.index), Arc::clone(&behind.stub));
         let internal = Internal::new();
         let (configs, tls) = watch::channel(internal.server_config());
         let ports = behind.serve(&tls).await;
@@ -146,7 +143,7 @@ impl<D: Authorizer> Site<D> {
             .unwrap();
         Self {
             index,
-            authorizer,
+            stub,
             configs,
             edge,
             port,
@@ -346,7 +343,7 @@ impl<D: Authorizer> Site<D> {
     }
 }
 
-impl<D> Drop for Site<D> {
+impl Drop for Site {
     fn drop(&mut self) {
         let _ = self.proxy.kill();
         let _ = self.proxy.wait();

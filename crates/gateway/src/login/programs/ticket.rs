@@ -35,7 +35,7 @@ pub(super) async fn issue(State(app): App, headers: HeaderMap, body: Bytes) -> R
         let elsewhere = Site::from(domain.auth_host());
         return Ok(refuse(Refusal::Denied, &domain, &elsewhere));
     };
-    let allow = match app.decide(&site, None, &session).await {
+    let allow = match app.check_workspace_access(&site, None, &session).await {
         Ok(allow) => allow,
         Err(refusal) => return Ok(refuse(refusal, &domain, &site)),
     };
