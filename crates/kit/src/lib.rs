@@ -16,7 +16,7 @@ pub mod limit;
 pub mod process;
 mod server;
 
-pub use keys::{assertion, pki, rotating_keys, shared_secret};
+pub use keys::{assertion_signer, pki, rotating_keys, shared_secret};
 pub use kubernetes::{ABSENT, access_review, api_error, client, lease, scope};
 pub use process::{shutdown, telemetry, watchdog};
 pub use server::{admin, bind, https, readiness, tls};

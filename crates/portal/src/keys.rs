@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arc_swap::ArcSwap;
 use assertion::{InvalidAssertion, Verifier};
-use kit::assertion::check_identity;
+use kit::assertion_signer::check_identity;
 use kit::process::{InvalidSetting, file};
 
 use crate::user::{Authenticator, NoUser, User};

@@ -16,7 +16,7 @@ use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Secret;
 use kit::{
-    assertion::{Claims, Signer},
+    assertion_signer::{Claims, Signer},
     rotating_keys::{self, MasterKey},
 };
 use kube::Api;

@@ -16,7 +16,7 @@ use e2e::{
     wait,
 };
 use fantoccini::key::Key;
-use kit::assertion::Claims;
+use kit::assertion_signer::Claims;
 use kube::{Api, ResourceExt as _};
 use reqwest::Url;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use e2e::{
     objects::workspace,
     portal::attested::{keys, now, signer},
 };
-use kit::{assertion::Claims, rotating_keys::MasterKey};
+use kit::{assertion_signer::Claims, rotating_keys::MasterKey};
 use kube::ResourceExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};

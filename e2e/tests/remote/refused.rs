@@ -17,7 +17,7 @@ use e2e::{
     wait,
 };
 use k8s_openapi::api::{core::v1::Service, networking::v1::NetworkPolicy};
-use kit::assertion::Claims;
+use kit::assertion_signer::Claims;
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams, PostParams},

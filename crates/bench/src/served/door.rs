@@ -5,7 +5,7 @@ use std::process::Command;
 use std::{env, fs, net};
 
 use anyhow::Context as _;
-use kit::assertion::Claims;
+use kit::assertion_signer::Claims;
 
 use super::{announce, signer};
 use crate::load::Question;

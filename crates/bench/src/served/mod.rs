@@ -81,8 +81,8 @@ fn tls() -> anyhow::Result<Arc<ServerConfig>> {
 }
 
 /// The gateway's keys.
-fn signer() -> anyhow::Result<kit::assertion::Signer> {
-    let signer = kit::assertion::Signer::default();
+fn signer() -> anyhow::Result<kit::assertion_signer::Signer> {
+    let signer = kit::assertion_signer::Signer::default();
     signer.replace(&[kit::rotating_keys::MasterKey {
         id: "0101010101010101".into(),
         active_from: 0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use assertion::Verifier;
 use k8s_openapi::api::core::v1::Namespace;
-use kit::assertion::Claims;
+use kit::assertion_signer::Claims;
 use kit::readiness::Readiness;
 use kit::scope::Scope;
 use portal::app::{App, Parts};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use api::names::PORTAL_AUDIENCE;
-use kit::assertion::{Claims as Signed, Signer as GatewaySigner};
+use kit::assertion_signer::{Claims as Signed, Signer as GatewaySigner};
 use kit::rotating_keys::MasterKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -243,8 +243,11 @@ mod tests {
     fn names_of_kubernetes_are_in_no_assertion_either() {
         for prefix in api::names::KUBERNETES_PREFIXES {
             let name = format!("{prefix}x");
-            assert!(kit::assertion::check_identity(&name, &[]).is_err(), "{name}");
-            assert!(kit::assertion::check_identity("alice", std::slice::from_ref(&name)).is_err());
+            assert!(
+                kit::assertion_signer::check_identity(&name, &[]).is_err(),
+                "{name}"
+            );
+            assert!(kit::assertion_signer::check_identity("alice", std::slice::from_ref(&name)).is_err());
             let claims = json!({"sub": "1", "groups": [name]});
             assert!(matches!(groups("", &claims), Err(IdentityError::Reserved { .. })));
         }

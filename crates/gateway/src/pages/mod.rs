@@ -22,7 +22,7 @@ use api::workspace::Phase;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap};
-use kit::assertion::IdentityError;
+use kit::assertion_signer::IdentityError;
 use serde_json::{Map, Value, json};
 
 pub use self::account::{

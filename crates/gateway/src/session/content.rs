@@ -40,7 +40,7 @@ impl CodeUser {
 const MAX_SENT: usize = 32 * 1024;
 /// An ID token is renewed before it is sent if it is valid for less than this many seconds: a page that stays open uses it as long as
 /// its assertion.
-const ID_TOKEN_LASTS: i64 = kit::assertion::LIFE + 15;
+const ID_TOKEN_LASTS: i64 = kit::assertion_signer::LIFE + 15;
 /// An earlier request renews it in the background, this many seconds before.
 const RENEWED_BEFORE: i64 = 30;
 

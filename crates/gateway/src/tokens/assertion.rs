@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use assertion::Verifier;
 use http::HeaderValue;
-use kit::assertion::{Claims, LIFE, Signer, SigningError};
+use kit::assertion_signer::{Claims, LIFE, Signer, SigningError};
 use moka::sync::Cache;
 
 use crate::clock::Clock;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::names;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kit::assertion::{Signer, SigningError};
+use kit::assertion_signer::{Signer, SigningError};
 use kit::rotating_keys::{self, MasterKey};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -150,7 +150,7 @@ fn sealing_key(key: &MasterKey) -> Result<SealingKey, CryptoError> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use kit::assertion::Claims;
+    use kit::assertion_signer::Claims;
 
     use super::*;
     use crate::tokens::seal::Purpose;

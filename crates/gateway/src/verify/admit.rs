@@ -8,7 +8,7 @@ use http::header::{HeaderMap, HeaderValue};
 
 use api::manager::Ssh;
 use api::names::{self, PORTAL_AUDIENCE};
-use kit::assertion::Claims;
+use kit::assertion_signer::Claims;
 use rules::access::{Denied, Right};
 
 use super::bearer::Bearer;

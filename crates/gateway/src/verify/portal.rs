@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use kit::assertion::check_identity;
+use kit::assertion_signer::check_identity;
 
 use super::decision::PortalAllow;
 use crate::index::Domain;

@@ -29,7 +29,7 @@ use gateway::verify::Rights;
 use gateway::verify::{AppState, Bearer, BearerSettings, Grant};
 use http::header::HeaderMap;
 use http::{Method, Request, Response};
-use kit::assertion::Signer;
+use kit::assertion_signer::Signer;
 use kit::rotating_keys::MasterKey;
 use kit::scope::Scope;
 use kube::Api;

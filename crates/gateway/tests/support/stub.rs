@@ -13,7 +13,7 @@ use gateway::verify::adapters;
 use gateway::verify::{AppState, ProxyKind};
 use http::header::{HOST, SET_COOKIE, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use kit::assertion::Claims;
+use kit::assertion_signer::Claims;
 
 use crate::support::chart::GATEWAY;
 

@@ -8,7 +8,7 @@ use std::{
 
 use api::names::{self, GATEWAY_KEYS, OPERATOR_KEYS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kit::assertion::Signer;
+use kit::assertion_signer::Signer;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 

@@ -11,7 +11,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use kit::{
-    assertion::{Claims, Signer},
+    assertion_signer::{Claims, Signer},
     tls::unverified_client_config,
 };
 use rules::IdleAnswer;
