@@ -131,6 +131,10 @@ pub const TICKET_HEADER: &str = "workspace-ticket";
 pub const PORTAL_AUDIENCE: &str = "portal";
 /// Volume of the home directory.
 pub const HOME_VOLUME: &str = "workspace-storage";
+/// Volume of the empty home in recovery.
+pub const RECOVERY_VOLUME: &str = "recovery-home";
+/// Environment variable with the path of the disk, in recovery. Only the operator sets it there.
+pub const RECOVERY_DISK_VARIABLE: &str = "WORKSPACE_RECOVERY_DISK";
 /// Volume of [`SCRATCH_PATH`].
 pub const SCRATCH_VOLUME: &str = "tmp";
 /// Where a pod has scratch space.

@@ -17,8 +17,10 @@ use crate::{
 };
 
 pub(crate) fn settings() -> Settings {
-    Settings::parse("{defaultImage: uv, imageAliases: {uv: 'localhost/jk8s-application-jupyter-uv:1'}}")
-        .unwrap()
+    Settings::parse(
+        "{defaultImage: uv, imageAliases: {uv: 'localhost/jk8s-application-jupyter-uv:1'}, recoveryImage: 'localhost/recovery:1'}",
+    )
+    .unwrap()
 }
 
 pub(crate) fn installation() -> Installation {

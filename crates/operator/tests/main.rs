@@ -26,6 +26,7 @@ mod pause;
 mod profiles;
 mod protection;
 mod races;
+mod recovery;
 mod required_template;
 mod restarts;
 mod routing;

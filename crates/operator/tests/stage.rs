@@ -397,7 +397,9 @@ impl Stage {
 
 pub(crate) fn operator(client: Client, writers: &Writers, admission: bool) -> Arc<Context> {
     let image = "localhost/jk8s-application-jupyter-uv:1";
-    let settings = format!("{{defaultImage: uv, imageAliases: {{uv: '{image}'}}, admission: {admission}}}");
+    let settings = format!(
+        "{{defaultImage: uv, imageAliases: {{uv: '{image}'}}, recoveryImage: 'localhost/recovery:1', admission: {admission}}}"
+    );
     operator_of(client, writers, &settings)
 }
 

@@ -55,5 +55,5 @@ pub use effective::variables;
 pub use effective::{Effective, Given, Home, PodFields, effective, profile_name};
 pub use quantity::{Quantity, QuantityError};
 pub use settings::{ImageMirror, PodIdentifiers, Settings};
-pub use validate::claims;
+pub use validate::{claims, may_recover};
 pub use violation::{Violation, Violations};

@@ -15,6 +15,10 @@ c.ServerApp.port = 8888
 # Where browsers find this server, if it shares its host with others.
 c.ServerApp.base_url = os.environ.get("WORKSPACE_BASE_PATH", "/")
 c.ServerApp.root_dir = os.environ["HOME"]
+# In recovery the home is empty. What is to be repaired is on the disk, often in hidden files.
+if disk := os.environ.get("WORKSPACE_RECOVERY_DISK"):
+    c.ServerApp.root_dir = disk
+    c.ContentsManager.allow_hidden = True
 c.ServerApp.open_browser = False
 # Terminals read ~/.bashrc and keep the container's PATH, because they are no login shells. Installers (nvm, rustup) write to ~/.bashrc if it
 # is there.

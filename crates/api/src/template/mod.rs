@@ -233,6 +233,10 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default)]
     pub allow_custom_security_context: bool,
 
+    /// Whether workspaces may start in recovery, where their users have a terminal beside their files.
+    #[serde(default = "yes")]
+    pub allow_recovery: bool,
+
     /// The Pod Security level that every pod fits.
     #[serde(default)]
     pub pod_security: PodSecurity,

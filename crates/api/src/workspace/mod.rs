@@ -205,6 +205,12 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 
+    /// Starts the workspace in recovery, to repair its files: with the installation's recovery image, an empty home, and the disk in its
+    /// folder `disk`. Variables, commands, hooks, init containers, further disks and the execution profile of workspace and template do not
+    /// count then. Needs a disk, a template that allows it, and a manager with `gateway` or `forwardAuth`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovery_mode: bool,
+
     /// Who may change and delete the workspace. Unset: the template's, else `OwnerOnly`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ownership_type: Option<OwnershipType>,

@@ -5,7 +5,7 @@
 
 use api::names::{
     APPLICATION_CONTAINER, ASSERTION_KEYS_PATH, ASSERTION_KEYS_VARIABLE, BASE_PATH_VARIABLE, NO_ASSERTIONS,
-    OWN_VARIABLES, RUN_ID_VARIABLE, UID_VARIABLE, WORKSPACE_UID,
+    OWN_VARIABLES, RECOVERY_DISK_VARIABLE, RUN_ID_VARIABLE, UID_VARIABLE, WORKSPACE_UID,
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -26,9 +26,12 @@ pub(super) fn application(
     run_id: &str,
 ) -> Container {
     let given = workspace.pod.container_security_context.as_ref();
-    let security = security::container(given, installation.own_images.contains(&workspace.image));
+    let is_own = workspace.recovery_home.is_some() || installation.own_images.contains(&workspace.image);
+    let security = security::container(given, is_own);
+    let disk = workspace.home.mount_path();
+    let in_recovery = workspace.recovery_home.as_ref();
     let ours = [
-        ("HOME", workspace.home.mount_path().to_owned()),
+        ("HOME", in_recovery.map_or(disk, String::as_str).to_owned()),
         ("JUPYTER_PORT", workspace.port.to_string()),
         (RUN_ID_VARIABLE, run_id.to_owned()),
     ]
@@ -38,7 +41,8 @@ pub(super) fn application(
             .base_path
             .as_ref()
             .map(|path| (BASE_PATH_VARIABLE, format!("{path}/"))),
-    );
+    )
+    .chain(in_recovery.map(|_| (RECOVERY_DISK_VARIABLE, disk.to_owned())));
     Container {
         name: APPLICATION_CONTAINER.to_owned(),
         image: Some(workspace.pull_reference(&workspace.image)),

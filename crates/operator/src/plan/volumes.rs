@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use api::names::{
-    ASSERTION_KEYS, ASSERTION_KEYS_PATH, ASSERTION_KEYS_VOLUME, HOME_VOLUME, RUNTIME_PATH, RUNTIME_VOLUME,
-    SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME,
+    ASSERTION_KEYS, ASSERTION_KEYS_PATH, ASSERTION_KEYS_VOLUME, HOME_VOLUME, RECOVERY_VOLUME, RUNTIME_PATH,
+    RUNTIME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME,
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -46,10 +46,16 @@ pub(super) fn plan(workspace: &ValidWorkspace, installation: &Installation) -> V
         sub_path: workspace.home.sub_path().map(str::to_owned),
         ..home
     };
-    let mut mounted = vec![MountedVolume {
+    let empty_home = workspace.recovery_home.as_deref().map(|path| MountedVolume {
+        volume: empty_dir(RECOVERY_VOLUME, &installation.scratch_limit, None),
+        mount: mount(RECOVERY_VOLUME, path),
+    });
+    // The disk comes after the home that it is in.
+    let mut mounted: Vec<_> = empty_home.into_iter().collect();
+    mounted.push(MountedVolume {
         volume: home_volume(workspace),
         mount: home.clone(),
-    }];
+    });
     mounted.extend(shared_memory(workspace).map(|size| MountedVolume {
         volume: empty_dir(SHM_VOLUME, &size, Some("Memory")),
         mount: mount(SHM_VOLUME, SHM_PATH),

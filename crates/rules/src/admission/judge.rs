@@ -73,6 +73,8 @@ fn resolve_and_judge<'a>(
         profile: references.profile,
         settings,
     }));
+    let bounds = template.as_ref().map(|template| &template.spec);
+    violations.extend(validate::recovery(spec, &effective, bounds, manager, settings));
     if is_expanded {
         violations.extend(validate::unattested(workspace, raw, manager, settings));
     }
@@ -89,7 +91,10 @@ fn resolve_and_judge<'a>(
         _ => None,
     };
     let missing_profile = match (&effective.profile_ref, references.profile) {
-        (Some(name), None) => Some(MissingReference::ExecutionProfileNotFound { name: name.clone() }),
+        // In recovery the pod has no profile.
+        (Some(name), None) if !spec.recovery_mode => {
+            Some(MissingReference::ExecutionProfileNotFound { name: name.clone() })
+        }
         _ => None,
     };
     Judged {

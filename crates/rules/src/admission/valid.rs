@@ -18,8 +18,8 @@ use super::managers;
 use super::references::References;
 use crate::effective::idle::{self, Idle};
 use crate::effective::profile::{self, ExecutionProfile};
-use crate::effective::service;
 use crate::effective::{Effective, Given, Home, PodFields, canonical, limits, merge};
+use crate::effective::{recovery, service};
 use crate::routes::{self, Routes};
 use crate::settings::{ImageMirror, ImagePullPolicy, Settings, mirrors};
 use crate::violation::Violation;
@@ -56,8 +56,10 @@ pub struct ValidWorkspace {
     pub image_mirrors: Vec<ImageMirror>,
     /// All requests and limits, in the canonical form of Kubernetes.
     pub resources: ResourceRequirements,
-    /// The home directory, with sizes in canonical form.
+    /// The home directory, with sizes in canonical form. In recovery it is in a folder of [`Self::recovery_home`].
     pub home: Home,
+    /// Where the empty home is mounted in recovery; `None`: the workspace is not in recovery.
+    pub recovery_home: Option<String>,
     /// Size of `/dev/shm`, in canonical form; `None` leaves it to the container runtime.
     pub shm_size: Option<RawQuantity>,
     /// Additional disks.
@@ -131,7 +133,19 @@ pub(crate) fn resolve(
     let (routes, url) =
         routes::render(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
     let template = references.template.map(|template| &template.spec);
-    let given = Given::from_specs(&workspace.spec, template, &effective, settings);
+    let mut given = Given::from_specs(&workspace.spec, template, &effective, settings);
+    let recovery_image = settings.recovery_image.as_deref();
+    let recovery_image = recovery_image.filter(|_| workspace.spec.recovery_mode);
+    let effective = match recovery_image {
+        None => effective,
+        Some(image) => {
+            given = Given {
+                port: given.port,
+                ..Given::default()
+            };
+            recovery::values(effective, image, template, settings)
+        }
+    };
     let Effective {
         image,
         mut resources,
@@ -158,6 +172,7 @@ pub(crate) fn resolve(
     canonical_home(&mut home);
     let profile = references
         .profile
+        .filter(|_| recovery_image.is_none())
         .and_then(|found| profile::resolve(workspace, found).ok());
     let env = profile
         .as_ref()
@@ -170,6 +185,7 @@ pub(crate) fn resolve(
         ..idle
     });
     Ok(ValidWorkspace {
+        recovery_home: recovery_image.map(|_| recovery::home(settings)),
         base_path,
         url,
         routes,

@@ -138,7 +138,10 @@ pub fn profile_name<'a>(
 }
 
 /// The annotations of the template, overridden by those of the workspace.
-fn annotations(spec: &WorkspaceSpec, template: Option<&WorkspaceTemplateSpec>) -> BTreeMap<String, String> {
+pub(super) fn annotations(
+    spec: &WorkspaceSpec,
+    template: Option<&WorkspaceTemplateSpec>,
+) -> BTreeMap<String, String> {
     let base = template.map_or(&[][..], |template| &template.base_annotations);
     let mut all: BTreeMap<_, _> = base
         .iter()

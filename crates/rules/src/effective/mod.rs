@@ -6,6 +6,7 @@
 //! - `variables`: text with variables
 //! - `service`: whether the workspace gets a Service
 //! - `defaults`: all effective values, field by field
+//! - `recovery`: the values of a workspace in recovery
 //! - `home`, `pod`, `resources`, `idle`, `limits`: those of one topic
 
 mod defaults;
@@ -16,6 +17,7 @@ pub(crate) mod idle;
 pub(crate) mod limits;
 mod pod;
 pub(crate) mod profile;
+pub(crate) mod recovery;
 mod resources;
 pub(crate) mod service;
 pub mod variables;

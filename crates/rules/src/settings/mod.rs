@@ -29,6 +29,10 @@ pub struct Settings {
     /// Short names for images, for workspaces and templates. An alias never refers to another alias.
     #[serde(default)]
     pub image_aliases: BTreeMap<String, String>,
+    /// Image or alias of workspaces in recovery, whatever images their templates allow: the installation's `JupyterLab`, or one upon it. It
+    /// has the door, and runs with a read-only root file system. Default: none; no workspace starts in recovery.
+    #[serde(default)]
+    pub recovery_image: Option<String>,
     /// When nodes pull the images of workspaces. Default: `IfNotPresent`.
     #[serde(default)]
     pub image_pull_policy: ImagePullPolicy,
@@ -217,6 +221,8 @@ impl Settings {
         let mut found = Vec::new();
         found.extend(route_kinds::violations("routeKinds", &self.route_kinds));
         found.extend(checks::image_syntax("defaultImage", &self.default_image));
+        let recovery = self.recovery_image.iter();
+        found.extend(recovery.filter_map(|image| checks::image_syntax("recoveryImage", image)));
         for (alias, image) in &self.image_aliases {
             let field = format!("imageAliases.{alias}");
             found.extend(checks::image_syntax(&field, image));

@@ -18,6 +18,7 @@
 //! - `image`, `variables`, `storage`: the image, `spec.variables`, the disk
 //! - `idle`, `limits`, `minutes`: idle shutdown and time limits
 //! - `custom`: fields that only some templates allow
+//! - `recovery`: recovery mode
 
 pub mod claims;
 mod custom;
@@ -29,6 +30,7 @@ mod minutes;
 mod named;
 mod pod;
 mod profile;
+mod recovery;
 mod requirements;
 mod share;
 mod size;
@@ -46,6 +48,8 @@ pub use image::allowed_images;
 pub use manager::manager;
 pub use named::{Named, Part, ReferenceAuthor, Resource, named_by_author, named_in_variables};
 pub use profile::profile;
+pub use recovery::may_recover;
+pub(crate) use recovery::violations as recovery;
 pub use share::share;
 pub use size::spec_size;
 pub(crate) use template::expansion_violation;

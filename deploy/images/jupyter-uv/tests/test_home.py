@@ -134,6 +134,34 @@ class Home(Started):
         self.assertEqual(shell(*interactive), f" {path}")
 
 
+class Recovery(Started):
+    """The home is empty, and the broken one is its folder `disk`."""
+
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.write("disk/.jupyter/jupyter_server_config.py", "c.ServerApp.max_body_size = 'much'")
+        self.write("disk/.bashrc", "exit 1")
+        self.write("disk/jupyter_server_config.py", "raise SystemExit('in the folder of the files')")
+
+    async def test_files_that_keep_the_server_from_starting_are_seen_and_mended(self):
+        self.environment["WORKSPACE_RECOVERY_DISK"] = f"{self.home}/disk"
+        await self.starts()
+        broken = await self.call("api/contents/.jupyter/jupyter_server_config.py")
+        self.assertEqual(broken.code, 200, broken.body)
+        gone = await self.call("api/contents/.jupyter/jupyter_server_config.py", "DELETE")
+        self.assertEqual(gone.code, 204, gone.body)
+        made = await self.call("api/terminals", "POST", {})
+        self.assertEqual(made.code, 200, made.body)
+        terminal = await self.opens(f"terminals/websocket/{json.loads(made.body)['name']}")
+        await terminal.write_message(json.dumps(["stdin", "rm disk/.bashrc\r"]))
+        await until(lambda: not pathlib.Path(self.home, "disk/.bashrc").exists())
+
+    async def test_the_same_home_at_its_usual_place_ends_the_server(self):
+        self.environment["HOME"] = self.home = f"{self.home}/disk"
+        process = await self.run_in_home(self.command)
+        self.assertNotEqual(await asyncio.wait_for(process.wait(), 60), 0)
+
+
 class Sessions(unittest.TestCase):
     def test_the_first_shell_of_a_session_takes_variables_that_sshd_cannot_hold(self):
         certificate = "BEGIN\nof it\nEND"

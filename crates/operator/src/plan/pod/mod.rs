@@ -56,4 +56,6 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 #[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
 mod tests;

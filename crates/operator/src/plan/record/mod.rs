@@ -23,6 +23,8 @@ const DIGEST: &str = "sha256:";
 const FORMAT: u64 = 2;
 /// The path in a record that says which claim is the home.
 const CLAIM_NAME: &str = "spec.storage.claimName";
+/// The path in a record that says whether the run is in recovery.
+const RECOVERY_MODE: &str = "spec.recoveryMode";
 /// The pending path if the record cannot be read: any field may be pending.
 const WHOLE_SPEC: &str = "spec";
 
@@ -42,6 +44,10 @@ pub(crate) fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String>
     match readable(recorded) {
         Some(recorded) => {
             let mut paths = compare::differences(&recorded, &today);
+            if paths.iter().any(|path| path == RECOVERY_MODE) {
+                // It decides about nearly all other fields, which no user changed with it.
+                return vec![RECOVERY_MODE.to_owned()];
+            }
             if !names_a_claim(&recorded, workspace) && !names_a_claim(&today, workspace) {
                 // No user wrote that field: the change is to or from a disk of its own.
                 for path in paths.iter_mut().filter(|path| *path == CLAIM_NAME) {
@@ -93,6 +99,16 @@ pub(crate) fn base_path(recorded: &str) -> Option<String> {
 pub(crate) fn has_user_namespace(recorded: &str) -> bool {
     let recorded: Option<Value> = serde_json::from_str(recorded).ok();
     recorded.is_some_and(|it| it.pointer("/template/userNamespace") == Some(&Value::Bool(true)))
+}
+
+/// Whether a run is in recovery.
+pub(crate) fn is_recovery(recorded: &str) -> bool {
+    // The common case, checked in every reconcile.
+    if !recorded.contains("recoveryMode") {
+        return false;
+    }
+    let recorded: Option<Value> = serde_json::from_str(recorded).ok();
+    recorded.is_some_and(|it| it.pointer("/spec/recoveryMode").is_some())
 }
 
 /// Names of the init containers of a run that users asked for.
@@ -155,6 +171,8 @@ fn inputs(workspace: &ValidWorkspace) -> Value {
             "initContainers": init_containers,
             "lifecycle": pod.lifecycle,
             "readinessProbe": pod.readiness_probe,
+            // Absent for other pods, so that their record does not change.
+            "recoveryMode": workspace.recovery_home.is_some().then_some(true),
             "nodeSelector": pod.node_selector,
             "affinity": pod.affinity,
             "tolerations": pod.tolerations,

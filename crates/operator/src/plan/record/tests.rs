@@ -241,3 +241,38 @@ fn every_field_that_is_part_of_the_pod_is_recorded() {
     let written: Vec<_> = record["spec"].as_object().unwrap().keys().collect();
     assert_eq!(written, api::fields::workspace::IN_POD);
 }
+
+#[test]
+fn recovery_is_one_pending_change_both_ways_and_no_record_of_another_run_has_it() {
+    let fields = json!({"image": "example.com/other:1", "env": [{"name": "A", "value": "b"}], "port": 9000});
+    let in_recovery = |mut spec: Value| {
+        spec["recoveryMode"] = json!(true);
+        valid(spec)
+    };
+    let (ordinary, recovery) = (valid(fields.clone()), in_recovery(fields.clone()));
+    let (of_ordinary, of_recovery) = (record(&ordinary), record(&recovery));
+    assert!(
+        !of_ordinary.contains("recoveryMode"),
+        "an upgrade changes no record"
+    );
+    assert!(is_recovery(&of_recovery) && !is_recovery(&of_ordinary));
+    assert_eq!(pending(&of_ordinary, &recovery), ["spec.recoveryMode"]);
+    assert_eq!(pending(&of_recovery, &ordinary), ["spec.recoveryMode"]);
+    for (recorded, today) in [(&of_ordinary, &recovery), (&of_recovery, &ordinary)] {
+        assert!(asks_for_restart(recorded, today, UpdatePolicy::Always));
+        assert!(!asks_for_restart(recorded, today, UpdatePolicy::OnStop));
+    }
+    // What does not reach the pod in recovery waits for the normal start, and is no change of this run.
+    let edited = in_recovery(json!({"image": "example.com/another:1", "port": 9000}));
+    assert_eq!(pending(&of_recovery, &edited), [""; 0]);
+    let moved = in_recovery(json!({"port": 9001}));
+    assert_eq!(pending(&of_recovery, &moved), ["spec.port"]);
+    assert_eq!(pending(&of_recovery, &recovery), [""; 0]);
+}
+
+#[test]
+fn a_text_of_a_user_does_not_make_a_run_one_in_recovery() {
+    let forged =
+        json!([{"name": "A", "value": "\"recoveryMode\":true"}, {"name": "recoveryMode", "value": "true"}]);
+    assert!(!is_recovery(&record(&valid(json!({"env": forged})))));
+}

@@ -16,7 +16,11 @@ use super::{Facts, State, condition_list::Conditions};
 use crate::{
     blockers::{Blocker, Problem},
     cache::observed::{Observed, held_by, holders},
+    plan::record,
 };
+
+/// Said of a ready pod in recovery.
+const IN_RECOVERY: &str = " It is in recovery: the home is empty, and the disk is its folder `disk`. Without spec.recoveryMode the next start is a normal one.";
 
 pub(super) fn conditions(
     facts: &Facts<'_>,
@@ -149,7 +153,11 @@ fn stopped(facts: &Facts<'_>, new_disk: bool, before: &WorkspaceStatus) -> Strin
     } else {
         return "No pod is left.".to_owned();
     };
-    files_after("No pod is left", &disk)
+    let mut message = files_after("No pod is left", &disk);
+    if facts.workspace.spec.recovery_mode {
+        message.push_str(" It starts in recovery, as long as spec.recoveryMode is true.");
+    }
+    message
 }
 
 fn files_after(state: &str, disk: &Disk) -> String {
@@ -175,6 +183,9 @@ fn ready(observed: &Observed, new_disk: bool) -> String {
     let mut message = "The pod is ready.".to_owned();
     if new_disk {
         message = files_after("The pod is ready", &Disk::Replaced(Retain::Delete));
+    }
+    if observed.started_from().is_some_and(record::is_recovery) {
+        message.push_str(IN_RECOVERY);
     }
     message.push_str(&external_change(observed));
     message

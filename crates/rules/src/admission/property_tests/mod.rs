@@ -1,13 +1,14 @@
 //! Random workspaces and templates -> properties that must always hold (tests).
 
-use api::workspace::{ResourceRequirements, Storage};
+use api::workspace::{ContainerConfig, ResourceRequirements, Storage};
 use api::{Workspace, WorkspaceSpec, WorkspaceTemplate};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::admission::References;
+use crate::checks::resources::bounds_of;
 use crate::effective::{Effective, Home, effective};
-use crate::{admit, judge};
+use crate::{Quantity, admit, judge};
 
 pub(crate) mod objects;
 
@@ -108,6 +109,63 @@ proptest! {
             .with_profile(Some(&profile));
         let found = judge(&workspace, &references, &settings());
         prop_assert_eq!(found.violations.map(|found| found.to_string()), None);
+    }
+
+    #[test]
+    fn recovery_gives_no_image_right_secret_or_size_that_the_template_does_not_give(
+        spec in workspace_spec(false), of_template in template_spec(false), refers: bool
+    ) {
+        let (ordinary, template, manager, profile) = (workspace(spec, refers), template(&of_template), manager(), profile());
+        let references = References::managed_by([&manager])
+            .with_template(refers.then_some(&template))
+            .with_profile(Some(&profile));
+        let mut in_recovery = ordinary.clone();
+        in_recovery.spec.recovery_mode = true;
+        let ordinary = admit(&ordinary, &references, &settings()).unwrap();
+        prop_assert_eq!(&ordinary.recovery_home, &None);
+        let recovery = match admit(&in_recovery, &references, &settings()) {
+            Ok(recovery) => recovery,
+            // The one refusal here: there is no disk.
+            Err(refused) => {
+                prop_assert!(matches!(ordinary.home, Home::Ephemeral { .. }), "{}", refused);
+                return Ok(());
+            }
+        };
+        prop_assert_eq!(&recovery.image, "r/recovery:1");
+        prop_assert_eq!(recovery.recovery_home.as_deref(), Some("/home/jovyan"));
+        prop_assert_eq!(recovery.home.mount_path(), "/home/jovyan/disk");
+        prop_assert_eq!(recovery.home.sub_path(), ordinary.home.sub_path());
+        prop_assert!(recovery.env.is_empty() && recovery.volumes.is_empty() && recovery.profile.is_none());
+        prop_assert_eq!(&recovery.container, &ContainerConfig::default());
+        let pod = &recovery.pod;
+        prop_assert!(pod.init_containers.is_empty() && pod.lifecycle.is_none() && pod.readiness_probe.is_none());
+        // Whose files these are and which policies, people and limits hold is as ever.
+        prop_assert_eq!(&pod.pod_security_context, &ordinary.pod.pod_security_context);
+        prop_assert_eq!(&pod.node_selector, &ordinary.pod.node_selector);
+        prop_assert_eq!(&pod.tolerations, &ordinary.pod.tolerations);
+        prop_assert_eq!(&recovery.base_labels, &ordinary.base_labels);
+        prop_assert_eq!(recovery.pod_security, ordinary.pod_security);
+        prop_assert_eq!((recovery.access, recovery.ownership), (ordinary.access, ordinary.ownership));
+        prop_assert_eq!((&recovery.url, recovery.port), (&ordinary.url, ordinary.port));
+        prop_assert_eq!((recovery.limits, &recovery.manager), (ordinary.limits, &ordinary.manager));
+        prop_assert_eq!(recovery.has_assertions, ordinary.has_assertions);
+        prop_assert_eq!(recovery.network_policy, ordinary.network_policy);
+        for (name, value) in recovery.annotations {
+            let of_template = template.spec.base_annotations.iter().any(|it| it.name == name);
+            prop_assert!(refers && of_template, "{} {}", name, value);
+        }
+        let bounds = template.spec.resource_bounds.as_ref().filter(|_| refers);
+        for amounts in [&recovery.resources.requests, &recovery.resources.limits] {
+            prop_assert!(amounts.keys().all(|name| ["cpu", "memory", "ephemeral-storage"].contains(&name.as_str())));
+            for (name, most) in [("cpu", "1"), ("memory", "2Gi")] {
+                let amount = Quantity::try_from(&amounts[name]).unwrap();
+                prop_assert!(amount <= most.parse().unwrap(), "{}", name);
+                let max = bounds_of(bounds, name).into_iter().filter_map(|bounds| bounds.max.as_ref());
+                for max in max {
+                    prop_assert!(amount <= Quantity::try_from(max).unwrap(), "{}", name);
+                }
+            }
+        }
     }
 
     #[test]

@@ -332,7 +332,10 @@ pub(crate) fn template_spec(wild: bool) -> impl Strategy<Value = Value> {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}, admission: true}").unwrap()
+    Settings::parse(
+        "{defaultImage: uv, imageAliases: {uv: r/jupyter:1}, recoveryImage: r/recovery:1, admission: true}",
+    )
+    .unwrap()
 }
 
 pub(crate) fn workspace(spec: Value, refers: bool) -> Workspace {
