@@ -1,5 +1,7 @@
 //! What a client wants -> a request or patch that the API server applies to nothing else (pure).
 
+use std::fmt::Display;
+
 use json_patch::jsonptr::PointerBuf;
 use kube::{ResourceExt as _, core::request::Error};
 use serde_json::{Value, json};
@@ -23,6 +25,24 @@ pub fn strict(request: http::Request<Vec<u8>>) -> Result<http::Request<Vec<u8>>,
 /// has changed since it was read. `add` also sets a `desiredStatus` that the stored spec leaves out.
 pub fn set_desired_status(workspace: &Workspace, status: DesiredStatus, record: (&str, &str)) -> Value {
     change(vec![is_unchanged(workspace)], workspace, status, Some(record))
+}
+
+/// Merge patch that starts a workspace, in recovery or not; `None`: it is started so already. A run in the other mode is replaced: `now` is the
+/// time with its fraction, so that each request changes something.
+pub fn start(workspace: &Workspace, in_recovery: bool, now: impl Display) -> Option<Value> {
+    let runs = workspace.spec.desired_status == DesiredStatus::Running;
+    let changes = workspace.spec.recovery_mode != in_recovery;
+    if runs && !changes {
+        return None;
+    }
+    let mut patch = json!({"spec": {"desiredStatus": DesiredStatus::Running}});
+    if changes {
+        patch["spec"]["recoveryMode"] = in_recovery.then_some(true).into();
+    }
+    if runs {
+        patch["metadata"]["annotations"][names::RESTARTED_AT] = now.to_string().into();
+    }
+    Some(patch)
 }
 
 /// JSON patch that stops one run of a workspace, and records why as [`set_desired_status`] does. It fails if the workspace is another one or
@@ -137,6 +157,65 @@ mod tests {
         assert_eq!(changed["metadata"]["annotations"], json!({"a": "8"}));
         for mut other in [of("r2", "u1", "7"), of("r1", "u2", "7")] {
             assert!(json_patch::patch(&mut other, &patch).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_start_changes_the_mode_and_replaces_a_run_of_the_other_one() {
+        let workspace = |desired: &str, in_recovery: bool| -> Workspace {
+            let spec = json!({"displayName": "d", "desiredStatus": desired, "recoveryMode": in_recovery});
+            serde_json::from_value(json!({"metadata": {"name": "a"}, "spec": spec})).unwrap()
+        };
+        let restart = json!({"annotations": {names::RESTARTED_AT: "now"}});
+        for (desired, is, wanted, patch) in [
+            ("Running", false, false, None),
+            ("Running", true, true, None),
+            (
+                "Stopped",
+                false,
+                false,
+                Some(json!({"spec": {"desiredStatus": "Running"}})),
+            ),
+            (
+                "Stopped",
+                true,
+                true,
+                Some(json!({"spec": {"desiredStatus": "Running"}})),
+            ),
+            (
+                "Stopped",
+                false,
+                true,
+                Some(json!({"spec": {"desiredStatus": "Running", "recoveryMode": true}})),
+            ),
+            (
+                "Stopped",
+                true,
+                false,
+                Some(json!({"spec": {"desiredStatus": "Running", "recoveryMode": null}})),
+            ),
+            (
+                "Running",
+                false,
+                true,
+                Some(
+                    json!({"spec": {"desiredStatus": "Running", "recoveryMode": true}, "metadata": restart}),
+                ),
+            ),
+            (
+                "Running",
+                true,
+                false,
+                Some(
+                    json!({"spec": {"desiredStatus": "Running", "recoveryMode": null}, "metadata": restart}),
+                ),
+            ),
+        ] {
+            assert_eq!(
+                start(&workspace(desired, is), wanted, "now"),
+                patch,
+                "{desired} {is} {wanted}"
+            );
         }
     }
 

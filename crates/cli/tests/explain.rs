@@ -171,6 +171,7 @@ fn each_command_of_an_explanation_is_one_of_the_plugin() {
     let edit = |field: &str| Change::Edit { field: text(field) };
     for action in [
         Change::Start,
+        Change::Recover,
         Change::Stop,
         Change::Restart,
         Change::Delete,

@@ -19,6 +19,7 @@ mod offline;
 mod process;
 mod programs;
 mod proxies;
+mod recovery;
 mod remedies;
 mod remote;
 mod server;

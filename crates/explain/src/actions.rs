@@ -8,8 +8,10 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Change {
-    /// Start the workspace.
+    /// Start the workspace, not in recovery.
     Start,
+    /// Start it in recovery.
+    Recover,
     /// Stop it.
     Stop,
     /// Restart it.
@@ -55,6 +57,7 @@ impl Change {
         let verb = |verb: &str| format!("kubectl workspace {verb} {name} -n {namespace}");
         match self {
             Self::Start => verb("start"),
+            Self::Recover => format!("{} --recovery", verb("start")),
             Self::Stop => verb("stop"),
             Self::Restart => verb("restart"),
             Self::Delete => verb("delete"),
@@ -122,6 +125,9 @@ pub(super) fn of_reason(workspace: &Workspace, reason: &Reason, message: &str) -
     fixes
         .flat_map(|fix| match fix {
             Fix::Start => vec![Change::Start],
+            // A workspace in recovery fails for another reason.
+            Fix::Recover if workspace.spec.recovery_mode => Vec::new(),
+            Fix::Recover => vec![Change::Recover],
             Fix::Stop => vec![Change::Stop],
             Fix::Restart => vec![Change::Restart],
             Fix::Delete => vec![Change::Delete],
@@ -235,6 +241,7 @@ mod tests {
         let field = |field: &str| edit(field).command("demo", "team");
         for (action, words) in [
             (Change::Start, "kubectl workspace start demo -n team"),
+            (Change::Recover, "kubectl workspace start demo -n team --recovery"),
             (Change::Stop, "kubectl workspace stop demo -n team"),
             (Change::Restart, "kubectl workspace restart demo -n team"),
             (Change::Delete, "kubectl workspace delete demo -n team"),
@@ -303,6 +310,7 @@ mod tests {
                 assert_eq!(command, action.command("demo", "team"));
                 let words: &[&str] = match &action {
                     Change::Start => &["start"],
+                    Change::Recover => &["start in recovery"],
                     Change::Stop => &["stop it"],
                     Change::Restart => &["stop and start"],
                     Change::Delete => &["delete the workspace"],

@@ -10,8 +10,10 @@ use rules::files::{Disk, Fate, Moment};
 /// A user's action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// A pod should run.
+    /// A pod should run, not in recovery.
     Start,
+    /// A pod should run in recovery.
+    Recover,
     /// No pod should run.
     Stop,
     /// Another run should begin.
@@ -24,8 +26,10 @@ impl Action {
     /// When files may go by the action on this workspace; `None`: they stay as they are.
     pub fn moment(self, workspace: &Workspace) -> Option<Moment<'_>> {
         let runs = workspace.spec.desired_status == DesiredStatus::Running;
+        let recovers = workspace.spec.recovery_mode;
         match self {
-            Self::Start => None,
+            Self::Start => (runs && recovers).then_some(Moment::Stop),
+            Self::Recover => (runs && !recovers).then_some(Moment::Stop),
             Self::Stop | Self::Restart => runs.then_some(Moment::Stop),
             Self::Delete => Some(Moment::Deletion(
                 workspace.metadata.name.as_deref().unwrap_or_default(),

@@ -7,7 +7,7 @@
 //! - `access`: why a user may or may not connect, rule by rule.
 //! - `state`: why it does not run, why it starts slowly.
 //! - `leaving`: why its deletion or its stop takes long.
-//! - `stop`: why it was stopped, when a rule stops it, changes that wait for a restart.
+//! - `stop`: why it was stopped, when a rule stops it, recovery, changes that wait for a restart.
 //! - `causes`: pod, claim, quotas, Events -> causes.
 //! - `progress`: how far the start is.
 //! - `consequence`: what an action also deletes or ends.
@@ -137,6 +137,13 @@ pub struct Unread {
 /// Whether the operator has not seen the last change, which is so new that this is usual: nothing is to be explained yet.
 pub fn is_applying(workspace: &Workspace, now: Timestamp) -> bool {
     state::is_applying(workspace, now)
+}
+
+/// Whether it runs or last ran in recovery, not only its next start.
+pub fn is_in_recovery(workspace: &Workspace) -> bool {
+    let mut pending = workspace.status.iter().flat_map(|status| &status.pending_update);
+    let is_pending = pending.any(|path| path == "spec.recoveryMode");
+    workspace.spec.recovery_mode != is_pending
 }
 
 /// Explains the workspace.

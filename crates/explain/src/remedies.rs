@@ -42,6 +42,8 @@ pub struct Step {
     pub command: String,
 }
 
+/// Where the files are, in recovery.
+const RECOVERED: &str = "the folder `disk` of the home";
 /// How long a proposed share lasts, in minutes.
 const SHARED: i64 = 8 * 60;
 
@@ -99,6 +101,12 @@ impl Remedy {
     /// To start the workspace.
     pub(super) fn start(workspace: &Workspace) -> Self {
         Self::of_owner("Start it.").by(workspace, [Change::Start])
+    }
+
+    /// To start the workspace normally, once it is repaired.
+    pub(super) fn start_normally(workspace: &Workspace) -> Self {
+        let what = format!("Repair the files in {RECOVERED}, then start it normally.");
+        Self::of_owner(what).by(workspace, [Change::Start])
     }
 
     /// To restart the workspace.

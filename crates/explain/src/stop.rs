@@ -1,4 +1,4 @@
-//! A workspace's stop, idleness and pending changes -> findings (pure).
+//! A workspace's stop, idleness, recovery and pending changes -> findings (pure).
 
 use api::Workspace;
 use api::condition::reason;
@@ -25,6 +25,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         found.extend(idleness(evidence, &status));
     }
     found.extend(limit(workspace, &status));
+    found.extend(recovery(workspace));
     if !status.pending_update.is_empty() {
         found.push(Finding {
             what: "Changes wait for a restart.".to_owned(),
@@ -83,6 +84,16 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
         because,
         remedies: vec![Remedy::start(workspace)],
     }
+}
+
+/// That it is in recovery, and how it is ended.
+fn recovery(workspace: &Workspace) -> Option<Finding> {
+    workspace.spec.recovery_mode.then(|| Finding {
+        what: "It is in recovery: it runs the installation's recovery image with an empty home, and the disk is a folder of it.".to_owned(),
+        because: vec![of_workspace(workspace, "spec.recoveryMode", "true", None)],
+        remedies: vec![Remedy::start_normally(workspace)],
+        ..Finding::default()
+    })
 }
 
 /// The effective minutes of a rule.

@@ -32,6 +32,7 @@ mod not_offered;
 mod outage;
 mod owner;
 mod reads;
+mod recovery;
 mod remedies;
 mod sending;
 mod sharing;

@@ -69,6 +69,8 @@ pub enum Who {
 pub enum Fix {
     /// Start it.
     Start,
+    /// Start it in recovery.
+    Recover,
     /// Stop it.
     Stop,
     /// Stop and start it.
@@ -245,12 +247,12 @@ reasons! {
         [Field("spec.containerConfig"), Field("spec.image")];
     CONTAINER_EXITED = "ContainerExited", Blocks(Process), "Degraded=True",
         "A container ended and is restarted. The message gives the exit code, and the last line of an image with the door.",
-        Owner: "Correct what its last line names, such as a file in the home. If there is none, ask an administrator for its output.",
-        [PreviousLogs];
+        Owner: "Correct what its last line names; you reach a file in the home by a start in recovery. If there is no such line, ask an administrator for its output.",
+        [PreviousLogs, Recover];
     CRASH_LOOPING = "CrashLooping", Blocks(Process), "Degraded=True",
         "A container ends repeatedly and is restarted with growing delays. The message gives the exit code, and the last line of an image with the door.",
-        Owner: "Correct what its last line names, such as a file in the home; then stop and start the workspace. If there is none, ask an administrator for its output.",
-        [PreviousLogs, Restart];
+        Owner: "Correct what its last line names; you reach a file in the home by a start in recovery. Then stop and start the workspace. If there is no such line, ask an administrator for its output.",
+        [PreviousLogs, Recover, Restart];
     OOM_KILLED = "OOMKilled", Blocks(Process), "Degraded=True",
         "A container used more memory than its limit.",
         Owner: "Raise spec.resources.limits.memory, stop and start.",

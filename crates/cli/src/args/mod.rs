@@ -91,8 +91,8 @@ pub enum Command {
     /// Commands that go through the gateway.
     #[command(flatten)]
     Remote(Remote),
-    /// Start workspaces
-    Start(Change),
+    /// Start workspaces. One that is in recovery starts normally
+    Start(Start),
     /// Stop workspaces. Kernels and terminals end; it says before what becomes of the files
     Stop(Change),
     /// Restart running workspaces, which applies changes that wait for a restart
@@ -129,9 +129,10 @@ impl Command {
         let is_stdin = |file: &PathBuf| file.as_os_str() == "-";
         match self {
             Self::Create(flags) => flags.filename.as_ref().is_some_and(is_stdin),
-            Self::Start(change) | Self::Stop(change) | Self::Restart(change) | Self::Delete(change) => {
-                change.targets.filename.iter().any(is_stdin)
-            }
+            Self::Start(Start { change, .. })
+            | Self::Stop(change)
+            | Self::Restart(change)
+            | Self::Delete(change) => change.targets.filename.iter().any(is_stdin),
             Self::Explain(args) => args.filename.iter().any(is_stdin),
             _ => false,
         }
@@ -198,6 +199,18 @@ pub struct Open {
     pub waiting: Waiting,
 }
 
+/// Which workspaces are started, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Start {
+    /// In recovery, to repair files that keep it from running: the home is empty, and the disk is its folder `disk`. What runs otherwise ends
+    #[arg(long)]
+    pub recovery: bool,
+
+    /// Which workspaces are changed.
+    #[command(flatten)]
+    pub change: Change,
+}
+
 /// Which workspaces are changed, and whether to wait.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Change {
@@ -213,7 +226,7 @@ pub struct Change {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
 
-    /// Do not ask before files are deleted; start deletes none, and never asks
+    /// Do not ask before files are deleted
     #[arg(short, long)]
     pub yes: bool,
 

@@ -24,7 +24,18 @@ pub(super) async fn url(
     let deadline = Deadline::after(waiting.timeout);
     let target = Target::new(cluster, name);
     let workspace = if waiting.start {
-        let started = change::one(cluster, Action::Start, &target).await?.workspace;
+        let found = target.read(cluster).await?;
+        // Who opens a workspace in recovery repairs its files there.
+        let action = if found.spec.recovery_mode {
+            Action::Recover
+        } else {
+            Action::Start
+        };
+        let target = Target {
+            listed: Some(found),
+            ..Target::new(cluster, name)
+        };
+        let started = change::one(cluster, action, &target).await?.workspace;
         let (client, goal) = (cluster.client(), Goal::AVAILABLE);
         wait::until(client, &started, &goal, deadline, &mut console.err).await?
     } else {

@@ -2,6 +2,7 @@
 
 use api::Workspace;
 use api::names::RESTARTED_AT;
+use api::request;
 use api::workspace::DesiredStatus;
 use explain::consequence::{Action, Consequence};
 use futures::{StreamExt as _, stream};
@@ -56,10 +57,8 @@ pub(crate) async fn run(
     }
     let all = targets.len();
     let mut failed = Vec::new();
-    if action != Action::Start {
-        read_all(cluster, &mut targets, &mut failed, console).await?;
-        announce(action, &targets, args.yes, console)?;
-    }
+    read_all(cluster, &mut targets, &mut failed, console).await?;
+    announce(action, &targets, args.yes, console)?;
     let changes =
         stream::iter(&targets).map(|target| async move { (target, one(cluster, action, target).await) });
     let mut changes = changes.buffered(AT_ONCE);
@@ -229,9 +228,6 @@ async fn change(
             cluster.delete::<Workspace>(namespace, &target.name, uid).await?;
             return unchanged("deleted", Goal::Gone, workspace);
         }
-        Action::Start if desired == DesiredStatus::Running => {
-            return unchanged("is already started", Goal::AVAILABLE, workspace);
-        }
         Action::Stop if desired == DesiredStatus::Stopped => {
             return unchanged("is already stopped", Goal::Stopped, workspace);
         }
@@ -246,7 +242,26 @@ async fn change(
                 ),
             });
         }
-        Action::Start => ("started", Goal::AVAILABLE, desires("Running")),
+        Action::Start | Action::Recover => {
+            let in_recovery = action == Action::Recover;
+            let runs = desired == DesiredStatus::Running;
+            let Some(patch) = request::start(&workspace, in_recovery, Timestamp::now()) else {
+                let what = if in_recovery {
+                    "is already started in recovery"
+                } else {
+                    "is already started"
+                };
+                return unchanged(what, Goal::AVAILABLE, workspace);
+            };
+            let what = match (runs, in_recovery) {
+                (false, false) => "started",
+                (false, true) => "started in recovery",
+                (true, false) => "restarted normally",
+                (true, true) => "restarted in recovery",
+            };
+            let other_than = run.filter(|_| runs);
+            (what, Goal::Available { other_than }, patch)
+        }
         Action::Stop => ("stopped", Goal::Stopped, desires("Stopped")),
         Action::Restart => {
             let now = Timestamp::now();

@@ -36,7 +36,7 @@ mod template;
 
 use ::explain::consequence::Action;
 
-use crate::args::{Cli, Command, DryRun};
+use crate::args::{Cli, Command, DryRun, Start};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
@@ -66,7 +66,10 @@ pub(crate) async fn run(
         }
         Command::List(args) => list::run(cluster?, args, console).await,
         Command::Open(args) => Box::pin(open::run(cluster?, args, console)).await,
-        Command::Start(args) => change::run(cluster?, Action::Start, args, console).await,
+        Command::Start(Start { recovery, change }) => {
+            let action = if *recovery { Action::Recover } else { Action::Start };
+            change::run(cluster?, action, change, console).await
+        }
         Command::Stop(args) => change::run(cluster?, Action::Stop, args, console).await,
         Command::Restart(args) => change::run(cluster?, Action::Restart, args, console).await,
         Command::Delete(args) => change::run(cluster?, Action::Delete, args, console).await,

@@ -2,6 +2,7 @@
 
 use api::Workspace;
 use api::names::RESTARTED_AT;
+use api::request;
 use api::workspace::DesiredStatus;
 use axum::response::Response;
 use explain::consequence::{Action, Consequence};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use super::answers::see_other;
 use super::extract::{Path, TypedForm};
 use super::may::May;
-use super::summary::{command, path, pending, words};
+use super::summary::{command, label, path, pending, words};
 use super::words::bytes;
 use super::workspace::view::Pending;
 use crate::app::Context;
@@ -25,7 +26,13 @@ use crate::visible::VisibleWorkspace;
 
 /// The action of this name in an address.
 fn parse(name: &str) -> Option<Action> {
-    let all = [Action::Start, Action::Stop, Action::Restart, Action::Delete];
+    let all = [
+        Action::Start,
+        Action::Recover,
+        Action::Stop,
+        Action::Restart,
+        Action::Delete,
+    ];
     all.into_iter().find(|action| words(*action).0 == name)
 }
 
@@ -63,7 +70,7 @@ fn confirm(context: &Context, seen: &VisibleWorkspace, action: Action, typed: Op
     let workspace = &*seen.workspace;
     // What becomes of files says how the disk is, which guests do not see.
     let is_guest = seen.is_guest();
-    let (verb, label) = words(action);
+    let (verb, label) = (words(action).0, label(workspace, action));
     let consequence = Consequence::from_action(action, workspace).filter(|_| !is_guest);
     let loses_files = consequence.as_ref().is_some_and(|it| it.loses_files);
     let at = path(workspace);
@@ -78,7 +85,10 @@ fn confirm(context: &Context, seen: &VisibleWorkspace, action: Action, typed: Op
     };
     Confirm {
         layout: context.layout(
-            format!("{label} {}?", workspace.spec.display_name),
+            match label.split_once(' ') {
+                Some((verb, how)) => format!("{verb} {} {how}?", workspace.spec.display_name),
+                None => format!("{label} {}?", workspace.spec.display_name),
+            },
             Nav::Workspaces,
         ),
         text,
@@ -102,7 +112,11 @@ fn confirm(context: &Context, seen: &VisibleWorkspace, action: Action, typed: Op
                 )
             })
             .unwrap_or_default(),
-        button: format!("{label} workspace"),
+        button: if label.contains(' ') {
+            label.to_owned()
+        } else {
+            format!("{label} workspace")
+        },
         danger: action == Action::Delete || loses_files,
         cancel: at,
         command: context.command_instead(|| command(workspace, action)),
@@ -124,7 +138,7 @@ fn pending_changes(workspace: &Workspace) -> Option<String> {
 fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
     let runs = workspace.spec.desired_status == DesiredStatus::Running;
     let mut shown = Vec::new();
-    if runs && action != Action::Start {
+    if runs && action.moment(workspace).is_some() {
         shown.push(Shown {
             lost: true,
             what: "Kernels and terminals".to_owned(),
@@ -270,7 +284,7 @@ fn another_one() -> Failure {
 /// The patch of the action; `None` if nothing is to be patched.
 fn patch(current: &Workspace, action: Action, now: jiff::Timestamp) -> Option<Value> {
     let wanted = match action {
-        Action::Start => DesiredStatus::Running,
+        Action::Start | Action::Recover => return request::start(current, action == Action::Recover, now),
         Action::Stop => DesiredStatus::Stopped,
         Action::Restart => {
             // With its fraction: a second restart in the same second writes something, so the API server judges it, too.

@@ -2,6 +2,7 @@
 
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceTemplate};
+use explain::Change;
 use explain::consequence::Action as Doing;
 use explain::progress::{blocker, phase};
 use kube::ResourceExt as _;
@@ -28,6 +29,7 @@ pub(super) fn blocked_by(workspace: &Workspace) -> Option<(&str, &str)> {
 pub(super) fn state(workspace: &Workspace) -> State {
     let is_blocked = blocked_by(workspace).is_some();
     let (tone, word) = match phase(workspace) {
+        Phase::Running if explain::is_in_recovery(workspace) => (Tone::Warn, "In recovery"),
         Phase::Running => (Tone::Good, "Running"),
         Phase::Starting if is_blocked => (Tone::Warn, "Starting, blocked"),
         Phase::Starting => (Tone::Wait, "Starting"),
@@ -129,22 +131,32 @@ pub(super) fn above(workspace: &Workspace) -> Vec<(String, String)> {
 pub(super) fn words(action: Doing) -> (&'static str, &'static str) {
     match action {
         Doing::Start => ("start", "Start"),
+        Doing::Recover => ("recover", "Start in recovery"),
         Doing::Stop => ("stop", "Stop"),
         Doing::Restart => ("restart", "Restart"),
         Doing::Delete => ("delete", "Delete"),
     }
 }
 
-/// The button of an action, or the command in its place where nothing can be changed here. Only a start is not asked about.
+/// What the button of an action says for this workspace.
+pub(super) fn label(workspace: &Workspace, action: Doing) -> &'static str {
+    match action {
+        Doing::Start if workspace.spec.recovery_mode => "Start normally",
+        _ => words(action).1,
+    }
+}
+
+/// The button of an action, or the command in its place where nothing can be changed here. Only a start that ends nothing is not asked
+/// about.
 pub(super) fn button(context: &Context, workspace: &Workspace, action: Doing) -> Action {
-    let (verb, label) = words(action);
+    let (verb, label) = (words(action).0, label(workspace, action));
     let to = format!("{}/{verb}", path(workspace));
     let uid = workspace.metadata.uid.clone().unwrap_or_default();
     let way = match context.read_only_in(&workspace.namespace().unwrap_or_default()) {
         Some(_) => Way::Command {
             command: command(workspace, action),
         },
-        None if action == Doing::Start => Way::Post {
+        None if action.moment(workspace).is_none() => Way::Post {
             to,
             hidden: vec![("uid".to_owned(), uid)],
         },
@@ -161,12 +173,27 @@ pub(super) fn button(context: &Context, workspace: &Workspace, action: Doing) ->
 
 /// The command that does it.
 pub(super) fn command(workspace: &Workspace, action: Doing) -> String {
-    format!(
-        "kubectl workspace {} {} -n {}",
-        words(action).0,
-        workspace.name_any(),
-        workspace.namespace().unwrap_or_default()
-    )
+    let change = match action {
+        Doing::Start => Change::Start,
+        Doing::Recover => Change::Recover,
+        Doing::Stop => Change::Stop,
+        Doing::Restart => Change::Restart,
+        Doing::Delete => Change::Delete,
+    };
+    change.command(&workspace.name_any(), &workspace.namespace().unwrap_or_default())
+}
+
+/// Whether it is stopped or cannot run, and may start in recovery.
+pub(super) fn may_recover(context: &Context, workspace: &Workspace) -> bool {
+    let index = &context.app.index;
+    let is_down = matches!(phase(workspace), Phase::Failed | Phase::Stopped)
+        || (phase(workspace) == Phase::Starting && blocked_by(workspace).is_some());
+    is_down
+        && !workspace.spec.recovery_mode
+        && resolved_values(workspace).is_some_and(|resolved| {
+            let (template, manager) = (index.template_of(workspace), index.manager_of(workspace));
+            rules::may_recover(resolved, template.as_deref(), manager.as_deref())
+        })
 }
 
 /// What the user can do with it, what fits now first.
@@ -198,12 +225,21 @@ pub(super) fn actions(context: &Context, seen: &VisibleWorkspace, may: May) -> V
     }
     if may.change && phase != Phase::Deleting {
         if is_wanted {
-            actions.extend([Doing::Stop, Doing::Restart].map(button));
+            let normally = workspace.spec.recovery_mode.then_some(Doing::Start);
+            actions.extend(
+                normally
+                    .into_iter()
+                    .chain([Doing::Stop, Doing::Restart])
+                    .map(button),
+            );
         } else {
             actions.push(Action {
                 primary: true,
                 ..button(Doing::Start)
             });
+        }
+        if may_recover(context, workspace) {
+            actions.push(button(Doing::Recover));
         }
     }
     if may.delete && phase != Phase::Deleting {

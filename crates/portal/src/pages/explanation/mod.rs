@@ -24,7 +24,7 @@ use self::view::{
 };
 use super::answers::link;
 use super::may::{May, MayBeside, own_running};
-use super::summary::{blocked_by, button, path};
+use super::summary::{blocked_by, button, may_recover, path};
 use super::words::{moment, parse_moment, short};
 use crate::app::Context;
 use crate::views::{Action, Tone, Way};
@@ -301,7 +301,14 @@ impl<'a> Remedies<'a> {
         let change = |may: bool, action| may.then(|| button(self.context, self.workspace, action));
         let page = |may: bool, label: &str, to: String| may.then(|| self.open(step, label, &to));
         let one = match &step.action {
-            Doing::Start => change(self.may.change && !wants_run, consequence::Action::Start),
+            Doing::Start => {
+                let differs = !wants_run || self.workspace.spec.recovery_mode;
+                change(self.may.change && differs, consequence::Action::Start)
+            }
+            Doing::Recover => {
+                let can = self.may.change && may_recover(self.context, self.workspace);
+                change(can, consequence::Action::Recover)
+            }
             Doing::Stop => change(self.may.change && wants_run, consequence::Action::Stop),
             Doing::Restart => change(self.may.change && wants_run, consequence::Action::Restart),
             Doing::Delete => change(self.may.delete, consequence::Action::Delete),

@@ -89,6 +89,7 @@ fn after(done: &str, seen: &VisibleWorkspace, now: Timestamp) -> Option<String> 
             let files = Disk::from_workspace(workspace).fate(Moment::Stop).sentence();
             return Some(format!("The workspace is being stopped. {files}"));
         }
+        ("recover", Phase::Starting) => "The workspace is being started in recovery.",
         ("restart", _) if restarted.is_some_and(is_recent) => "The workspace is being restarted.",
         ("edit", _) => "The changes are stored.",
         ("owner", _) => "The workspace has its new owner.",
@@ -347,12 +348,16 @@ fn sentence(context: &Context, seen: &VisibleWorkspace, may: May) -> String {
                 let when = stops::stopped(because, status.resolved.as_ref());
                 format!("Stopped {when}. {}", files())
             }
+            None if workspace.spec.recovery_mode => format!("It was in recovery. {}", files()),
             None => files(),
         },
         Phase::Running if status.url.is_none() && holds(&status.conditions, AVAILABLE) => {
             "It has no address of its own: open it from the application that routes to it, such as JupyterHub.".to_owned()
         }
         Phase::Deleting if is_guest => "It is being deleted.".to_owned(),
+        Phase::Running | Phase::Starting | Phase::Failed if !is_guest && explain::is_in_recovery(workspace) => {
+            "It is in recovery: the home is empty, and your files are in its folder `disk`. Repair them, then start it normally.".to_owned()
+        }
         _ => String::new(),
     }
 }
