@@ -17,6 +17,7 @@ mod pod;
 mod ports;
 mod profiles;
 mod provider_link;
+mod recovery;
 mod sign_in_again;
 mod sign_ins;
 mod sign_out;

@@ -1,0 +1,67 @@
+//! A home whose files keep JupyterLab from starting is reached in recovery, mended, and starts normally.
+
+use api::{
+    Workspace, WorkspaceSpec,
+    workspace::{DesiredStatus, Phase, Storage},
+};
+use e2e::{
+    cluster::{self, Scratch},
+    http::HttpSession,
+    jupyter::{kernel, terminal},
+    objects::workspace,
+};
+use kube::Api;
+use serde_json::json;
+
+const BREAK: &str = "mkdir -p ~/.jupyter && echo \"c.ServerApp.max_body_size = 'much'\" > ~/.jupyter/jupyter_server_config.py";
+const MEND: &str = "rm disk/.jupyter/jupyter_server_config.py; echo removed-$?";
+
+#[tokio::test]
+async fn a_home_that_keeps_the_server_from_starting_is_mended_in_recovery_by_its_owner() -> anyhow::Result<()>
+{
+    let scratch = Scratch::new("recovery", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let spec = WorkspaceSpec {
+        display_name: "lab".to_owned(),
+        storage: Some(Storage::default()),
+        ..WorkspaceSpec::default()
+    };
+    let lab = Box::pin(workspace::made(&scratch, &Workspace::new("lab", spec))).await?;
+    let url = workspace::url(&lab)?;
+    cluster::exec(&scratch.api(), &workspace::pod(&lab)?, &["sh", "-c", BREAK]).await?;
+    workspace::stop(&alice, "lab").await?;
+    workspace::set(&alice, "lab", json!({"desiredStatus": DesiredStatus::Running})).await?;
+    workspace::reached(&alice, "lab", Phase::Failed).await?;
+
+    workspace::stop(&alice, "lab").await?;
+    let recovery = json!({"desiredStatus": DesiredStatus::Running, "recoveryMode": true});
+    workspace::set(&alice, "lab", recovery).await?;
+    let in_recovery = workspace::reached(&alice, "lab", Phase::Running).await?;
+    let message = in_recovery
+        .status
+        .and_then(|status| status.message)
+        .unwrap_or_default();
+    assert!(message.contains("It is in recovery"), "{message}");
+    // The door answers nobody whom the gateway does not attest, as in any pod of ours.
+    let ask = [
+        "curl",
+        "-s",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "http://127.0.0.1:8888/api/contents",
+    ];
+    let answer = cluster::exec(&scratch.api(), &workspace::pod(&in_recovery)?, &ask).await?;
+    assert_eq!(answer.trim(), "401");
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
+    terminal::types(&session, &url, MEND, "removed-0").await?;
+
+    workspace::stop(&alice, "lab").await?;
+    let normal = json!({"desiredStatus": DesiredStatus::Running, "recoveryMode": null});
+    workspace::set(&alice, "lab", normal).await?;
+    workspace::reached(&alice, "lab", Phase::Running).await?;
+    assert_eq!(kernel::compute(&session, &url, "6*7").await?, "42");
+    scratch.finish().await
+}
