@@ -1,0 +1,203 @@
+//! Workspaces whose maximum age is over are stopped, whatever their use and whatever else changes.
+
+use api::{
+    Workspace, WorkspaceTemplate,
+    condition::reason,
+    names,
+    workspace::{DesiredStatus, StopRule},
+};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+use testkit::objects::{self, NAMESPACE};
+
+use super::{
+    MINUTE, announced, desired, edit_pod, gets_ready, is_stopped_by, minute, note, pass, running, starts,
+};
+use crate::{
+    stage::{Stage, run_id, seconds},
+    start_timeout::now,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_maximum_age_stops_a_busy_workspace_at_the_announced_time_and_a_start_begins_anew() {
+    let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+    assert_eq!(announced(&stage), Some((StopRule::MaxAge, minute(60))));
+    stage.server.take_calls();
+    tokio::time::advance(MINUTE * 59).await;
+    let waits = stage.reconcile().await.unwrap();
+    assert!(
+        (seconds(&waits) - 60.0).abs() < 0.01,
+        "one timer, no polling: {waits:?}"
+    );
+    assert_eq!(stage.writes(), [""; 0], "nothing is written while it waits");
+    pass(&mut stage, MINUTE).await;
+    let writes = stage.writes();
+    assert_eq!(writes, ["PATCH workspaces/demo"], "one stop");
+    let because = is_stopped_by(&mut stage, StopRule::MaxAge, minute(60)).await;
+    assert_eq!(because.reason, None);
+    let words = "after 60 min, its maximum age";
+    let message = stage.status().message.unwrap();
+    assert!(message.contains(&format!("{words}. No pod is left")), "{message}");
+    assert!(note(&stage, reason::MAX_AGE_STOPPED).contains(words));
+    assert!(note(&stage, reason::MAX_AGE_STOPPED).contains("the disk is kept"));
+    assert!(!stage.events().contains(&reason::STOPPING.to_owned()));
+    tokio::time::advance(MINUTE * 5).await;
+    stage.set(DesiredStatus::Running);
+    starts(&mut stage).await;
+    gets_ready(&mut stage).await;
+    assert_eq!(announced(&stage), Some((StopRule::MaxAge, minute(125))));
+    pass(&mut stage, MINUTE * 59).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_of_annotations_does_not_hold_up_a_maximum_age() {
+    for has_news in [false, true] {
+        let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+        tokio::time::advance(MINUTE * 60).await;
+        if has_news {
+            edit_pod(&stage, |pod| {
+                let mut sidecar = pod["status"]["containerStatuses"][0].clone();
+                sidecar["name"] = json!("sidecar");
+                let all = pod["status"]["containerStatuses"].as_array_mut().unwrap();
+                all.push(sidecar);
+            });
+        }
+        stage.sync();
+        // The cache has not seen it: a test of the version would fail now and each time.
+        stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+            object["metadata"]["annotations"]["x.example/y"] = json!("1");
+        });
+        stage.server.take_calls();
+        stage.reconcile_unsynced("demo").await.unwrap();
+        let mut expected = vec!["PATCH workspaces/demo"];
+        if has_news {
+            // It fails. The stored status announces the stop all the same.
+            expected.insert(0, "PATCH workspaces/demo/status");
+        }
+        assert_eq!(stage.writes(), expected);
+        assert_eq!(desired(&stage), DesiredStatus::Stopped);
+        let workspace = stage.workspace();
+        assert_eq!(
+            workspace.annotations()["x.example/y"],
+            "1",
+            "it is not overwritten"
+        );
+        assert!(workspace.annotations()[names::STOPPED_BECAUSE].starts_with("MaxAge "));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn annotations_without_room_for_the_record_do_not_hold_up_a_maximum_age() {
+    const MOST: usize = 262_144;
+    let size = |object: &Value| -> usize {
+        let all = object["metadata"]["annotations"]
+            .as_object()
+            .into_iter()
+            .flatten();
+        all.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+            .sum()
+    };
+    for room in [1000, 0] {
+        let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+        stage.server.admit(move |object| {
+            let refusal = json!({"kind": "Status", "status": "Failure", "code": 422, "reason": "Invalid", "message": "metadata.annotations: Too long"});
+            (size(object) > MOST).then_some(refusal)
+        });
+        tokio::time::advance(MINUTE * 60).await;
+        stage.sync();
+        // The cache has not seen it, so the object has also changed.
+        stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+            let left = MOST - size(object) - "x.example/y".len() - room;
+            object["metadata"]["annotations"]["x.example/y"] = json!("y".repeat(left));
+        });
+        stage.server.take_calls();
+        stage.reconcile_unsynced("demo").await.unwrap();
+        let (once, again) = (["PATCH workspaces/demo"; 1], ["PATCH workspaces/demo"; 2]);
+        assert_eq!(stage.writes(), if room > 0 { &once[..] } else { &again[..] });
+        assert_eq!(desired(&stage), DesiredStatus::Stopped, "{room}");
+        let is_recorded = stage
+            .workspace()
+            .annotations()
+            .contains_key(names::STOPPED_BECAUSE);
+        assert_eq!(is_recorded, room > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_ends_anyway_is_not_stopped_and_the_next_one_is_as_old() {
+    let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+    // A drain deletes the pod, which takes its time.
+    edit_pod(&stage, |pod| {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:59:00Z");
+    });
+    pass(&mut stage, MINUTE * 60).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    stage.end_pods();
+    stage.reconcile().await.unwrap();
+    is_stopped_by(&mut stage, StopRule::MaxAge, minute(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_user_has_started_since_is_not_stopped() {
+    let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+    tokio::time::advance(MINUTE * 60).await;
+    stage.sync();
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["status"]["runID"] = json!("another");
+    });
+    stage.reconcile_unsynced("demo").await.unwrap();
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    assert_eq!(note(&stage, reason::STOP_REFUSED), "", "it is no refusal");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_pod_belongs_to_the_same_age_and_a_restart_by_a_user_does_not() {
+    let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+    let first = run_id(&stage.child().unwrap());
+    tokio::time::advance(MINUTE * 20).await;
+    // A drain deletes the pod.
+    stage.end_pods();
+    starts(&mut stage).await;
+    gets_ready(&mut stage).await;
+    assert_ne!(run_id(&stage.child().unwrap()), first);
+    assert_eq!(announced(&stage), Some((StopRule::MaxAge, minute(60))));
+    tokio::time::advance(MINUTE * 20).await;
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["annotations"][names::RESTARTED_AT] = json!("2026-01-01T00:40:00Z");
+    });
+    stage.reconcile().await.unwrap();
+    stage.end_pods();
+    starts(&mut stage).await;
+    gets_ready(&mut stage).await;
+    assert_eq!(announced(&stage), Some((StopRule::MaxAge, minute(100))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_acts_on_what_came_due() {
+    let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+    tokio::time::advance(MINUTE * 90).await;
+    stage.replace_operator(None);
+    stage.set_clock(now);
+    stage.reconcile().await.unwrap();
+    is_stopped_by(&mut stage, StopRule::MaxAge, minute(90)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_maximum_of_a_template_stops_a_workspace_that_names_none() {
+    let mut stage = Stage::new();
+    stage.set_clock(now);
+    now();
+    let mut template = objects::template("small");
+    template.spec.limit_bounds = serde_json::from_value(json!({"maxAgeMinutes": {"max": 30}})).unwrap();
+    stage.server.put::<WorkspaceTemplate>(&template);
+    let mut demo = objects::workspace("demo");
+    demo.spec.template_ref = Some("small".to_owned());
+    stage.server.put(&demo);
+    starts(&mut stage).await;
+    gets_ready(&mut stage).await;
+    assert_eq!(stage.status().resolved.unwrap().max_age_minutes, Some(30));
+    assert_eq!(announced(&stage), Some((StopRule::MaxAge, minute(30))));
+    pass(&mut stage, MINUTE * 30).await;
+    is_stopped_by(&mut stage, StopRule::MaxAge, minute(30)).await;
+}
