@@ -297,6 +297,7 @@ mod tests {
             ("list --mine --shared", "cannot be used with"),
             ("list -o text", "--output"),
             ("open", "NAME"),
+            ("share demo", "--user <USER>"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

@@ -26,6 +26,7 @@ pub struct Subjects {
 
 /// What is shared, with whom, and for how long.
 #[derive(Debug, Clone, clap::Args)]
+#[command(mut_group("subjects", |group| group.required(true)))]
 pub struct Share {
     /// Name of the workspace
     #[arg(value_name = "NAME", value_parser = name)]

@@ -19,11 +19,6 @@ use crate::output;
 /// Shares a workspace. What its manager allows is the API server's to judge.
 pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console<'_>) -> Result<(), Failure> {
     let subjects = subjects(&args.subjects);
-    if subjects.is_empty() {
-        return Err(Failure::Usage(
-            "share must have a subject: add --user, --group or --serviceaccount".to_owned(),
-        ));
-    }
     let now = Timestamp::now();
     let end = end(args, now)?;
     let namespace = cluster.namespace();
