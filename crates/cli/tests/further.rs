@@ -140,6 +140,21 @@ async fn a_change_says_what_takes_effect_now_and_what_at_the_next_start() {
     let ran = run(&client, "set demo --idle never").await;
     assert_eq!(ran.err, "Takes effect now: spec.idleShutdown\n");
     assert_eq!(stored(&server)["idleShutdown"]["enabled"], false);
+    let ran = run(
+        &client,
+        "set demo --max-age 12h --failed-timeout 1h --start-timeout 15m",
+    )
+    .await;
+    assert_eq!(
+        ran.err,
+        "Takes effect now: spec.limits (maxAgeMinutes), spec.limits (failedTimeoutMinutes), spec.limits (startTimeoutMinutes)\n"
+    );
+    let limits = json!({"maxAgeMinutes": 720, "failedTimeoutMinutes": 60, "startTimeoutMinutes": 15});
+    assert_eq!(stored(&server)["limits"], limits);
+    let ran = run(&client, "set demo --max-age default").await;
+    assert_eq!(ran.err, "Takes effect now: spec.limits (maxAgeMinutes)\n");
+    let limits = json!({"failedTimeoutMinutes": 60, "startTimeoutMinutes": 15});
+    assert_eq!(stored(&server)["limits"], limits);
 
     // Without a disk there is nothing that grows.
     server.put(&started("demo", false));

@@ -44,7 +44,7 @@ pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
 pub use template::{Template, TemplateList, TemplateShow};
 pub use tips::with_tips;
-pub use values::{Assignment, Gpu, Gpus, Idle};
+pub use values::{Assignment, Gpu, Gpus, Idle, LimitValue};
 
 const EXIT_CODES: &str = "\
 Exit codes; of several workspaces, the highest counts:

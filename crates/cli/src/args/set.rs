@@ -1,12 +1,13 @@
 //! Command line of `set` -> its arguments (pure).
 
-use super::values::{Assignment, Gpus, Idle, assignment, gpus, idle, image, positive};
+use super::values::{Assignment, Gpus, Idle, LimitValue, assignment, gpus, idle, image, limit, positive};
 use super::{Format, name, object_format};
 
 /// Which fields of a workspace change.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(group = clap::ArgGroup::new("fields").required(true).multiple(true)
-    .args(["image", "cpu", "memory", "gpu", "storage", "profile", "env", "variable", "display_name", "idle"]))]
+    .args(["image", "cpu", "memory", "gpu", "storage", "profile", "env", "variable", "display_name", "idle",
+        "max_age", "failed_timeout", "start_timeout"]))]
 pub struct Set {
     /// Name of the workspace
     #[arg(value_name = "NAME", value_parser = name)]
@@ -52,6 +53,18 @@ pub struct Set {
     /// Stop it after this time without use, such as 90m; never: do not stop it
     #[arg(long, value_name = "DURATION", value_parser = idle)]
     pub idle: Option<Idle>,
+
+    /// Stop it this time after its start, used or not, such as 12h; default: the template's maximum age, if it has one
+    #[arg(long, value_name = "DURATION", value_parser = limit)]
+    pub max_age: Option<LimitValue>,
+
+    /// Stop it after this time without being ready, such as 1h; default: the template's time, if it has one
+    #[arg(long, value_name = "DURATION", value_parser = limit)]
+    pub failed_timeout: Option<LimitValue>,
+
+    /// Count a start that takes longer as failed, such as 15m; default: the template's time, if it has one
+    #[arg(long, value_name = "DURATION", value_parser = limit)]
+    pub start_timeout: Option<LimitValue>,
 
     /// The changed object, or its name, in place of a sentence
     #[arg(short, long, value_name = "FORMAT", value_parser = object_format())]

@@ -121,10 +121,35 @@ pub(super) fn idle(text: &str) -> Result<Idle, String> {
         return Ok(Idle::Never);
     }
     let time: Duration = duration::parse(text).map_err(|rule| format!("{rule}; or never"))?;
-    match time.as_secs() {
-        seconds if seconds > 0 && seconds % 60 == 0 => Ok(Idle::After(seconds / 60)),
-        _ => Err("expected whole minutes, such as 90m, or never".to_owned()),
+    match whole_minutes(time) {
+        Some(minutes) => Ok(Idle::After(minutes)),
+        None => Err("expected whole minutes, such as 90m, or never".to_owned()),
     }
+}
+
+/// What a limit of a workspace becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitValue {
+    /// So many minutes.
+    Minutes(u64),
+    /// The template's, if it has one.
+    Default,
+}
+
+pub(super) fn limit(text: &str) -> Result<LimitValue, String> {
+    if text == "default" {
+        return Ok(LimitValue::Default);
+    }
+    let time = duration::parse(text).map_err(|rule| format!("{rule}; or default"))?;
+    match whole_minutes(time) {
+        Some(minutes) => Ok(LimitValue::Minutes(minutes)),
+        None => Err("expected whole minutes, such as 90m, or default".to_owned()),
+    }
+}
+
+fn whole_minutes(time: Duration) -> Option<u64> {
+    let seconds = time.as_secs();
+    (seconds > 0 && seconds.is_multiple_of(60) && time.subsec_nanos() == 0).then_some(seconds / 60)
 }
 
 #[cfg(test)]
@@ -145,6 +170,16 @@ mod tests {
         assert_eq!(gpus("nvidia.com/gpu.shared=0"), of("nvidia.com/gpu.shared", 0));
         for text in ["-1", "1.5", "cpu=1", "nvidia.com/gpu", "nvidia.com/gpu="] {
             assert!(gpus(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_whole_minutes_or_the_template_s() {
+        assert_eq!(limit("12h"), Ok(LimitValue::Minutes(720)));
+        assert_eq!(limit("1h30m"), Ok(LimitValue::Minutes(90)));
+        assert_eq!(limit("default"), Ok(LimitValue::Default));
+        for text in ["90s", "60500ms", "0m", "never", "720", ""] {
+            assert!(limit(text).unwrap_err().ends_with("or default"), "{text}");
         }
     }
 

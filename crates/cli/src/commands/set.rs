@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::change::ATTEMPTS;
 use super::targets::{Target, parse};
-use crate::args::{Assignment, Gpus, Idle, Set};
+use crate::args::{Assignment, Gpus, Idle, LimitValue, Set};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
 
 /// Fields of which a change needs no restart (docs/using.md).
-const WITHOUT_RESTART: [&str; 2] = ["spec.idleShutdown", "spec.displayName"];
+const WITHOUT_RESTART: [&str; 3] = ["spec.idleShutdown", "spec.displayName", "spec.limits"];
 /// A disk grows without a restart, if there is one.
 const SIZE: &str = "spec.storage.size";
 
@@ -126,6 +126,19 @@ impl SpecChange {
             };
             change.fields.push("spec.idleShutdown".to_owned());
         }
+        for (name, value) in [
+            ("maxAgeMinutes", args.max_age),
+            ("failedTimeoutMinutes", args.failed_timeout),
+            ("startTimeoutMinutes", args.start_timeout),
+        ] {
+            if let Some(value) = value {
+                change.patch["spec"]["limits"][name] = match value {
+                    LimitValue::Minutes(minutes) => json!(minutes),
+                    LimitValue::Default => Value::Null,
+                };
+                change.fields.push(format!("spec.limits ({name})"));
+            }
+        }
         change
     }
 
@@ -204,7 +217,8 @@ impl SpecChange {
 fn effects(workspace: &Workspace, fields: &[String], target: &Target) -> Vec<String> {
     let status = workspace.status.as_ref();
     let grows = |field: &String| field == SIZE && status.is_some_and(|status| status.disk.is_some());
-    let is_immediate = |field: &String| WITHOUT_RESTART.contains(&field.as_str());
+    let is_immediate =
+        |field: &String| WITHOUT_RESTART.contains(&field.split(' ').next().unwrap_or_default());
     let joined = |holds: &dyn Fn(&String) -> bool| {
         let found = fields.iter().filter(|field| holds(field));
         found.map(String::as_str).collect::<Vec<_>>().join(", ")
