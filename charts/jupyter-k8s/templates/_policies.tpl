@@ -97,7 +97,7 @@ spec:
 {{- define "jk8s.records" -}}
 'workspaces.jupyter.org/created-by', 'workspaces.jupyter.org/assigned-by', 'workspaces.jupyter.org/last-updated-by',
 'workspaces.jupyter.org/vouched-template', 'workspaces.jupyter.org/restarted-at', 'workspaces.jupyter.org/started-by',
-'workspaces.jupyter.org/stopped-because'
+'workspaces.jupyter.org/stopped-because', 'workspaces.jupyter.org/keep-until'
 {{- end }}
 
 {{/* Maximum number of labels, and of annotations beside those of jk8s.records (names::MAX_ANNOTATIONS). Above it, expressions only compare

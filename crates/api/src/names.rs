@@ -70,13 +70,16 @@ pub const IN_USE_BY: &str = "workspaces.jupyter.org/in-use-by";
 /// Annotation that people set on a Workspace: a time; a new value applies pending updates by one restart, as `kubectl rollout
 /// restart` does.
 pub const RESTARTED_AT: &str = "workspaces.jupyter.org/restarted-at";
-/// Annotations that the product keeps on a Workspace.
-pub const RECORDS: [&str; 7] = [
+/// Annotation that people set on a Workspace: a time until which no idle rule stops it.
+pub const KEEP_UNTIL: &str = "workspaces.jupyter.org/keep-until";
+/// Annotations that the product keeps on a Workspace, or reads as a wish.
+pub const RECORDS: [&str; 8] = [
     CREATED_BY,
     ASSIGNED_BY,
     LAST_UPDATED_BY,
     ATTESTED_TEMPLATE,
     RESTARTED_AT,
+    KEEP_UNTIL,
     STARTED_BY,
     STOPPED_BECAUSE,
 ];

@@ -261,7 +261,10 @@ mod tests {
         ] {
             assert_eq!(candidates_for(line), Candidates::Names(kind), "{line}");
         }
-        assert_eq!(candidates_for("open demo "), Candidates::Words(Vec::new()));
+        assert_eq!(candidates_for("keep "), Candidates::Names(Names::Workspaces));
+        for line in ["open demo ", "keep demo "] {
+            assert_eq!(candidates_for(line), Candidates::Words(Vec::new()), "{line}");
+        }
         assert_eq!(candidates_for("stop -f "), Candidates::Files);
         let Candidates::Words(formats) = candidates_for("list -o ") else {
             unreachable!()

@@ -8,7 +8,7 @@ use crate::canned::canned;
 use crate::workspace::run;
 
 /// All commands that ask a cluster.
-const LINES: [&str; 18] = [
+const LINES: [&str; 19] = [
     "create demo",
     "list",
     "list -A --mine",
@@ -24,6 +24,7 @@ const LINES: [&str; 18] = [
     "unshare demo --all",
     "shares",
     "set demo --cpu 1",
+    "keep demo 8h",
     "logs demo",
     "template list",
     "template show t",

@@ -14,6 +14,7 @@ mod following;
 mod further;
 mod gateway;
 mod input;
+mod keep;
 mod login;
 mod offline;
 mod process;

@@ -6,7 +6,7 @@ use api::names::LAST_UPDATED_BY;
 use api::workspace::{DesiredStatus, Phase, StopRule, WorkspaceStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-use rules::stops;
+use rules::{keep, stops};
 
 use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
 
@@ -216,7 +216,11 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
             )),
         }
     }
-    let when = stops::when(StopRule::Idle, status.resolved.as_ref());
+    let mut when = stops::when(StopRule::Idle, status.resolved.as_ref());
+    if let Some(until) = keep::kept_until(status.kept.as_ref(), evidence.now) {
+        because.push(of_workspace(workspace, "status.kept.until", "set", Some(until)));
+        when = format!("{when}, but {}", keep::words(until));
+    }
     let announced = status.stops_at.as_ref();
     let what = match announced.filter(|_| status.stops_because != Some(StopRule::MaxAge)) {
         Some(time) => {

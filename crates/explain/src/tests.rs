@@ -73,6 +73,29 @@ fn a_running_workspace_says_when_it_stops_and_what_waits_for_a_restart() {
 }
 
 #[test]
+fn a_kept_workspace_says_until_when_and_no_longer_than_that() {
+    for (until, said) in [
+        (
+            "2026-01-01T18:00:00Z",
+            "It is stopped after 30 min without use, but kept until 2026-01-01T18:00:00Z, not before the time in status.stopsAt.",
+        ),
+        (
+            "2026-01-01T11:59:00Z",
+            "It is stopped after 30 min without use, not before the time in status.stopsAt.",
+        ),
+    ] {
+        let status = json!({
+            "phase": "Running", "conditions": [condition("Available", "True", reason::READY, "")],
+            "resolved": {"idleTimeoutInMinutes": 30}, "stopsAt": until, "stopsBecause": "Idle",
+            "kept": {"until": until, "annotation": until},
+        });
+        let workspace = workspace_with(json!({}), status);
+        let explanation = super::workspace(&evidence(&workspace));
+        assert_eq!(explanation.findings[1].what, said);
+    }
+}
+
+#[test]
 fn memory_that_ran_out_is_told_of_a_running_workspace_with_the_field_that_raises_its_limit() {
     let status = |out_of_memory: Value| {
         json!({

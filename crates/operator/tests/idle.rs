@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::stage::{CHILD, Stage};
 
 /// When the pods of the stage are ready.
-const READY: &str = "2026-01-01T00:00:05Z";
+pub(crate) const READY: &str = "2026-01-01T00:00:05Z";
 
 /// The time of day goes as tokio's paused clock does, from that moment on.
 fn now() -> Timestamp {
@@ -40,7 +40,7 @@ fn now() -> Timestamp {
 
 /// What the pod reports, and how often it was asked.
 #[derive(Clone)]
-struct Pod {
+pub(crate) struct Pod {
     says: Arc<Mutex<Option<Timestamp>>>,
     is_broken: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
@@ -48,7 +48,7 @@ struct Pod {
 
 impl Pod {
     /// One that has been idle for a long time.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             says: Arc::new(Mutex::new(Some(Timestamp::UNIX_EPOCH))),
             is_broken: Arc::default(),
@@ -84,7 +84,7 @@ impl Pod {
 }
 
 /// `demo`, ready, with a timeout of ten minutes, and reconciles over it that know it.
-async fn stage() -> Stage {
+pub(crate) async fn stage() -> Stage {
     let mut stage = Stage::with_demo();
     stage.set_clock(now);
     stage.edit_spec(|spec| spec["idleShutdown"] = json!({"idleTimeoutInMinutes": 10}));
@@ -96,13 +96,13 @@ async fn stage() -> Stage {
     stage
 }
 
-async fn settle(stage: &mut Stage) {
+pub(crate) async fn settle(stage: &mut Stage) {
     stage.reconcile().await.unwrap();
     stage.reconcile().await.unwrap();
 }
 
 /// Lets the operator ask for so long, in steps after which its triggers are followed as the queue would.
-async fn ask_for(stage: &mut Stage, pod: &Pod, span: Duration) {
+pub(crate) async fn ask_for(stage: &mut Stage, pod: &Pod, span: Duration) {
     let end = Instant::now() + span;
     while Instant::now() < end {
         // Steps that do not end at the very moment of a stop, which would be cut off.
@@ -111,18 +111,18 @@ async fn ask_for(stage: &mut Stage, pod: &Pod, span: Duration) {
     }
 }
 
-async fn ask_once(stage: &Stage, pod: &Pod, span: Duration) {
+pub(crate) async fn ask_once(stage: &Stage, pod: &Pod, span: Duration) {
     let context: Arc<Context> = stage.context.clone();
     let shutdown = CancellationToken::new();
     let asker = pod.asker();
     let _ = tokio::time::timeout(span, idle::run(&context, &asker, &shutdown)).await;
 }
 
-fn desired(stage: &Stage) -> DesiredStatus {
+pub(crate) fn desired(stage: &Stage) -> DesiredStatus {
     stage.workspace().spec.desired_status
 }
 
-const MINUTE: Duration = Duration::from_mins(1);
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_workspace_is_stopped_after_its_timeout_with_the_reason() {

@@ -13,6 +13,7 @@ mod gates;
 mod idle;
 mod images;
 mod interleaving;
+mod keep;
 mod keys;
 mod lifecycle;
 mod limits;

@@ -86,6 +86,7 @@ pub fn router(app: Arc<App>) -> Router {
             "/w/{namespace}/{name}/owner",
             get(pages::owner::ask).post(pages::owner::change),
         )
+        .route("/w/{namespace}/{name}/keep", post(pages::keep::act))
         .route(
             "/w/{namespace}/{name}/{action}",
             get(pages::actions::ask).post(pages::actions::act),

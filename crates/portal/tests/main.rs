@@ -21,6 +21,7 @@ mod foreign_texts;
 mod forms;
 mod hidden;
 mod identity;
+mod keep;
 mod listing;
 mod live;
 mod logs;

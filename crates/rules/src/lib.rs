@@ -15,6 +15,7 @@
 //! - `names`: names, host, URL and labels of a workspace's objects.
 //! - `quantity`: exact quantities.
 //! - `stops`: when which rule stops a run.
+//! - `keep`: until when users keep a workspace that is not used.
 //! - `termination`: the line that a container left when it ended.
 //! - `violation`: a violated rule as a message.
 
@@ -32,6 +33,7 @@ pub mod checks;
 mod effective;
 pub mod files;
 pub mod form;
+pub mod keep;
 pub mod manifest;
 pub mod names;
 mod quantity;

@@ -19,6 +19,8 @@ pub struct Times {
     pub failing_since: Option<Timestamp>,
     /// Since when it is not ready, if it is not ready now.
     pub unready_since: Option<Timestamp>,
+    /// Before this time it is not idle ([`keep`](crate::keep)).
+    pub kept_until: Option<Timestamp>,
 }
 
 /// When a rule stops a run.
@@ -40,11 +42,17 @@ pub fn times(values: &Resolved, times: &Times) -> impl Iterator<Item = Stop> {
         };
         let at = since?.checked_add(SignedDuration::from_mins(minutes(rule, values)?.into()));
         let at = at.ok()?;
-        let unready = times.unready_since.filter(|_| rule == StopRule::Failed);
-        let earliest = unready.map_or(Ok(at), |since| since.checked_add(GRACE));
+        let earliest = match rule {
+            StopRule::Idle => times.kept_until,
+            StopRule::MaxAge => None,
+            StopRule::Failed => match times.unready_since {
+                Some(since) => Some(since.checked_add(GRACE).ok()?),
+                None => None,
+            },
+        };
         Some(Stop {
             rule,
-            at: at.max(earliest.ok()?),
+            at: earliest.map_or(at, |earliest| earliest.max(at)),
         })
     })
 }
@@ -126,7 +134,7 @@ mod tests {
             last_use,
             running_since,
             failing_since,
-            unready_since: None,
+            ..Times::default()
         }
     }
 
@@ -195,8 +203,9 @@ mod tests {
 
     fn any_times() -> impl Strategy<Value = Times> {
         let minute = || prop::option::of(0_i64..60);
-        (prop::array::uniform3(minute()), minute()).prop_map(|(minutes, unready)| Times {
+        (prop::array::uniform3(minute()), minute(), minute()).prop_map(|(minutes, unready, kept)| Times {
             unready_since: unready.map(at),
+            kept_until: kept.map(at),
             ..since(minutes)
         })
     }
@@ -220,6 +229,8 @@ mod tests {
                     // Nor is it before the time that the values of now give.
                     let own = times(&values, &since).find(|stop| stop.rule == rule).unwrap();
                     prop_assert!(own.at <= now);
+                    let is_kept = since.kept_until.is_some_and(|until| until > now);
+                    prop_assert!(!is_kept || rule != StopRule::Idle, "kept, and stopped as idle");
                 }
                 if is_stored {
                     stored = next;
@@ -237,6 +248,20 @@ mod tests {
             let now = own.unwrap().at + SignedDuration::from_mins(over);
             let next = first(&values, &since, now);
             prop_assert!(decide(next, next, now).is_some_and(|rule| rule != StopRule::Idle));
+        }
+
+        /// Keeping moves no other rule, and never makes a stop come sooner.
+        #[test]
+        fn keeping_moves_the_idle_stop_alone(values in any_values(), kept in any_times(), now in 0_i64..120) {
+            let free = Times { kept_until: None, ..kept };
+            let of = |since: &Times, rule| times(&values, since).find(|stop| stop.rule == rule).map(|stop| stop.at);
+            for rule in [StopRule::MaxAge, StopRule::Failed] {
+                prop_assert_eq!(of(&kept, rule), of(&free, rule));
+            }
+            let idle = of(&free, StopRule::Idle).map(|at| kept.kept_until.map_or(at, |until| until.max(at)));
+            prop_assert_eq!(of(&kept, StopRule::Idle), idle);
+            let at = |since: &Times| first(&values, since, at(now)).map(|stop| stop.at.max(at(now)));
+            prop_assert!(at(&kept) >= at(&free));
         }
 
         #[test]

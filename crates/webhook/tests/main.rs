@@ -9,6 +9,7 @@ mod cluster;
 mod defaults;
 mod disks;
 mod http_surface;
+mod keep;
 mod limits;
 mod ownership;
 mod public_access;

@@ -17,6 +17,18 @@ pub struct LimitBounds {
     /// Of `limits.failedTimeoutMinutes`. `max` is also the limit of workspaces without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_timeout_minutes: Option<MinutesRange>,
+    /// Of the annotation `workspaces.jupyter.org/keep-until`, from the time at which it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_minutes: Option<KeepRange>,
+}
+
+/// How long a workspace may be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeepRange {
+    /// Most minutes. Unset: 1440. 0: nobody keeps a workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 525_600))]
+    pub max: Option<i32>,
 }
 
 /// Minutes from `min` to `max`. Both ends belong to the range; an end left unset is open.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
 pub use idle::IdleShutdownOverrides;
-pub use limits::{LimitBounds, MinutesRange};
+pub use limits::{KeepRange, LimitBounds, MinutesRange};
 pub use presentation::{Icon, Presentation, PresentedImage};
 
 use crate::{

@@ -31,7 +31,7 @@ pub use limits::Limits;
 pub use status::{
     ContainerCounts, EndedForMemory, Endpoint, OutOfMemory, Phase, Resolved, ResolvedStorage, WorkspaceStatus,
 };
-pub use stop::{StopRule, StoppedBecause};
+pub use stop::{Kept, StopRule, StoppedBecause};
 pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
 
 /// The desired state. Everything left unset comes from the template, then from the operator's settings; these values are not

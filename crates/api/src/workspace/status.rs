@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessType, DiskStatus, IdleStatus, OwnershipType, ResourceRequirements, Retain, StopRule, StoppedBecause,
+    AccessType, DiskStatus, IdleStatus, Kept, OwnershipType, ResourceRequirements, Retain, StopRule,
+    StoppedBecause,
 };
 use crate::{lenient::lenient, schema};
 
@@ -69,6 +70,9 @@ pub struct WorkspaceStatus {
     /// The rule behind `stopsAt`: of several, the one that comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stops_because: Option<StopRule>,
+    /// Until when no idle rule stops it, by its annotation `workspaces.jupyter.org/keep-until`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// The rule that stopped it, if no user did; until the next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_because: Option<StoppedBecause>,

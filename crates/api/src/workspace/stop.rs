@@ -71,6 +71,15 @@ impl StopRule {
     }
 }
 
+/// Until when a workspace is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Kept {
+    /// No idle rule stops it before: the annotation's time, or the longest that was allowed when it was first seen.
+    pub until: Time,
+    /// The annotation that gave this time. Another one is judged anew.
+    pub annotation: String,
+}
+
 /// Which rule stopped a workspace, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StoppedBecause {

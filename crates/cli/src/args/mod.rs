@@ -8,7 +8,7 @@
 //! | `format.rs` | `-o` |
 //! | `tips.rs` | what an error about a command line proposes |
 //! | `values.rs` | checked values of the flags that `create` and `set` share |
-//! | `explain.rs`, `set.rs`, `sharing.rs`, `template.rs` | the commands of these names |
+//! | `explain.rs`, `keep.rs`, `set.rs`, `sharing.rs`, `template.rs` | the commands of these names |
 //! | `remote.rs` | `login`, `logout`, `ssh`, `ssh-config`, `code`, `connect` |
 //! | `further.rs` | `logs`, `completion`, `version`, `whoami` |
 
@@ -17,6 +17,7 @@ mod create;
 mod explain;
 mod format;
 mod further;
+mod keep;
 mod remote;
 mod set;
 mod sharing;
@@ -38,6 +39,7 @@ pub use explain::Explain;
 pub use format::{Format, ListFormat};
 use format::{list_format, object_format, report_format};
 pub use further::{Completion, Logs, Shell, Shown, Version};
+pub use keep::Keep;
 pub use remote::{Code, Connect, Login, Logout, Remote, Ssh, SshConfig};
 pub use set::Set;
 pub use sharing::{Share, Shares, Subjects, Unshare};
@@ -99,6 +101,8 @@ pub enum Command {
     Restart(Change),
     /// Delete workspaces, with their disks unless these are retained
     Delete(Change),
+    /// Keep a workspace that is not used until a time: no idle rule stops it before. Limits do
+    Keep(Keep),
     /// Explain why a workspace does not run, was stopped, is refused, or who may open it; or a template: explain template NAME
     Explain(Explain),
     /// Share a workspace with users, groups or service accounts
@@ -298,6 +302,10 @@ mod tests {
             ("list -o text", "--output"),
             ("open", "NAME"),
             ("share demo", "--user <USER>"),
+            ("keep demo", "--off"),
+            ("keep demo 8h --off", "cannot be used with"),
+            ("keep demo tonight", "DURATION"),
+            ("keep demo --until 2026-12-31T18:00:00", "zone"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::values::time;
 use super::{Format, ListFormat, list_format, name, object_format};
 use crate::duration;
 
@@ -83,11 +84,6 @@ pub struct Shares {
     /// In place of the table: the objects or their names
     #[arg(short, long, value_name = "FORMAT", value_parser = list_format())]
     pub output: Option<ListFormat>,
-}
-
-fn time(text: &str) -> Result<Timestamp, String> {
-    text.parse()
-        .map_err(|_| "expected a time with date and zone, such as 2026-12-31T18:00:00Z".to_owned())
 }
 
 fn account(text: &str) -> Result<(String, String), String> {

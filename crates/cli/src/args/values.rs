@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use rules::Quantity;
 
 use super::accept;
@@ -150,6 +151,11 @@ pub(super) fn limit(text: &str) -> Result<LimitValue, String> {
 fn whole_minutes(time: Duration) -> Option<u64> {
     let seconds = time.as_secs();
     (seconds > 0 && seconds.is_multiple_of(60) && time.subsec_nanos() == 0).then_some(seconds / 60)
+}
+
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .map_err(|_| "expected a time with date and zone, such as 2026-12-31T18:00:00Z".to_owned())
 }
 
 #[cfg(test)]

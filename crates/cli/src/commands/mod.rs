@@ -10,6 +10,7 @@
 //! | `remote/` | `login`, `logout`, `ssh`, `ssh-config`, `code`, `connect` |
 //! | `change.rs` | `start`, `stop`, `restart`, `delete` |
 //! | `explain/` | `explain` |
+//! | `keep.rs` | `keep` |
 //! | `sharing.rs` | `share`, `unshare`, `shares` |
 //! | `template.rs` | `template` |
 //! | `set.rs`, `logs.rs`, `completion.rs` | `set`, `logs`, `completion` |
@@ -24,6 +25,7 @@ mod completion;
 pub(crate) mod create;
 mod explain;
 mod identity;
+mod keep;
 mod launch;
 mod list;
 mod logs;
@@ -74,6 +76,7 @@ pub(crate) async fn run(
         Command::Restart(args) => change::run(cluster?, Action::Restart, args, console).await,
         Command::Delete(args) => change::run(cluster?, Action::Delete, args, console).await,
         Command::Explain(args) => Box::pin(explain::run(cluster?, args, console)).await,
+        Command::Keep(args) => keep::run(cluster?, args, console).await,
         Command::Share(args) => sharing::share(cluster?, args, console).await,
         Command::Unshare(args) => sharing::unshare(cluster?, args, console).await,
         Command::Shares(args) => sharing::list(cluster?, args, console).await,

@@ -189,6 +189,9 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
             rows.push((title, format!("{} min{default}", range(bounds, "min", "max"))));
         }
     }
+    if let Some(minutes) = spec["limitBounds"]["keepMinutes"]["max"].as_i64() {
+        rows.push(("Kept unused", format!("at most {minutes} min")));
+    }
     let conditions = template["status"]["conditions"].as_array().into_iter().flatten();
     let prepared = conditions.filter(|it| it["type"] == PREPARED);
     rows.extend(prepared.map(|it| ("In advance", text(&it["message"]))));

@@ -8,6 +8,7 @@
 //! | `workspace/` | `/w/<namespace>/<name>` |
 //! | `explanation/` | why a workspace is as it is, and what the user can do about it (pure) |
 //! | `actions.rs` | start, stop, restart, delete |
+//! | `keep.rs` | keep a workspace that is not used |
 //! | `new/` | `/new` |
 //! | `edit/` | `/w/<namespace>/<name>/edit` and `…/yaml` |
 //! | `form/` | form and YAML of both |
@@ -39,6 +40,7 @@ mod explanation;
 mod extract;
 mod form;
 pub(crate) mod held;
+pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod live;
 pub(crate) mod logs;

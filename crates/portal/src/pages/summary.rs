@@ -10,6 +10,7 @@ use rules::form::image_name;
 use rules::stops;
 
 use super::editor;
+use super::keep;
 use super::may::May;
 use super::words::amount;
 use crate::app::Context;
@@ -250,6 +251,9 @@ pub(super) fn actions(context: &Context, seen: &VisibleWorkspace, may: May) -> V
 
 /// The rule that stops a workspace next. Empty: none.
 pub(super) fn stop_rule(workspace: &Workspace) -> &'static str {
+    if keep::holds_up(workspace) {
+        return "kept until then";
+    }
     let rule = workspace.status.as_ref().and_then(|status| status.stops_because);
     rule.map_or("", stops::short)
 }

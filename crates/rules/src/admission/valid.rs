@@ -12,6 +12,7 @@ use api::workspace::{
 use api::{Workspace, WorkspaceManager};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt as _;
 
 use super::managers;
@@ -23,7 +24,7 @@ use crate::effective::{recovery, service};
 use crate::routes::{self, Routes};
 use crate::settings::{ImageMirror, ImagePullPolicy, Settings, mirrors};
 use crate::violation::Violation;
-use crate::{checks, names};
+use crate::{checks, keep, names};
 
 /// A workspace that breaks no rule, with all values resolved. Only [`admit`](crate::admit) creates one.
 /// So planning its children cannot fail.
@@ -86,6 +87,8 @@ pub struct ValidWorkspace {
     pub idle: Option<Idle>,
     /// Time limits.
     pub limits: Limits,
+    /// How long users may keep it while it is not used.
+    pub longest_keep: SignedDuration,
     /// Which users may change it.
     pub ownership: OwnershipType,
     /// Which users may connect.
@@ -209,6 +212,7 @@ pub(crate) fn resolve(
         profile,
         idle,
         limits,
+        longest_keep: keep::longest(template),
         ownership,
         access: if routing.disables_sharing() {
             AccessType::OwnerOnly

@@ -21,6 +21,7 @@ fn settable(kind: Kind) -> &'static [&'static str] {
             names::ASSIGNED_BY,
             names::ATTESTED_TEMPLATE,
             names::RESTARTED_AT,
+            names::KEEP_UNTIL,
         ],
         Kind::Template => &[names::DEPRECATED, names::REPLACED_BY],
         Kind::Manager => &[names::IS_DEFAULT],

@@ -1,12 +1,13 @@
 //! Request for a Workspace -> violations and warnings (IO).
 
-use api::names::{DEPRECATED, REPLACED_BY};
+use api::names::{DEPRECATED, KEEP_UNTIL, REPLACED_BY};
 use api::workspace::DesiredStatus;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use futures::future::{try_join, try_join3};
+use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt as _};
 use rules::files::{Disk, Moment};
-use rules::{Home, MissingReference, Settings, ValidationResult, Violation, Violations};
+use rules::{Home, MissingReference, Settings, ValidationResult, Violation, Violations, keep};
 
 use super::{disks, invalid, ownership, public_access, references, unreadable, use_permission};
 use crate::lookups::{LookupError, Lookups};
@@ -163,7 +164,9 @@ impl Referred {
             .warnings
             .extend(stop_loses_files(request, changes, workspace));
         let all = needs_validation(request, changes);
+        let kept = self.kept_too_long(request, changes);
         if !all && !changes.labels() {
+            found.invalid.extend(kept);
             return found;
         }
         let validation = self.ask(workspace, self.template.as_ref(), settings);
@@ -176,6 +179,7 @@ impl Referred {
         let unmended = already_without_template(request, workspace, settings);
         invalid.retain(|violation| Some(violation) != unmended.as_ref());
         found.invalid = invalid;
+        found.invalid.extend(kept);
         found.out_of_bounds = out_of_bounds;
         if all {
             found
@@ -187,6 +191,15 @@ impl Referred {
             found.warnings.extend(unmended.map(|it| it.to_string()));
         }
         found
+    }
+
+    /// A new value of `keep-until` that does not count. A stored one prevents no other change.
+    fn kept_too_long(&self, request: &Request, changes: &Changes) -> Option<Violation> {
+        let annotations = request.object.metadata.annotations.as_ref()?;
+        let text = annotations.get(KEEP_UNTIL)?;
+        let longest = keep::longest(self.template.as_ref().map(|template| &template.spec));
+        changes.annotations_set.contains(KEEP_UNTIL).then_some(())?;
+        keep::check(text, longest, request.is_create(), Timestamp::now())
     }
 
     fn ask(

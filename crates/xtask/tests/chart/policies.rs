@@ -55,6 +55,7 @@ fn the_policy_lists_exactly_the_annotations_of_users_and_webhook() {
         names::LAST_UPDATED_BY,
         names::ATTESTED_TEMPLATE,
         names::RESTARTED_AT,
+        names::KEEP_UNTIL,
     ];
     assert_eq!(listed, BTreeSet::from(expected));
 }

@@ -22,7 +22,7 @@ mod stop;
 use std::time::Duration;
 
 use api::{Workspace, WorkspaceStatus, condition::STOPPED, workspace::Phase};
-use rules::{ValidWorkspace, stops};
+use rules::{ValidWorkspace, keep, stops};
 
 pub use self::{
     enforce::{NextStop, enforce},
@@ -50,6 +50,9 @@ pub fn attend(
     let subject = valid.and_then(|valid| subject::for_run(workspace, valid, observed, status));
     let key = observed.identity.key();
     let usage = context.idle.follow(&key, subject, now);
+    let longest = valid.map(|valid| valid.longest_keep);
+    let known = before.and_then(|before| before.kept.as_ref());
+    status.kept = keep::granted(workspace, longest, known, now);
     status::complete(status, before, usage.as_ref(), now);
     // A stop would delete the files of a disk that was deleted. The condition `Degraded` says so.
     let is_held_up = is_last_of_its_disk(observed);

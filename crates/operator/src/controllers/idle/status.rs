@@ -11,6 +11,7 @@ use api::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rules::keep;
 use rules::stops::{self, Stop, Times};
 
 use crate::{activity::tracker::ActivityReport, status::memory};
@@ -29,9 +30,10 @@ pub(super) fn complete(
         .filter(|_| idle_stop.is_some())
         .map(|usage| usage.last_activity);
     let first = first_stop(status, last_use, now);
+    let kept_until = keep::kept_until(status.kept.as_ref(), now);
     status.stops_because = first.map(|stop| stop.rule);
     status.stops_at = first.and_then(|stop| match stop.rule {
-        StopRule::Idle => idle_stop,
+        StopRule::Idle => idle_stop.map(|Time(at)| Time(kept_until.map_or(at, |until| until.max(at)))),
         StopRule::MaxAge | StopRule::Failed => Some(Time(stop.at)),
     });
 }
@@ -55,6 +57,7 @@ pub(super) fn first_stop(
             .filter(|_| is_unready)
             .map(|since| since.0),
         unready_since: unready_since.filter(|_| is_unready),
+        kept_until: keep::kept_until(status.kept.as_ref(), now),
     };
     stops::first(status.resolved.as_ref()?, &times, now)
 }

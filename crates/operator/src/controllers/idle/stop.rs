@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt as _, api::Patch, core::PartialObjectMeta};
+use rules::keep;
 use serde_json::Value;
 
 use super::status::to_second;
@@ -68,7 +69,8 @@ pub(super) async fn stop_idle(
         .pending_writes
         .newest_workspace(&subject.identity, &context.stores);
     let workspace = newest.as_ref().and_then(|newest| newest.object());
-    match workspace.filter(|workspace| is_still(workspace, subject)) {
+    let is_idle = |workspace: &Workspace| is_still(workspace, subject) && keep::is_seen(workspace, now);
+    match workspace.filter(|workspace| is_idle(workspace)) {
         Some(workspace) => {
             let patch = set_desired_status(&workspace, DesiredStatus::Stopped, record(&because.to_string()));
             stop(context, &workspace, &because, patch, None).await

@@ -178,6 +178,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         idle: None,
         stops_at: None,
         stops_because: None,
+        kept: None,
         stopped_because: None,
         out_of_memory: None,
         disk,

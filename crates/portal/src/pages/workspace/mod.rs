@@ -31,6 +31,7 @@ use super::answers::{Done, link, note};
 use super::editor;
 use super::explanation::{self, Remedies};
 use super::extract::{Path, Query};
+use super::keep;
 use super::may::{May, MayBeside, UNKNOWN};
 use super::summary::{self, path};
 use super::words::{moment, short_of};
@@ -240,6 +241,7 @@ fn head(context: &Context, seen: &VisibleWorkspace, may: May, beside: MayBeside)
         let may = may.with(seen);
         if may.change {
             more.push(link("Change…", &format!("{at}/edit")));
+            more.extend(keep::button(context, workspace));
         }
         if beside.share {
             more.push(link("Share…", &format!("{at}/share")));

@@ -278,7 +278,9 @@ fn template_fields() -> Vec<Field> {
         ),
         (
             "limitBounds",
-            vec![json!({"startTimeoutMinutes": {"min": 10, "max": 60}, "maxAgeMinutes": {"max": 1440}})],
+            vec![
+                json!({"startTimeoutMinutes": {"min": 10, "max": 60}, "maxAgeMinutes": {"max": 1440}, "keepMinutes": {"max": 60}}),
+            ],
             vec![json!({"startTimeoutMinutes": {"min": 3, "max": 2}})],
         ),
         ("defaultAccessType", vec![json!("Public")], vec![]),
