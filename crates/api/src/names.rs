@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use assertion::names::{
     ASSERTION_HEADER, ASSERTION_KEYS_VARIABLE, BASE_PATH_VARIABLE, GATEWAY, GATEWAY_KEYS, HOP_BY_HOP,
-    LAST_ACTIVITY_HEADER, NO_ASSERTIONS, OPERATOR, OPERATOR_KEYS, OUT_OF_MEMORY_HEADER, SshRefusal,
-    UID_VARIABLE,
+    LAST_ACTIVITY_HEADER, NO_ASSERTIONS, OPERATOR, OPERATOR_KEYS, OUT_OF_MEMORY_HEADER, STOP_REQUEST,
+    SshRefusal, UID_VARIABLE,
 };
 
 /// API group of the objects that people write.

@@ -20,6 +20,8 @@ pub const UID_VARIABLE: &str = "WORKSPACE_UID";
 pub const BASE_PATH_VARIABLE: &str = "WORKSPACE_BASE_PATH";
 /// Environment variable of the application and of ssh sessions: a door runs. The image's Jupyter starts one where it is missing.
 pub const DOOR_VARIABLE: &str = "WORKSPACE_DOOR";
+/// Termination message of a workspace's container that ended with exit code 0 because its user wants the workspace stopped.
+pub const STOP_REQUEST: &str = "stop-workspace";
 /// Header of a pod's answer to the operator: when ssh was last used, as RFC 3339. None: not since the start.
 pub const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
 /// Header by which the door tells the operator when a process of the container was last ended because memory ran out, as RFC 3339.

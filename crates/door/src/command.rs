@@ -5,13 +5,15 @@ use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use assertion::names::DOOR_VARIABLE;
-use futures::future::select_all;
+use futures::stream::{self, Stream, StreamExt as _, select_all};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
 use crate::application::Address;
 use crate::last_line::{self, Output};
@@ -26,6 +28,9 @@ const HANDED_ON: [Signal; 6] = [
     Signal::USR2,
 ];
 
+/// How long an application may take to end after `stop-workspace`. Nobody else ends it: the kubelet waits.
+const LONGEST_END: Duration = Duration::from_secs(30);
+
 /// The running application.
 #[derive(Debug)]
 pub(crate) struct Application {
@@ -33,6 +38,7 @@ pub(crate) struct Application {
     errors: Option<Output>,
     /// In the order of [`HANDED_ON`].
     signals: Vec<Signals>,
+    longest_end: Duration,
 }
 
 impl Application {
@@ -67,6 +73,7 @@ impl Application {
             child,
             errors,
             signals,
+            longest_end: LONGEST_END,
         })
     }
 
@@ -76,14 +83,31 @@ impl Application {
     /// # Errors
     /// The operating system does not say how it ended.
     pub(crate) async fn wait(mut self) -> std::io::Result<u8> {
+        let signals = std::mem::take(&mut self.signals).into_iter().zip(HANDED_ON);
+        let signals = signals.map(|(signals, one)| {
+            let received = stream::unfold(signals, move |mut signals| async move {
+                signals.recv().await.map(|()| (one, signals))
+            });
+            received.boxed()
+        });
+        self.wait_with(select_all(signals), last_line::asks_for_stop)
+            .await
+    }
+
+    async fn wait_with(
+        mut self,
+        mut signals: impl Stream<Item = Signal> + Unpin,
+        asks_for_stop: impl Fn() -> bool,
+    ) -> std::io::Result<u8> {
         let pid = self
             .child
             .id()
             .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let mut is_asked = false;
+        let mut last = None;
         loop {
-            let signals = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-            let number = tokio::select! {
+            let signal = tokio::select! {
+                () = until(last) => Signal::KILL,
                 status = self.child.wait() => {
                     let code = code(status?);
                     let line = match self.errors {
@@ -95,14 +119,27 @@ impl Application {
                     }
                     return Ok(code);
                 }
-                (_, number, _) = select_all(signals) => number,
+                Some(signal) = signals.next() => signal,
             };
-            is_asked |= matches!(HANDED_ON[number], Signal::TERM | Signal::INT);
+            is_asked |= matches!(signal, Signal::TERM | Signal::INT);
+            last = match signal {
+                Signal::KILL => None,
+                Signal::TERM if asks_for_stop() => last.or_else(|| Some(Instant::now() + self.longest_end)),
+                _ => last,
+            };
             if let Some(pid) = pid {
                 // It may have ended just now; then the next turn says so.
-                let _ = kill_process(pid, HANDED_ON[number]);
+                let _ = kill_process(pid, signal);
             }
         }
+    }
+}
+
+/// Until then, or for ever.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -129,6 +166,13 @@ fn fill(word: &OsStr, mark: &str, value: &OsStr) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Application {
+        fn ends_within(mut self, time: Duration) -> Self {
+            self.longest_end = time;
+            self
+        }
+    }
 
     fn start(script: &str) -> Application {
         let command = ["/bin/sh", "-c", script].map(OsString::from);
@@ -167,6 +211,39 @@ mod tests {
         assert_eq!(start("exit 7").wait().await.unwrap(), 7);
         assert_eq!(start("exit 0").wait().await.unwrap(), 0);
         assert_eq!(start("kill -KILL $$").wait().await.unwrap(), 137);
+    }
+
+    /// Signals that come this long after one another.
+    fn signals(all: &'static [(u64, Signal)]) -> impl Stream<Item = Signal> + Unpin {
+        let later = stream::iter(all).then(|(milliseconds, one)| async move {
+            tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
+            *one
+        });
+        Box::pin(later.chain(stream::pending()))
+    }
+
+    #[tokio::test]
+    async fn signals_are_handed_on_and_a_second_one_too() {
+        let counts = "trap 'n=$((n+1))' TERM; n=0; while [ $n -lt 2 ]; do sleep 0.05; done; exit 5";
+        for asks in [true, false] {
+            let twice = signals(&[(300, Signal::TERM), (200, Signal::TERM)]);
+            assert_eq!(start(counts).wait_with(twice, || asks).await.unwrap(), 5);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_application_that_does_not_end_after_a_request_to_stop_is_ended() {
+        let stays = "trap '' TERM; sleep 2; exit 3";
+        let short = Duration::from_millis(300);
+        for (asks, code) in [(true, 137), (false, 3)] {
+            let application = start(stays).ends_within(short);
+            let once = signals(&[(300, Signal::TERM)]);
+            assert_eq!(
+                application.wait_with(once, || asks).await.unwrap(),
+                code,
+                "{asks}"
+            );
+        }
     }
 
     #[tokio::test]

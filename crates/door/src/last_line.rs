@@ -2,11 +2,12 @@
 //!
 //! The log is not for everybody who sees the workspace, so one line is all that leaves it, and only when the application fails.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use assertion::names::STOP_REQUEST;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -80,7 +81,22 @@ pub(crate) fn write(line: &str) {
     write_to(Path::new(TERMINATION_LOG), line);
 }
 
+/// Whether a program of the container asked for a stop of the workspace (`stop-workspace`). The file is new in each container.
+pub(crate) fn asks_for_stop() -> bool {
+    asks_for_stop_in(Path::new(TERMINATION_LOG))
+}
+
+fn asks_for_stop_in(file: &Path) -> bool {
+    // The kubelet reads no more.
+    let mut start = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(KEPT as u64).read_to_end(&mut start));
+    read.is_ok() && start.trim_ascii() == STOP_REQUEST.as_bytes()
+}
+
 fn write_to(file: &Path, line: &str) {
+    if asks_for_stop_in(file) {
+        return;
+    }
     let line = last_line(line.as_bytes()).unwrap_or_default();
     if let Ok(mut file) = OpenOptions::new().write(true).truncate(true).open(file) {
         // The reason is in the log, too.
@@ -198,5 +214,26 @@ mod tests {
         fs::write(&file, "an earlier, longer message").unwrap();
         write_to(&file, "one\ntwo");
         assert_eq!(fs::read_to_string(&file).unwrap(), "two");
+    }
+
+    #[test]
+    fn only_the_whole_message_asks_for_a_stop_and_nothing_replaces_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("termination-log");
+        assert!(!asks_for_stop_in(&file));
+        for (message, asks) in [
+            ("stop-workspace", true),
+            ("stop-workspace\n", true),
+            ("", false),
+            ("stop-workspace: not found", false),
+            ("x\nstop-workspace", false),
+            (&format!("stop-workspace{}x", " ".repeat(400)), false),
+        ] {
+            fs::write(&file, message).unwrap();
+            assert_eq!(asks_for_stop_in(&file), asks, "{message:?}");
+        }
+        fs::write(&file, "stop-workspace\n").unwrap();
+        write_to(&file, "the application ended");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "stop-workspace\n");
     }
 }

@@ -26,9 +26,14 @@ use crate::ssh::{Image, Ssh};
 /// Runs the application of the command line behind the door. Returns its exit code.
 pub fn main() -> ExitCode {
     match run(&Args::parse()) {
+        // However the application ends: a stop was asked for.
+        Ok(_) if last_line::asks_for_stop() => ExitCode::SUCCESS,
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("door: {error:#}");
+            if last_line::asks_for_stop() {
+                return ExitCode::SUCCESS;
+            }
             last_line::write(&format!("door: {error:#}"));
             ExitCode::FAILURE
         }

@@ -99,7 +99,7 @@ fn recovery(workspace: &Workspace) -> Option<Finding> {
 /// The effective minutes of a rule.
 fn minutes_of(workspace: &Workspace, status: &WorkspaceStatus, rule: StopRule) -> Option<Cause> {
     let minutes = stops::minutes(rule, status.resolved.as_ref()?)?;
-    let name = rule.field().rsplit('.').next().unwrap_or_default();
+    let name = rule.field()?.rsplit('.').next().unwrap_or_default();
     let field = format!("status.resolved.{name}");
     Some(of_workspace(workspace, &field, minutes.to_string(), None))
 }
@@ -118,6 +118,10 @@ fn limit(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
             .failing_since
             .as_ref()
             .map(|time| ("status.failingSince", time)),
+        StopRule::Requested => status
+            .stop_requested_at
+            .as_ref()
+            .map(|time| ("status.stopRequestedAt", time)),
     };
     let since = since.map(|(field, time)| of_workspace(workspace, field, "set", Some(time.0)));
     Some(Finding {
@@ -129,14 +133,11 @@ fn limit(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
             .chain(since)
             .chain(minutes_of(workspace, status, rule))
             .collect(),
-        remedies: vec![Remedy::edit(
-            workspace,
-            format!(
-                "To have it stopped later, change spec.{} within the template's bounds.",
-                rule.field()
-            ),
-            &format!("spec.{}", rule.field()),
-        )],
+        remedies: Vec::from_iter(rule.field().map(|field| {
+            let advice =
+                format!("To have it stopped later, change spec.{field} within the template's bounds.");
+            Remedy::edit(workspace, advice, &format!("spec.{field}"))
+        })),
         ..Finding::default()
     })
 }
@@ -222,7 +223,7 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
         when = format!("{when}, but {}", keep::words(until));
     }
     let announced = status.stops_at.as_ref();
-    let what = match announced.filter(|_| status.stops_because != Some(StopRule::MaxAge)) {
+    let what = match announced.filter(|_| status.stops_because.is_none_or(|rule| rule == StopRule::Idle)) {
         Some(time) => {
             because.push(of_workspace(workspace, "status.stopsAt", "set", Some(time.0)));
             format!("It is stopped {when}, not before the time in status.stopsAt.")

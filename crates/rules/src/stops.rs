@@ -19,6 +19,8 @@ pub struct Times {
     pub failing_since: Option<Timestamp>,
     /// Since when it is not ready, if it is not ready now.
     pub unready_since: Option<Timestamp>,
+    /// When a user asked for the stop in the workspace.
+    pub requested_at: Option<Timestamp>,
     /// Before this time it is not idle ([`keep`](crate::keep)).
     pub kept_until: Option<Timestamp>,
 }
@@ -39,12 +41,17 @@ pub fn times(values: &Resolved, times: &Times) -> impl Iterator<Item = Stop> {
             StopRule::Idle => times.last_use,
             StopRule::MaxAge => times.running_since,
             StopRule::Failed => times.failing_since,
+            StopRule::Requested => times.requested_at,
         };
-        let at = since?.checked_add(SignedDuration::from_mins(minutes(rule, values)?.into()));
+        let minutes = match rule {
+            StopRule::Requested => 0,
+            rule => minutes(rule, values)?,
+        };
+        let at = since?.checked_add(SignedDuration::from_mins(minutes.into()));
         let at = at.ok()?;
         let earliest = match rule {
             StopRule::Idle => times.kept_until,
-            StopRule::MaxAge => None,
+            StopRule::MaxAge | StopRule::Requested => None,
             StopRule::Failed => match times.unready_since {
                 Some(since) => Some(since.checked_add(GRACE).ok()?),
                 None => None,
@@ -78,6 +85,7 @@ pub fn when(rule: StopRule, values: Option<&Resolved>) -> String {
         StopRule::Idle => format!("after {span} without use"),
         StopRule::MaxAge => format!("after {span}, its maximum age"),
         StopRule::Failed => format!("after {span} without being ready for five minutes together"),
+        StopRule::Requested => "because stop-workspace was called in it".to_owned(),
     }
 }
 
@@ -96,15 +104,17 @@ pub const fn short(rule: StopRule) -> &'static str {
         StopRule::Idle => "idle",
         StopRule::MaxAge => "maximum age",
         StopRule::Failed => "not ready",
+        StopRule::Requested => "stop-workspace",
     }
 }
 
-/// The minutes of a rule; `None`: it does not apply.
+/// The minutes of a rule; `None`: it does not apply, or needs none.
 pub fn minutes(rule: StopRule, values: &Resolved) -> Option<i32> {
     match rule {
         StopRule::Idle => values.idle_timeout_in_minutes,
         StopRule::MaxAge => values.max_age_minutes,
         StopRule::Failed => values.failed_timeout_minutes,
+        StopRule::Requested => None,
     }
 }
 
@@ -189,6 +199,18 @@ mod tests {
     }
 
     #[test]
+    fn a_request_stops_it_at_once_whatever_the_limits() {
+        let times = Times {
+            requested_at: Some(at(7)),
+            kept_until: Some(at(90)),
+            ..since([Some(0); 3])
+        };
+        let stop = first(&values([Some(10); 3]), &times, at(7)).unwrap();
+        assert_eq!((stop.rule, stop.at), (StopRule::Requested, at(7)));
+        assert_eq!(first(&values([None; 3]), &times, at(7)), Some(stop));
+    }
+
+    #[test]
     fn times_beyond_the_calendar_are_none() {
         let times = Times {
             running_since: Some(Timestamp::MAX),
@@ -203,9 +225,11 @@ mod tests {
 
     fn any_times() -> impl Strategy<Value = Times> {
         let minute = || prop::option::of(0_i64..60);
-        (prop::array::uniform3(minute()), minute(), minute()).prop_map(|(minutes, unready, kept)| Times {
+        let all = (prop::array::uniform3(minute()), minute(), minute(), minute());
+        all.prop_map(|(minutes, unready, kept, requested)| Times {
             unready_since: unready.map(at),
             kept_until: kept.map(at),
+            requested_at: requested.map(at),
             ..since(minutes)
         })
     }
@@ -255,7 +279,7 @@ mod tests {
         fn keeping_moves_the_idle_stop_alone(values in any_values(), kept in any_times(), now in 0_i64..120) {
             let free = Times { kept_until: None, ..kept };
             let of = |since: &Times, rule| times(&values, since).find(|stop| stop.rule == rule).map(|stop| stop.at);
-            for rule in [StopRule::MaxAge, StopRule::Failed] {
+            for rule in [StopRule::MaxAge, StopRule::Failed, StopRule::Requested] {
                 prop_assert_eq!(of(&kept, rule), of(&free, rule));
             }
             let idle = of(&free, StopRule::Idle).map(|at| kept.kept_until.map_or(at, |until| until.max(at)));

@@ -5,8 +5,15 @@
 
 use std::borrow::Cow;
 
+use api::names::STOP_REQUEST;
+
 /// Maximum length, in characters.
 const MAX: usize = 300;
+
+/// Whether a container's user wants the workspace stopped: it ended without a failure and left this message alone.
+pub fn asks_for_stop(message: Option<&str>, exit_code: i32) -> bool {
+    exit_code == 0 && message.is_some_and(|message| message.trim() == STOP_REQUEST)
+}
 
 /// The last line of the message that says something.
 pub fn last_line(message: &str) -> Option<String> {
@@ -69,6 +76,22 @@ fn is_hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stop_is_asked_for_by_this_message_alone_and_without_a_failure() {
+        for (message, code, asks) in [
+            (Some("stop-workspace"), 0, true),
+            (Some("stop-workspace\n"), 0, true),
+            (Some("stop-workspace"), 1, false),
+            (Some("stop-workspace"), 143, false),
+            (Some("sh: stop-workspace: not found"), 0, false),
+            (Some("stop-workspace\nstop-workspace"), 0, false),
+            (Some(""), 0, false),
+            (None, 0, false),
+        ] {
+            assert_eq!(asks_for_stop(message, code), asks, "{message:?} {code}");
+        }
+    }
 
     #[test]
     fn one_plain_line_is_shown_and_the_last_one() {

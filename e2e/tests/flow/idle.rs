@@ -247,5 +247,6 @@ async fn idle_ones(
     assert_eq!(answer?, "42", "it was idle for longer than the timeout");
     let computes = alice.get("computes").await?;
     assert_eq!(computes.spec.desired_status, DesiredStatus::Running);
-    are_reported(scratch, alice, undetected).await
+    are_reported(scratch, alice, undetected).await?;
+    limits::stop_by_request(scratch, alice, "computes").await
 }

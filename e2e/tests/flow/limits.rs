@@ -7,7 +7,12 @@ use api::{
     Workspace,
     workspace::{DesiredStatus, Phase, StopRule},
 };
-use e2e::{Environment, cluster::Scratch, objects::workspace, wait};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    objects::workspace,
+    wait,
+};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{
@@ -106,4 +111,25 @@ async fn stopped_by(
         "{name} was stopped {after:?} after its announced time"
     );
     wait_for_event(scratch, name, rule.reason()).await
+}
+
+/// Calls `stop-workspace` in the running workspace, twice, and waits until it is stopped by that.
+pub(crate) async fn stop_by_request(
+    scratch: &Scratch,
+    alice: &Api<Workspace>,
+    name: &str,
+) -> anyhow::Result<()> {
+    let pod = workspace::pod(&alice.get(name).await?)?;
+    let twice = ["sh", "-c", "stop-workspace && stop-workspace"];
+    // The container may end before the command's status arrives.
+    let called = cluster::exec(&scratch.api(), &pod, &twice).await;
+    let stopped = wait::until("a stop by request", wait::USUAL, || async {
+        let status = alice.get(name).await.map_err(|error| error.to_string())?.status;
+        let status = status.unwrap_or_default();
+        let is_stopped = status.phase == Some(Phase::Stopped);
+        let because = status.stopped_because.clone().filter(|_| is_stopped);
+        because.ok_or_else(|| format!("{called:?}: {status:?}"))
+    });
+    assert_eq!(stopped.await?.rule, StopRule::Requested);
+    wait_for_event(scratch, name, StopRule::Requested.reason()).await
 }

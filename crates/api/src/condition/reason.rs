@@ -169,8 +169,12 @@ reasons! {
         "The workspace was not ready for status.resolved.failedTimeoutMinutes, or never for five minutes together, and is being stopped; the Event gives the last known reason, and what becomes of the files. This Event replaces Stopping. status.stoppedBecause shows the rule until the next start.",
         Owner: "Correct what the Event names, and start it. To stop it later, change spec.limits.failedTimeoutMinutes within the template's bounds.",
         [Start, Field("spec.limits.failedTimeoutMinutes")];
+    REQUESTED_STOPPED = "RequestedStopped", Fine, "Event",
+        "stop-workspace was called in the workspace, which is being stopped; the Event tells what becomes of the files. This Event replaces Stopping. status.stoppedBecause shows the rule until the next start.",
+        Owner: "To use it again, start it.",
+        [Start];
     STOP_REFUSED = "StopRefused", Wrong, "Event",
-        "A time limit in spec.limits is over, but the API server refuses to stop the workspace: because of an admission rule, or of the stored spec. It runs on. The operator tries again, at least once a minute.",
+        "A time limit in spec.limits is over, or stop-workspace was called, but the API server refuses to stop the workspace: because of an admission rule, or of the stored spec. It runs on. The operator tries again, at least once a minute.",
         Owner: "Do what the message says, often: correct the spec so that it fits the current rules. Or stop it yourself.",
         [Stop];
     STOPPED = "Stopped", Fine, "Stopped=True; Event",

@@ -92,6 +92,9 @@ pub struct WorkspaceStatus {
     /// Since when it was not ready for five minutes together, if `limits.failedTimeoutMinutes` applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Time>,
+    /// When the workspace's container ended because `stop-workspace` was called in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_requested_at: Option<Time>,
     /// When this run began, or when the scheduling gates of its pod were removed. Absent after its first ready pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting_since: Option<Time>,

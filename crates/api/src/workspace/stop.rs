@@ -15,11 +15,13 @@ pub enum StopRule {
     MaxAge,
     /// It was not ready for `spec.limits.failedTimeoutMinutes`.
     Failed,
+    /// Its user called `stop-workspace` in it.
+    Requested,
 }
 
 impl StopRule {
     /// Every rule.
-    pub const ALL: [Self; 3] = [Self::Idle, Self::MaxAge, Self::Failed];
+    pub const ALL: [Self; 4] = [Self::Idle, Self::MaxAge, Self::Failed, Self::Requested];
 
     /// Its name, as in YAML.
     #[must_use]
@@ -28,6 +30,7 @@ impl StopRule {
             Self::Idle => "Idle",
             Self::MaxAge => "MaxAge",
             Self::Failed => "Failed",
+            Self::Requested => "Requested",
         }
     }
 
@@ -38,6 +41,7 @@ impl StopRule {
             Self::Idle => reason::IDLE_STOPPED,
             Self::MaxAge => reason::MAX_AGE_STOPPED,
             Self::Failed => reason::FAILED_STOPPED,
+            Self::Requested => reason::REQUESTED_STOPPED,
         }
     }
 
@@ -46,7 +50,7 @@ impl StopRule {
     pub const fn refusal_reason(self) -> &'static str {
         match self {
             Self::Idle => reason::IDLE_STOP_REFUSED,
-            Self::MaxAge | Self::Failed => reason::STOP_REFUSED,
+            Self::MaxAge | Self::Failed | Self::Requested => reason::STOP_REFUSED,
         }
     }
 
@@ -57,16 +61,18 @@ impl StopRule {
             Self::Idle => "idle",
             Self::MaxAge => "max-age",
             Self::Failed => "failed",
+            Self::Requested => "stop-workspace",
         }
     }
 
-    /// The field that sets its time.
+    /// The field that sets its time, if it has one.
     #[must_use]
-    pub const fn field(self) -> &'static str {
+    pub const fn field(self) -> Option<&'static str> {
         match self {
-            Self::Idle => "idleShutdown.idleTimeoutInMinutes",
-            Self::MaxAge => "limits.maxAgeMinutes",
-            Self::Failed => "limits.failedTimeoutMinutes",
+            Self::Idle => Some("idleShutdown.idleTimeoutInMinutes"),
+            Self::MaxAge => Some("limits.maxAgeMinutes"),
+            Self::Failed => Some("limits.failedTimeoutMinutes"),
+            Self::Requested => None,
         }
     }
 }

@@ -226,6 +226,7 @@ mod tests {
                 "Workspace.status.stopsBecause \"Idle\"",
                 "Workspace.status.stopsBecause \"MaxAge\"",
                 "Workspace.status.stopsBecause \"Failed\"",
+                "Workspace.status.stopsBecause \"Requested\"",
             ]
         );
         let written = json!(WorkspaceStatus {
@@ -247,7 +248,8 @@ mod tests {
     async fn definitions_of_this_release_and_newer_ones_lack_nothing() {
         let newer = status(|schema| {
             schema["properties"]["later"] = json!({"type": "string"});
-            schema["properties"]["stopsBecause"]["enum"] = json!(["Idle", "MaxAge", "Failed", "Whim"]);
+            schema["properties"]["stopsBecause"]["enum"] =
+                json!(["Idle", "MaxAge", "Failed", "Requested", "Whim"]);
         });
         for definition in [Workspace::crd(), newer] {
             let (definitions, missing) = read(&definition).await;

@@ -40,10 +40,12 @@ fn rule_note(before: &WorkspaceStatus, after: &WorkspaceStatus, rule: StopRule) 
         StopRule::Failed => condition::find(&before.conditions, DEGRADED)
             .filter(|problem| problem.status == "True")
             .map(|problem| format!("; {}: {}", problem.reason, brief(&problem.message, MAX_PROBLEM))),
+        StopRule::Requested => None,
     };
     let known = known.unwrap_or_default();
     let known = known.trim_end_matches('.');
-    format!("Stopped {when} (spec.{}){known}.", rule.field())
+    let field = rule.field().map(|field| format!(" (spec.{field})"));
+    format!("Stopped {when}{}{known}.", field.unwrap_or_default())
 }
 
 /// The Event if a pod no longer reports whether it is used.
@@ -81,10 +83,11 @@ fn out_of_memory(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Ev
 
 /// The Event if a rule requires a stop and the API server refuses it.
 pub(crate) fn not_stopped(rule: StopRule, why: &str) -> Event {
-    let field = rule.field();
-    let note = format!(
-        "The time of spec.{field} is over and the workspace cannot be stopped: the API server refuses it. {why}"
-    );
+    let cause = match rule.field() {
+        Some(field) => format!("The time of spec.{field} is over"),
+        None => format!("The workspace is to stop {}", stops::when(rule, None)),
+    };
+    let note = format!("{cause} and the workspace cannot be stopped: the API server refuses it. {why}");
     event(EventType::Warning, "Stop", rule.refusal_reason(), &note)
 }
 

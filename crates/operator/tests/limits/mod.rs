@@ -2,6 +2,7 @@
 
 mod age;
 mod failing;
+mod requested;
 
 use std::time::Duration;
 

@@ -34,7 +34,7 @@ pub(super) fn complete(
     status.stops_because = first.map(|stop| stop.rule);
     status.stops_at = first.and_then(|stop| match stop.rule {
         StopRule::Idle => idle_stop.map(|Time(at)| Time(kept_until.map_or(at, |until| until.max(at)))),
-        StopRule::MaxAge | StopRule::Failed => Some(Time(stop.at)),
+        StopRule::MaxAge | StopRule::Failed | StopRule::Requested => Some(Time(stop.at)),
     });
 }
 
@@ -57,6 +57,7 @@ pub(super) fn first_stop(
             .filter(|_| is_unready)
             .map(|since| since.0),
         unready_since: unready_since.filter(|_| is_unready),
+        requested_at: status.stop_requested_at.as_ref().map(|time| time.0),
         kept_until: keep::kept_until(status.kept.as_ref(), now),
     };
     stops::first(status.resolved.as_ref()?, &times, now)

@@ -156,6 +156,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         conditions: &conditions,
     };
     let (running_since, failing_since) = (times.running_since(), times.failing_since());
+    let stop_requested_at = times.stop_requested_at();
     let decided_by = condition::find(&conditions, decisive).cloned();
     let status = WorkspaceStatus {
         observed_generation: facts.workspace.metadata.generation,
@@ -185,6 +186,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         started_at,
         running_since,
         failing_since,
+        stop_requested_at,
         starting_since,
         conditions,
     };

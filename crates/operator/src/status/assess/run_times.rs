@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 use rules::stops::STEADY;
 
-use super::{Facts, State, remembered};
+use super::{Facts, State, evidence, remembered};
 use crate::status::stop_record::Because;
 
 /// What both times follow from.
@@ -51,6 +51,13 @@ impl Run<'_> {
         let known = known.filter(|_| !self.is_after_stop());
         // A pod that still ends is that of an earlier start.
         known.or_else(|| remembered::started_at(self.before, observed, true).filter(|_| observed.runs()))
+    }
+
+    /// When its user asked for the stop in it.
+    pub(super) fn stop_requested_at(&self) -> Option<Time> {
+        let pod = self.facts.observed.current_pod();
+        let pod = pod.filter(|_| self.goes_on() && !self.is_after_stop());
+        pod.and_then(evidence::stop_request)
     }
 
     /// Since when it was not ready for [`STEADY`] together.

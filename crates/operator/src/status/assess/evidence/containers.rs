@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use api::{condition::reason, names::APPLICATION_CONTAINER};
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ContainerStateTerminated, apimachinery::pkg::apis::meta::v1::Time};
-use rules::termination::last_line;
+use rules::termination::{asks_for_stop, last_line};
 
 use super::{Evidence, Inputs, NONE, SLOW, missing_source, node_of, remaining, trim_end, user_namespace};
 use crate::{
@@ -61,6 +61,25 @@ pub(super) fn problem(observed: &Observed, pod: &Pod, inputs: Inputs<'_>) -> Evi
             init: false,
         });
     Evidence::first(init.chain(rest).map(|subject| subject.problem(inputs)))
+}
+
+/// When the workspace's own container last ended because its user wants the workspace stopped. The kubelet may have started it again.
+pub(in crate::status::assess) fn stop_request(pod: &Pod) -> Option<Time> {
+    let statuses = pod.status.as_ref()?.container_statuses.iter().flatten();
+    let ended = statuses
+        .filter(|status| status.name == APPLICATION_CONTAINER)
+        .find_map(last_end)?;
+    ended.finished_at.clone().filter(|_| is_stop_request(ended))
+}
+
+/// The last end of the container.
+fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    let mut states = [&status.state, &status.last_state].into_iter().flatten();
+    states.find_map(|state| state.terminated.as_deref())
+}
+
+fn is_stop_request(ended: &ContainerStateTerminated) -> bool {
+    asks_for_stop(ended.message.as_deref(), ended.exit_code)
 }
 
 /// How many containers are ready or completed, and the total: init containers and sidecars count.
@@ -123,13 +142,15 @@ impl ContainerView<'_> {
         if let Some(known) = self.waiting(&why, &text, inputs) {
             return known;
         }
-        let ended = state
-            .terminated
-            .or_else(|| self.status.last_state.clone()?.terminated);
-        // A completed init container. A sidecar or application that exited with 0 is restarted, and reported.
-        let done = |ended: &ContainerStateTerminated| self.init && !self.is_sidecar() && ended.exit_code == 0;
+        let ended = last_end(self.status);
+        // A completed init container, or the end of a workspace that its user wants stopped. A sidecar or application that exited with 0
+        // otherwise is restarted, and reported.
+        let done = |ended: &ContainerStateTerminated| {
+            let is_requested = self.status.name == APPLICATION_CONTAINER && is_stop_request(ended);
+            is_requested || (self.init && !self.is_sidecar() && ended.exit_code == 0)
+        };
         if let Some(ended) = ended.filter(|ended| !done(ended)) {
-            return self.exit_problem(&ended);
+            return self.exit_problem(ended);
         }
         match state.running {
             Some(running) if !self.init => self.not_ready(running.started_at.as_ref(), inputs.now),

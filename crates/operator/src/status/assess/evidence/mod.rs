@@ -21,7 +21,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rules::{ExecutionProfile, files::Disk};
 
-pub(super) use self::{containers::count, pod::is_gated};
+pub(super) use self::{
+    containers::{count, stop_request},
+    pod::is_gated,
+};
 use crate::{
     blockers::Problem,
     cache::{

@@ -1,0 +1,110 @@
+//! Workspaces in which `stop-workspace` is called are stopped at once.
+
+use api::{
+    condition::{self, reason},
+    workspace::{DesiredStatus, StopRule},
+};
+use serde_json::{Value, json};
+
+use super::{
+    MINUTE, announced, desired, edit_pod, gets_ready, is_stopped_by, minute, note, pass, running, second,
+    starts,
+};
+use crate::stage::Stage;
+
+/// The container of `demo` with this name ends, now. `is_back`: the kubelet has started it again.
+fn ends(stage: &Stage, name: &str, message: &str, exit_code: i32, is_back: bool) {
+    let end = json!({"terminated": {
+        "exitCode": exit_code, "reason": "Completed", "message": message, "finishedAt": second().to_string(),
+        "startedAt": "2026-01-01T00:00:00Z",
+    }});
+    edit_pod(stage, |pod| {
+        let all = pod["status"]["containerStatuses"].as_array_mut().unwrap();
+        let mut container = all[0].clone();
+        container["name"] = json!(name);
+        container["ready"] = json!(is_back);
+        let running = json!({"running": {"startedAt": second().to_string()}});
+        let (state, last) = if is_back {
+            container["restartCount"] = json!(1);
+            (running, end)
+        } else {
+            (end, Value::Null)
+        };
+        container["state"] = state;
+        container["lastState"] = last;
+        all.retain(|container| container["name"] != name);
+        all.push(container);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_is_stopped_once_its_container_has_ended_by_request_also_if_it_is_back() {
+    for is_back in [false, true] {
+        let mut stage = running(json!(null)).await;
+        tokio::time::advance(MINUTE * 30).await;
+        ends(&stage, "workspace", "stop-workspace\n", 0, is_back);
+        stage.reconcile().await.unwrap();
+        assert_eq!(
+            stage.condition(condition::DEGRADED).status,
+            "False",
+            "it is no failure"
+        );
+        is_stopped_by(&mut stage, StopRule::Requested, second()).await;
+        let words = "because stop-workspace was called in it";
+        assert!(note(&stage, reason::REQUESTED_STOPPED).contains(words));
+        let message = stage.status().message.unwrap();
+        assert!(message.contains(&format!("{words}. No pod is left")), "{message}");
+        assert!(!stage.events().contains(&reason::CONTAINER_EXITED.to_owned()));
+        // The next run has not asked for anything.
+        stage.set(DesiredStatus::Running);
+        starts(&mut stage).await;
+        gets_ready(&mut stage).await;
+        pass(&mut stage, MINUTE).await;
+        assert_eq!(
+            (desired(&stage), announced(&stage)),
+            (DesiredStatus::Running, None)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_containers_messages_and_exit_codes_ask_for_nothing() {
+    for (name, message, exit_code) in [
+        ("helper", "stop-workspace", 0),
+        ("workspace", "bash: stop-workspace: command not found", 0),
+        ("workspace", "stop-workspace", 1),
+        ("workspace", "", 0),
+    ] {
+        let mut stage = running(json!(null)).await;
+        for is_back in [false, true] {
+            ends(&stage, name, message, exit_code, is_back);
+            pass(&mut stage, MINUTE).await;
+            let found = (desired(&stage), stage.status().stop_requested_at);
+            assert_eq!(
+                found,
+                (DesiredStatus::Running, None),
+                "{name} {message} {exit_code}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_while_the_operator_was_away_counts_when_it_is_back_unless_the_container_ended_once_more() {
+    for ended_once_more in [false, true] {
+        let mut stage = running(json!(null)).await;
+        ends(&stage, "workspace", "stop-workspace", 0, true);
+        tokio::time::advance(MINUTE * 60).await;
+        if ended_once_more {
+            ends(&stage, "workspace", "a crash", 1, true);
+        }
+        stage.replace_operator(None);
+        stage.set_clock(crate::start_timeout::now);
+        stage.reconcile().await.unwrap();
+        if ended_once_more {
+            assert_eq!(desired(&stage), DesiredStatus::Running);
+        } else {
+            is_stopped_by(&mut stage, StopRule::Requested, minute(60)).await;
+        }
+    }
+}
