@@ -13,6 +13,7 @@ mod failures;
 mod following;
 mod further;
 mod gateway;
+mod import;
 mod input;
 mod keep;
 mod login;

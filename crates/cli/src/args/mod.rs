@@ -10,6 +10,7 @@
 //! | `values.rs` | checked values of the flags that `create` and `set` share |
 //! | `explain.rs`, `keep.rs`, `set.rs`, `sharing.rs`, `template.rs` | the commands of these names |
 //! | `remote.rs` | `login`, `logout`, `ssh`, `ssh-config`, `code`, `connect` |
+//! | `import.rs` | `import` |
 //! | `further.rs` | `logs`, `completion`, `version`, `whoami` |
 
 mod connection;
@@ -17,6 +18,7 @@ mod create;
 mod explain;
 mod format;
 mod further;
+mod import;
 mod keep;
 mod remote;
 mod set;
@@ -39,6 +41,7 @@ pub use explain::Explain;
 pub use format::{Format, ListFormat};
 use format::{list_format, object_format, report_format};
 pub use further::{Completion, Logs, Shell, Shown, Version};
+pub use import::{Import, ImportSource};
 pub use keep::Keep;
 pub use remote::{Code, Connect, Login, Logout, Remote, Ssh, SshConfig};
 pub use set::Set;
@@ -51,9 +54,9 @@ pub use values::{Assignment, Gpu, Gpus, Idle, LimitValue};
 const EXIT_CODES: &str = "\
 Exit codes; of several workspaces, the highest counts:
   0  done
-  1  the cluster refused it, or there is no connection, no right, or no such object; or a file cannot be read
-  2  the command line is wrong; or the file holds no workspace, so create sent nothing; or the question was not answered with yes
-  3  not as wanted: the workspace exists, but will not become so; or explain or version found a problem
+  1  the cluster refused it, or there is no connection, no right, or no such object; or a file cannot be read, or holds nothing to import
+  2  the command line is wrong; or the file holds no workspace, so create sent nothing; or the folder of import is not empty; or the question was not answered with yes
+  3  not as wanted: the workspace exists, but will not become so; or explain or version found a problem; or import lost something, and wrote the rest
   4  the workspace was not as wanted in time
   130  interrupted (Ctrl-C). What was reported as done is done; the last request may be done, too";
 
@@ -118,6 +121,9 @@ pub enum Command {
     /// See templates
     #[command(subcommand)]
     Template(Template),
+    /// Write workspaces, templates and steps from what another system has; it needs no cluster
+    #[command(after_help = import::EXAMPLES)]
+    Import(Import),
     /// Show the versions of this plugin, the CRDs and the API server, and whether they fit
     Version(Version),
     /// Show who you are for the API server, and for gateways where you are signed in

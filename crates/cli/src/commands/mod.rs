@@ -13,6 +13,7 @@
 //! | `keep.rs` | `keep` |
 //! | `sharing.rs` | `share`, `unshare`, `shares` |
 //! | `template.rs` | `template` |
+//! | `import.rs` | `import` |
 //! | `set.rs`, `logs.rs`, `completion.rs` | `set`, `logs`, `completion` |
 //! | `about.rs` | `version`, `whoami` |
 //! | `targets.rs` | which workspaces a command is about -> these workspaces |
@@ -25,6 +26,7 @@ mod completion;
 pub(crate) mod create;
 mod explain;
 mod identity;
+mod import;
 mod keep;
 mod launch;
 mod list;
@@ -51,6 +53,7 @@ pub(crate) async fn offline(cli: &Cli, console: &mut Console<'_>) -> Option<Resu
         }
         Command::Version(args) if args.client => about::version_of_client(args, console),
         Command::Completion(args) => completion::run(args, console),
+        Command::Import(args) => import::run(args, console),
         Command::Remote(command) => Box::pin(remote::run(&cli.connection, command, console)).await,
         _ => return None,
     })
@@ -86,6 +89,6 @@ pub(crate) async fn run(
         Command::Version(args) => about::version(cluster?, &args.shown, console).await,
         Command::Whoami(args) => about::whoami(cluster, args, console).await,
         // These need no cluster.
-        Command::Completion(_) | Command::Remote(_) => Ok(()),
+        Command::Completion(_) | Command::Import(_) | Command::Remote(_) => Ok(()),
     }
 }

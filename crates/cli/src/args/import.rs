@@ -1,0 +1,42 @@
+//! Command line of `import` -> arguments (pure).
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::{Format, report_format};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kubectl get notebooks,poddefaults,profiles,pvc -A -o json | kubectl workspace import kubeflow --dir out/ --user-prefix oidc:";
+
+/// What is imported, and where the result goes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Import {
+    /// System to come from
+    #[arg(value_enum, value_name = "SOURCE")]
+    pub source: ImportSource,
+
+    /// Folder for the result: empty, or made here
+    #[arg(long, value_name = "PATH", required = true)]
+    pub dir: PathBuf,
+
+    /// What kubectl get prints there with -o json or -o yaml; may be given several times; - is standard input
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub filename: Vec<PathBuf>,
+
+    /// What the API server puts before the provider's names of users, such as oidc:
+    #[arg(long, value_name = "PREFIX")]
+    pub user_prefix: Option<String>,
+
+    /// What became of each field, as an object, in place of a table
+    #[arg(short, long, value_name = "FORMAT", value_parser = report_format())]
+    pub output: Option<Format>,
+}
+
+/// A system to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImportSource {
+    /// Notebooks, `PodDefaults`, Profiles and claims of Kubeflow.
+    Kubeflow,
+}

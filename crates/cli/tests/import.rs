@@ -1,0 +1,159 @@
+//! `kubectl workspace import`: exports -> a folder, a table and exit codes, without a cluster (IO: processes, files).
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::process::{out, plugin};
+
+/// Comes over as a whole.
+const WHOLE: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
+  {"apiVersion": "kubeflow.org/v1", "kind": "Notebook",
+   "metadata": {"name": "demo", "namespace": "team-a", "annotations": {"notebooks.kubeflow.org/creator": "alice"}},
+   "spec": {"template": {"spec": {"containers": [{"name": "demo", "image": "r.example.org/jupyter:1"}]}}}}]}"#;
+
+/// A folder that is removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("cli-import-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn import(words: &[&str], input: &str) -> Output {
+    let mut command = plugin();
+    command.args(["import", "kubeflow"]).args(words);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A command line that is refused reads nothing.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn files(dir: &str) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_are_written_once_and_the_exit_code_says_whether_something_is_lost() {
+    let folder = Folder::new("written");
+    let dir = folder.path("out");
+    let output = import(&["--dir", &dir, "--user-prefix", "oidc:"], WHOLE);
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    assert_eq!(
+        files(&dir),
+        [
+            "disks",
+            "rights.yaml",
+            "steps.md",
+            "templates.yaml",
+            "workspaces.yaml"
+        ]
+    );
+    let workspaces = fs::read_to_string(folder.path("out/workspaces.yaml")).unwrap();
+    assert!(
+        workspaces.contains("workspaces.jupyter.org/created-by: oidc:alice"),
+        "{workspaces}"
+    );
+    let table = out(&output);
+    assert!(
+        table.starts_with("OBJECT ") && table.contains("Notebook team-a/demo   metadata.name "),
+        "{table}"
+    );
+    // Not a second time.
+    let again = import(&["--dir", &dir], WHOLE);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(errors(&again).contains("is not empty"), "{}", errors(&again));
+    assert_eq!(
+        fs::read_to_string(folder.path("out/workspaces.yaml")).unwrap(),
+        workspaces
+    );
+    // From files, into an empty folder that is there; something is lost.
+    let (source, lossy) = (folder.path("source.json"), folder.path("lossy"));
+    fs::write(&source, WHOLE.replace("\"image\"", "\"stdin\": true, \"image\"")).unwrap();
+    fs::create_dir(&lossy).unwrap();
+    let output = import(&["-f", &source, "--dir", &lossy, "-o", "json"], "");
+    assert_eq!(output.status.code(), Some(3), "{}", errors(&output));
+    let report: Value = serde_json::from_str(&out(&output)).unwrap();
+    let lost = report["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["outcome"] == "lost");
+    let lost: Vec<_> = lost.map(|entry| entry["path"].as_str().unwrap()).collect();
+    assert_eq!(lost, ["spec.template.spec.containers[0].stdin"]);
+    assert_eq!(files(&lossy).len(), 5);
+}
+
+#[test]
+fn what_cannot_be_read_or_written_leaves_nothing_behind() {
+    let folder = Folder::new("refused");
+    let (full, link, file) = (folder.path("full"), folder.path("link"), folder.path("file"));
+    fs::create_dir(&full).unwrap();
+    fs::write(Path::new(&full).join("a"), "").unwrap();
+    fs::create_dir(folder.path("empty")).unwrap();
+    symlink(folder.path("empty"), &link).unwrap();
+    fs::write(&file, "").unwrap();
+    let slash = format!("{link}/");
+    let (below_file, far, new) = (folder.path("file/out"), folder.path("a/b"), folder.path("new"));
+    for (dir, input, code, words) in [
+        (&full, WHOLE, 2, "is not empty"),
+        (&link, WHOLE, 2, "is a link"),
+        (&slash, WHOLE, 2, "is a link"),
+        (&file, WHOLE, 2, "is no folder"),
+        (&below_file, WHOLE, 2, "cannot be read"),
+        (&far, WHOLE, 1, "cannot be written"),
+        (&new, "", 1, "holds no Notebook"),
+        (&new, "a: [", 1, "standard input:"),
+        (&new, "kind: {{ .Values.kind }}", 1, "Helm template"),
+    ] {
+        let output = import(&["--dir", dir], input);
+        assert_eq!(output.status.code(), Some(code), "{dir}: {}", errors(&output));
+        assert!(errors(&output).contains(words), "{dir}: {}", errors(&output));
+        assert_eq!(out(&output), "", "{dir}");
+    }
+    assert_eq!(
+        files(&folder.0.display().to_string()),
+        ["empty", "file", "full", "link"]
+    );
+    assert_eq!((files(&full).len(), files(&folder.path("empty")).len()), (1, 0));
+    // The control: the same input into a new folder.
+    assert_eq!(import(&["--dir", &new], WHOLE).status.code(), Some(0));
+    let missing = import(&["--dir", &folder.path("other"), "-f", &folder.path("none")], "");
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(
+        errors(&missing).contains("none cannot be read"),
+        "{}",
+        errors(&missing)
+    );
+    assert_eq!(import(&[], WHOLE).status.code(), Some(2), "--dir is required");
+}

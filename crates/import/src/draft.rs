@@ -1,0 +1,292 @@
+//! Leaves with their new places -> objects of ours; a broken rule -> the leaves that it is about (pure).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rules::Violation;
+use serde_json::{Map, Value};
+
+use crate::ledger::{Fate, Ledger, Outcome};
+use crate::path::{Path, Step};
+
+/// Into which object of ours a part goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    Workspace,
+    Template,
+    Profile,
+}
+
+/// A value, where it goes, and the leaves that it comes from: objects' numbers and paths. Without leaves it is our own.
+#[derive(Debug, Clone)]
+struct Part {
+    from: Vec<(usize, Path)>,
+    to: Target,
+    at: Path,
+    value: Value,
+    /// Why it is lost.
+    loss: Option<String>,
+}
+
+/// The objects that one object of the source becomes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Draft(Vec<Part>);
+
+impl Draft {
+    /// Puts a value at a path. Lists keep the order of indices, which may have gaps.
+    pub(crate) fn put(
+        &mut self,
+        from: impl IntoIterator<Item = (usize, Path)>,
+        to: Target,
+        at: Path,
+        value: impl Into<Value>,
+    ) {
+        self.0.push(Part {
+            from: from.into_iter().collect(),
+            to,
+            at,
+            value: value.into(),
+            loss: None,
+        });
+    }
+
+    /// Changes the values that go into `to`; an error is the reason why one is lost. An item of a list of texts takes the others along:
+    /// a command makes sense as a whole.
+    pub(crate) fn change(&mut self, to: Target, change: impl Fn(&Value) -> Result<Option<Value>, String>) {
+        let mut lost = Vec::new();
+        for part in self.0.iter_mut().filter(|part| part.to == to) {
+            match change(&part.value) {
+                Ok(None) => {}
+                Ok(Some(value)) => part.value = value,
+                Err(why) => {
+                    if let Some((Step::Index(_), list)) = part.at.0.split_last() {
+                        lost.push((Path(list.to_vec()), why.clone()));
+                    }
+                    part.loss = Some(why);
+                }
+            }
+        }
+        for (list, why) in lost {
+            let others = self.0.iter_mut().filter(|part| part.to == to);
+            for part in others.filter(|part| part.at.below(&list).is_some()) {
+                part.loss.get_or_insert_with(|| why.clone());
+            }
+        }
+    }
+
+    /// Whether something of the source goes to this field.
+    pub(crate) fn has(&self, to: Target, field: &str) -> bool {
+        let field = Path::of(field);
+        let mut parts = self.0.iter();
+        parts.any(|part| part.to == to && part.loss.is_none() && part.at.below(&field).is_some())
+    }
+
+    /// The object, without gaps in its lists.
+    pub(crate) fn build(&self, to: Target) -> Value {
+        self.built(to).0
+    }
+
+    /// The object, and where in it each part is.
+    fn built(&self, to: Target) -> (Value, Vec<(usize, Path)>) {
+        let mut parts: Vec<_> = self.0.iter().enumerate().collect();
+        parts.retain(|(_, part)| part.to == to && part.loss.is_none());
+        parts.sort_by(|a, b| a.1.at.cmp(&b.1.at));
+        let mut object = Value::Object(Map::new());
+        let mut places = Vec::new();
+        // Of each list, by its path with gaps: the indices so far.
+        let mut lists: BTreeMap<&[Step], Vec<usize>> = BTreeMap::new();
+        for (number, part) in parts {
+            let mut dense = Vec::new();
+            for (place, step) in part.at.0.iter().enumerate() {
+                dense.push(match step {
+                    Step::Key(key) => Step::Key(key.clone()),
+                    Step::Index(index) => {
+                        let known = lists.entry(&part.at.0[..place]).or_default();
+                        if known.last() != Some(index) {
+                            known.push(*index);
+                        }
+                        Step::Index(known.len() - 1)
+                    }
+                });
+            }
+            insert(&mut object, &dense, part.value.clone());
+            places.push((number, Path(dense)));
+        }
+        (object, places)
+    }
+
+    /// Drops what breaks rules, until no rule is broken. An error is a broken rule about nothing of the source.
+    pub(crate) fn settle(
+        &mut self,
+        to: Target,
+        check: impl Fn(&Value) -> Vec<Violation>,
+    ) -> Result<(), Violation> {
+        loop {
+            let (object, places) = self.built(to);
+            let found = check(&object);
+            let mut dropped = BTreeSet::new();
+            for violation in &found {
+                for number in about(&violation.field, &places) {
+                    if !self.0[number].from.is_empty() && dropped.insert(number) {
+                        self.0[number].loss = Some(format!("{}: {}", violation.field, violation.message));
+                    }
+                }
+            }
+            match found.into_iter().next() {
+                None => return Ok(()),
+                Some(first) if dropped.is_empty() => return Err(first),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// All parts are lost.
+    pub(crate) fn lose(&mut self, why: &str) {
+        for part in &mut self.0 {
+            part.loss.get_or_insert_with(|| why.to_owned());
+        }
+    }
+
+    /// Says of each leaf where it is; `name`: of our objects.
+    pub(crate) fn tell(&self, ledger: &mut Ledger, name: impl Fn(Target) -> String) {
+        for part in &self.0 {
+            let fate = match (&part.loss, part.to) {
+                (Some(why), _) => Fate::new(Outcome::Lost, why),
+                (None, Target::Template) => Fate::new(Outcome::Template, place(&name(part.to), &part.at)),
+                (None, to) => Fate::new(Outcome::Became, place(&name(to), &part.at)),
+            };
+            for (object, leaf) in &part.from {
+                ledger.tell(*object, leaf, &fate);
+            }
+        }
+    }
+}
+
+/// The object with the field, without the indices, which have gaps.
+fn place(object: &str, at: &Path) -> String {
+    let steps = at.0.iter().take_while(|step| matches!(step, Step::Key(_)));
+    format!("{object} {}", Path(steps.cloned().collect()))
+}
+
+fn insert(object: &mut Value, at: &[Step], value: Value) {
+    let Some((step, rest)) = at.split_first() else {
+        *object = value;
+        return;
+    };
+    let inner = match step {
+        Step::Key(key) => {
+            if !object.is_object() {
+                *object = Value::Object(Map::new());
+            }
+            &mut object[key.as_str()]
+        }
+        Step::Index(index) => {
+            if !object.is_array() {
+                *object = Value::Array(Vec::new());
+            }
+            if let Value::Array(items) = object
+                && items.len() <= *index
+            {
+                items.resize(index + 1, Value::Null);
+            }
+            &mut object[*index]
+        }
+    };
+    insert(inner, rest, value);
+}
+
+/// The parts that a field of a violation is about: those at or below it, or that hold it; else those of the closest field around it.
+fn about(field: &str, places: &[(usize, Path)]) -> Vec<usize> {
+    let words = |text: &str| text.replace('[', ".").replace(']', "");
+    let mut field = words(field);
+    let places: Vec<_> = places
+        .iter()
+        .map(|(number, at)| (*number, words(&at.to_string())))
+        .collect();
+    let is_below = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    while field.contains('.') {
+        let found = places
+            .iter()
+            .filter(|(_, at)| is_below(at, &field) || is_below(&field, at));
+        let found: Vec<_> = found.map(|(number, _)| *number).collect();
+        if !found.is_empty() {
+            return found;
+        }
+        field.truncate(field.rfind('.').unwrap_or(0));
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn draft() -> Draft {
+        let mut draft = Draft::default();
+        let from = |leaf: &str| [(0, Path::of(leaf))];
+        for (at, value) in [
+            ("spec.env[7].name", "B"),
+            ("spec.env[7].value", "2"),
+            ("spec.env[3].name", "A"),
+            ("spec.limits[a.b/gpu]", "1"),
+        ] {
+            draft.put(from(at), Target::Workspace, Path::of(at), value);
+        }
+        draft.put([], Target::Workspace, Path::of("spec.own"), true);
+        draft
+    }
+
+    #[test]
+    fn lists_are_closed_up_in_the_order_of_their_indices() {
+        let expected = json!({"spec": {
+            "env": [{"name": "A"}, {"name": "B", "value": "2"}], "limits": {"a.b/gpu": "1"}, "own": true,
+        }});
+        assert_eq!(draft().build(Target::Workspace), expected);
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_dropped_and_the_rest_stays() {
+        for (field, gone) in [
+            (
+                "spec.env[1].value",
+                json!({"env": [{"name": "A"}, {"name": "B"}]}),
+            ),
+            ("spec.env[1].valueFrom.key", json!({"env": [{"name": "A"}]})),
+            (
+                "spec.limits[a.b/gpu]",
+                json!({"env": [{"name": "A"}, {"name": "B", "value": "2"}]}),
+            ),
+            (
+                "spec.limits.a.b/gpu",
+                json!({"env": [{"name": "A"}, {"name": "B", "value": "2"}]}),
+            ),
+        ] {
+            let (mut draft, before) = (draft(), draft().build(Target::Workspace));
+            let violation = || Violation::new(field, "secret", "must not be");
+            let check = |object: &Value| {
+                if *object == before {
+                    vec![violation()]
+                } else {
+                    Vec::new()
+                }
+            };
+            draft.settle(Target::Workspace, check).unwrap();
+            let spec = draft.build(Target::Workspace)["spec"].clone();
+            for (name, value) in gone.as_object().unwrap() {
+                assert_eq!(&spec[name], value, "{field}");
+            }
+            let losses: Vec<_> = draft.0.iter().filter_map(|part| part.loss.as_deref()).collect();
+            assert!(
+                !losses.is_empty() && losses.iter().all(|why| !why.contains("secret")),
+                "{losses:?}"
+            );
+        }
+        let of_own = |_: &Value| vec![Violation::new("spec.own", "", "must not be")];
+        assert!(draft().settle(Target::Workspace, of_own).is_err());
+    }
+}

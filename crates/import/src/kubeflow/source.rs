@@ -1,0 +1,36 @@
+//! An object that says something about a pod -> its lists, and where their items go (pure).
+
+use serde_json::Value;
+
+use crate::draft::Target;
+use crate::path::Path;
+
+/// Space between the indices of items that come from different objects.
+pub(super) const APART: usize = 100_000;
+
+/// An object that says something about the pod.
+pub(super) struct Source<'a> {
+    /// Its number in the ledger.
+    pub(super) object: usize,
+    pub(super) value: &'a Value,
+    /// Its place among those of the same pod: 0 is the Notebook.
+    pub(super) order: usize,
+    /// Where the fields of the main container are.
+    pub(super) main: Path,
+    /// Where the fields of the pod are.
+    pub(super) pod: Path,
+    /// Other containers that run beside the main one, with the index of the first.
+    pub(super) sidecars: (Path, usize),
+    /// Into which object its variables go, and where.
+    pub(super) env: (Target, &'static str),
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn list(&self, at: &Path) -> &'a [Value] {
+        at.get(self.value).as_array().map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn offset(&self) -> usize {
+        self.order * APART
+    }
+}

@@ -1,0 +1,92 @@
+//! Objects and values of other systems -> our objects, the steps, and what became of each leaf (pure).
+//!
+//! The same input gives the same bytes. The modules, from top to bottom; each imports only modules below it:
+//!
+//! - `kubeflow`: Notebooks, `PodDefaults` and Profiles of Kubeflow
+//! - `rights`: imported workspaces -> the Roles that their owners need
+//! - `output`: objects -> files
+//! - `judge`: objects of ours -> the rules that they break
+//! - `schema`: schema of a definition -> what the API server would refuse
+//! - `table`: path of a leaf -> what becomes of it
+//! - `draft`: leaves with their new places -> objects of ours
+//! - `ledger`: leaves of the source and what became of each
+//! - `read`: text -> objects of the source
+//! - `names`: names of the source -> names of ours
+//! - `secrets`: which variables hold credentials
+//! - `path`: paths of leaves
+
+mod draft;
+mod judge;
+mod kubeflow;
+mod ledger;
+mod names;
+mod output;
+mod path;
+mod read;
+mod rights;
+mod schema;
+mod secrets;
+mod table;
+
+pub use ledger::{Entry, Outcome};
+pub use output::File;
+
+/// A text to read.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Its name in messages, such as a file's.
+    pub name: String,
+    /// YAML or JSON.
+    pub text: String,
+}
+
+/// A system to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Kubeflow: Notebooks, `PodDefaults`, Profiles and claims.
+    Kubeflow,
+}
+
+/// What the source does not say.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What the API server puts before names of users, such as `oidc:`.
+    pub user_prefix: String,
+}
+
+/// What comes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// Files to write.
+    pub files: Vec<File>,
+    /// What became of every leaf.
+    pub entries: Vec<Entry>,
+    /// What is missing and no leaf says, such as an unknown owner.
+    pub missing: Vec<String>,
+}
+
+impl Import {
+    /// Whether something of the source is nowhere.
+    pub fn is_lossy(&self) -> bool {
+        !self.missing.is_empty() || self.entries.iter().any(|entry| entry.outcome == Outcome::Lost)
+    }
+}
+
+/// Why nothing comes out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The input cannot be read, or holds nothing to convert.
+    #[error("{0}")]
+    Unreadable(String),
+    /// What came out breaks a rule of ours.
+    #[error("this program made an object that breaks a rule, which is an error of its own: {0}")]
+    Bug(String),
+}
+
+/// Converts a source.
+pub fn convert(source: Source, inputs: &[Input], options: &Options) -> Result<Import, Error> {
+    let objects = read::objects(inputs)?;
+    match source {
+        Source::Kubeflow => kubeflow::convert(&objects, options),
+    }
+}

@@ -1,0 +1,148 @@
+//! Text of YAML or JSON -> objects, or a sentence with the place (pure).
+//!
+//! YAML is read as Helm and kubectl read it: version 1.1, with anchors and merge keys.
+
+use std::collections::BTreeMap;
+
+use rules::names::is_dns_1123_subdomain;
+use serde_json::Value;
+
+use crate::{Error, Input};
+
+/// An object of the source.
+#[derive(Debug)]
+pub(crate) struct Object {
+    /// File and place in it.
+    pub(crate) origin: String,
+    pub(crate) value: Value,
+    /// Group of `apiVersion`; empty for Kubernetes' core.
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    /// Empty: it has none.
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl Object {
+    /// Kind, namespace and name.
+    pub(crate) fn title(&self) -> String {
+        let slash = if self.namespace.is_empty() { "" } else { "/" };
+        format!("{} {}{slash}{}", self.kind, self.namespace, self.name)
+    }
+
+    /// Whether it is of this group and kind.
+    pub(crate) fn is(&self, group: &str, kind: &str) -> bool {
+        self.group == group && self.kind == kind
+    }
+
+    /// An error about a field of it.
+    pub(crate) fn error(&self, field: &str, rule: &str) -> Error {
+        Error::Unreadable(format!("{}: {}: {field}: {rule}", self.origin, self.title()))
+    }
+}
+
+/// All objects of the inputs, the items of lists one by one. No object is there twice.
+pub(crate) fn objects(inputs: &[Input]) -> Result<Vec<Object>, Error> {
+    let mut found = Vec::new();
+    for input in inputs {
+        for (number, document) in documents(input)?.into_iter().enumerate() {
+            let origin = format!("{}: document {}", input.name, number + 1);
+            flatten(document, origin, &mut found)?;
+        }
+    }
+    let mut seen = BTreeMap::new();
+    for object in &found {
+        let key = (&object.group, &object.kind, &object.namespace, &object.name);
+        if let Some(first) = seen.insert(key, &object.origin) {
+            let rule = format!("it is there already ({first}): leave one out");
+            return Err(object.error("metadata.name", &rule));
+        }
+    }
+    Ok(found)
+}
+
+fn flatten(mut value: Value, origin: String, found: &mut Vec<Object>) -> Result<(), Error> {
+    let text = |field: &Value| field.as_str().unwrap_or_default().to_owned();
+    let (version, kind) = (text(&value["apiVersion"]), text(&value["kind"]));
+    if version.is_empty() || kind.is_empty() {
+        let words = "must be an object of Kubernetes, with apiVersion and kind: give what kubectl get prints with -o json or -o yaml";
+        return Err(Error::Unreadable(format!("{origin}: {words}")));
+    }
+    if kind.ends_with("List")
+        && let Some(Value::Array(items)) = value.get_mut("items")
+    {
+        for (index, item) in std::mem::take(items).into_iter().enumerate() {
+            flatten(item, format!("{origin}, items[{index}]"), found)?;
+        }
+        return Ok(());
+    }
+    let metadata = &value["metadata"];
+    let object = Object {
+        group: version
+            .split_once('/')
+            .map_or_else(String::new, |(group, _)| group.to_owned()),
+        kind,
+        namespace: text(&metadata["namespace"]),
+        name: text(&metadata["name"]),
+        origin,
+        value,
+    };
+    // Names are written into commands.
+    let is_label = |name: &str| is_dns_1123_subdomain(name) && !name.contains('.') && name.len() <= 63;
+    if !object.namespace.is_empty() && !is_label(&object.namespace) {
+        return Err(object.error("metadata.namespace", "must be the name of a namespace"));
+    }
+    if !object.name.split(':').all(is_dns_1123_subdomain) {
+        return Err(object.error("metadata.name", "must be the name of an object"));
+    }
+    found.push(object);
+    Ok(())
+}
+
+/// The documents that are not empty.
+fn documents(input: &Input) -> Result<Vec<Value>, Error> {
+    let text = input.text.trim_start_matches('\u{feff}');
+    let begin = text.trim_start();
+    // What kubectl prints as JSON, many times faster.
+    if begin.starts_with(['{', '['])
+        && !begin.starts_with("{{")
+        && let Ok(value) = serde_json::from_str(text)
+    {
+        return Ok(vec![value]);
+    }
+    let options = serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_events: 200_000_000,
+            max_nodes: 100_000_000,
+            max_documents: 1_000_000,
+            max_total_scalar_bytes: 1 << 30,
+        },
+    };
+    let documents = serde_saphyr::from_multiple_with_options::<Value>(text, options);
+    let documents = documents.map_err(|error| {
+        let line = error.location().map_or(1, |at| at.line());
+        let column = error.location().map_or(1, |at| at.column());
+        let line = usize::try_from(line).unwrap_or(1).max(1);
+        if let Some(line) = template_line(text, line) {
+            let words = "{{ begins an expression of a Helm template, which is not YAML: give what helm template or helm get values prints";
+            return Error::Unreadable(format!("{}:{line}: {words}", input.name));
+        }
+        let column = usize::try_from(column).unwrap_or(1).max(1);
+        Error::Unreadable(format!(
+            "{}:{line}:{column}: is neither valid JSON nor valid YAML: check the indentation, the colons and the quotes here and in the line above",
+            input.name
+        ))
+    })?;
+    Ok(documents.into_iter().filter(|value| !value.is_null()).collect())
+}
+
+/// The line of a Helm expression that makes line `wrong` no YAML.
+fn template_line(text: &str, wrong: usize) -> Option<usize> {
+    let mut lines = text.lines().take(wrong).enumerate();
+    let is_template = |(at, line): &(usize, &str)| {
+        line.contains("{{") && (at + 1 == wrong || line.trim_start().starts_with("{{"))
+    };
+    lines.find(is_template).map(|(at, _)| at + 1)
+}

@@ -1,0 +1,107 @@
+//! Path of a leaf -> what becomes of it, by a table per source (pure).
+
+use serde_json::Value;
+
+use crate::draft::{Draft, Target};
+use crate::ledger::{Fate, Ledger, NO_FIELD, Outcome};
+use crate::path::{Path, Step, matches};
+
+const EMPTY: &str = "it is empty";
+
+/// What becomes of the leaves at or below a pattern.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rule {
+    /// They move to this field.
+    To(Target, &'static str),
+    /// The source's own code says it.
+    Code,
+    /// It is so here without being written.
+    Same(&'static str),
+    /// The same by default where it is one of these values, else lost with this reason.
+    SameIf(&'static [&'static str], &'static str),
+    /// It stays with the old system or the server.
+    Stays(&'static str),
+    /// It is lost.
+    Lost(&'static str),
+}
+
+/// Pattern and rule; the first that matches counts.
+pub(crate) type Table = [(&'static str, Rule)];
+
+/// Where a table is applied.
+pub(crate) struct Place<'a> {
+    /// The object's number in the ledger.
+    pub(crate) object: usize,
+    pub(crate) value: &'a Value,
+    /// What the table's patterns are below.
+    pub(crate) root: &'a Path,
+    /// What is added to the index of a moved item, so that lists of several objects follow each other.
+    pub(crate) offset: usize,
+}
+
+/// Applies tables, one after the other, to the leaves below the place's root.
+pub(crate) fn apply(tables: &[&Table], place: &Place<'_>, ledger: &mut Ledger, draft: &mut Draft) {
+    for leaf in ledger.leaves(place.object, place.root) {
+        let Some(below) = leaf.below(place.root) else {
+            continue;
+        };
+        let mut rules = tables.iter().copied().flatten();
+        let Some((pattern, rule)) = rules.find(|(pattern, _)| matches(pattern, below)) else {
+            continue;
+        };
+        let value = leaf.get(place.value);
+        let fate = match rule {
+            Rule::Code => continue,
+            _ if is_empty(value) => Fate::new(Outcome::SameByDefault, EMPTY),
+            Rule::To(target, field) => {
+                let rest = &below[Path::of(pattern).0.len()..];
+                let mut shifted = false;
+                let rest = rest.iter().cloned().map(|step| match step {
+                    Step::Index(index) if !std::mem::replace(&mut shifted, true) => {
+                        Step::Index(index + place.offset)
+                    }
+                    step => step,
+                });
+                let at = Path::of(field).then(rest);
+                draft.put([(place.object, leaf.clone())], *target, at, value.clone());
+                continue;
+            }
+            Rule::Same(why) => Fate::new(Outcome::SameByDefault, *why),
+            Rule::SameIf(values, why) => {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                if values.contains(&text.as_str()) {
+                    Fate::new(Outcome::SameByDefault, "it is so here")
+                } else {
+                    Fate::new(Outcome::Lost, *why)
+                }
+            }
+            Rule::Stays(why) => Fate::new(Outcome::Stays, *why),
+            Rule::Lost(why) => Fate::new(Outcome::Lost, *why),
+        };
+        ledger.tell(place.object, &leaf, &fate);
+    }
+}
+
+/// Whether nothing is said: null, an empty list, an empty object.
+pub(crate) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+/// What is said of a leaf that neither table nor code named: it is lost, for the reason of the first pattern that matches.
+pub(crate) fn rest(
+    value: &Value,
+    reasons: &'static [(&'static str, &'static str)],
+) -> impl Fn(&Path) -> Fate {
+    |path| {
+        if is_empty(path.get(value)) {
+            return Fate::new(Outcome::SameByDefault, EMPTY);
+        }
+        let reason = reasons.iter().find(|(pattern, _)| matches(pattern, &path.0));
+        Fate::new(Outcome::Lost, reason.map_or(NO_FIELD, |(_, reason)| reason))
+    }
+}

@@ -1,0 +1,81 @@
+//! Made-up sources -> the files and tables of the folder `golden`; UPDATE_EXPECT=1 writes them (IO).
+
+use std::path::Path;
+use std::{env, fs};
+
+use import::Outcome;
+
+use crate::kubeflow;
+
+fn compare(path: &Path, text: &str) {
+    if env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(path, text).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(text, expected, "{}: UPDATE_EXPECT=1 accepts this", path.display());
+}
+
+#[test]
+fn kubeflow_becomes_templates_profiles_rights_workspaces_and_steps() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/kubeflow");
+    let source = fs::read_to_string(folder.join("source.yaml")).unwrap();
+    let import = kubeflow(&source).unwrap();
+    for file in &import.files {
+        compare(&folder.join(file.name), &file.text);
+    }
+    let lines = import.entries.iter().map(|entry| {
+        format!(
+            "{} | {} | {} | {}\n",
+            entry.object,
+            entry.path,
+            entry.outcome.words(),
+            entry.text
+        )
+    });
+    let table: String = lines.collect();
+    compare(&folder.join("table.txt"), &table);
+    // Values that are credentials are nowhere.
+    assert!(source.contains("never-shown-7"));
+    let shown = import
+        .files
+        .iter()
+        .map(|file| file.text.as_str())
+        .chain([table.as_str()]);
+    for text in shown {
+        assert!(!text.contains("never-shown"), "{text}");
+    }
+    let lost = import.entries.iter().any(|entry| entry.outcome == Outcome::Lost);
+    assert!(lost && import.is_lossy());
+    assert_eq!(
+        import,
+        kubeflow(&source).unwrap(),
+        "the same input gives the same bytes"
+    );
+}
+
+#[test]
+fn a_notebook_of_the_web_application_comes_over_without_a_loss() {
+    let source = "\
+{apiVersion: kubeflow.org/v1, kind: Notebook,
+ metadata: {name: demo, namespace: team-a, annotations: {notebooks.kubeflow.org/creator: alice}},
+ spec: {template: {spec: {containers: [{name: demo, image: r.example.org/jupyter:1,
+   resources: {limits: {cpu: 1, memory: 2Gi}}, volumeMounts: [{name: home, mountPath: /home/jovyan}]}],
+   volumes: [{name: home, persistentVolumeClaim: {claimName: demo}}]}}}}";
+    let import = kubeflow(source).unwrap();
+    let lost: Vec<_> = import
+        .entries
+        .iter()
+        .filter(|entry| entry.outcome == Outcome::Lost)
+        .collect();
+    assert!(
+        lost.is_empty() && import.missing.is_empty() && !import.is_lossy(),
+        "{lost:?}"
+    );
+    // Without an owner in the input that is said.
+    let import = kubeflow(&source.replace("notebooks.kubeflow.org/creator: alice", "")).unwrap();
+    assert!(
+        import.is_lossy() && import.missing[0].contains("no owner is known"),
+        "{:?}",
+        import.missing
+    );
+}

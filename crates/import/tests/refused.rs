@@ -1,0 +1,157 @@
+//! Sources as people break them -> a sentence with the place, and nothing else (pure).
+
+use import::Outcome;
+
+use crate::kubeflow;
+
+/// A Notebook with these fields of its pod.
+fn notebook(name: &str, pod: &str) -> String {
+    format!(
+        "---\napiVersion: kubeflow.org/v1\nkind: Notebook\nmetadata: {{name: {name}, namespace: team-a, annotations: \
+         {{notebooks.kubeflow.org/creator: alice}}}}\nspec: {{template: {{spec: {{{pod}}}}}}}\n"
+    )
+}
+
+const POD: &str = "containers: [{name: a, image: 'r.example.org/a:1'}]";
+
+#[test]
+fn what_cannot_be_converted_is_said_with_its_place() {
+    let claim =
+        "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: home, namespace: team-a}\n";
+    let long = "a".repeat(60);
+    let hash = {
+        let import = kubeflow(&notebook(&long, POD)).unwrap();
+        let files = import.files.iter().find(|file| file.name == "disks").unwrap();
+        files.text.split(' ').nth(2).unwrap().to_owned()
+    };
+    assert!(hash.len() <= 50 && hash.starts_with("aaaa"), "{hash}");
+    for (source, words) in [
+        (String::new(), "the input holds no Notebook of kubeflow.org"),
+        (claim.to_owned(), "the input holds no Notebook of kubeflow.org"),
+        (
+            "a: b\n".to_owned(),
+            "source.yaml: document 1: must be an object of Kubernetes",
+        ),
+        (
+            "[1]".to_owned(),
+            "source.yaml: document 1: must be an object of Kubernetes",
+        ),
+        (
+            "a: [\n".to_owned(),
+            "source.yaml:1:4: is neither valid JSON nor valid YAML",
+        ),
+        ("a: 1\na: 2\n".to_owned(), "source.yaml:2:"),
+        (
+            "kind: Notebook\nmetadata:\n  name: {{ .Release.Name }}\n".to_owned(),
+            "source.yaml:3: {{ begins an expression of a Helm template",
+        ),
+        (
+            "{{- if .Values.a }}\nkind: Notebook\n{{- end }}\n".to_owned(),
+            "source.yaml:1: {{ begins an expression of a Helm template",
+        ),
+        (
+            notebook("demo", "containers: []"),
+            "source.yaml: document 1: Notebook team-a/demo: spec.template.spec.containers: must hold a container",
+        ),
+        (
+            notebook("demo", "containers: [{name: a}]"),
+            "spec.template.spec.containers[0].image: must be the name of an image",
+        ),
+        (
+            format!("{}{claim}{claim}", notebook("demo", POD)),
+            "source.yaml: document 3: PersistentVolumeClaim team-a/home: metadata.name: it is there already (source.yaml: document 2)",
+        ),
+        (
+            format!("{}{}", notebook(&long, POD), notebook(&hash, POD)),
+            "rename one of them, or convert them in two runs",
+        ),
+        (
+            notebook("demo; reboot", POD),
+            "metadata.name: must be the name of an object",
+        ),
+        (
+            notebook("demo", POD).replace("namespace: team-a", "uid: a"),
+            "metadata.namespace: must be set",
+        ),
+    ] {
+        let error = kubeflow(&source).unwrap_err().to_string();
+        assert!(error.contains(words), "{source}\n{error}");
+    }
+}
+
+#[test]
+fn a_parser_s_error_holds_nothing_of_the_source() {
+    for source in [
+        "password: never-shown: a\n",
+        "{\"password\": \"never-shown\", }}",
+        "a: 'never-shown\n",
+    ] {
+        let error = kubeflow(source).unwrap_err().to_string();
+        assert!(!error.contains("never-shown"), "{error}");
+    }
+}
+
+#[test]
+fn gpus_are_allowed_to_those_who_had_them_alone() {
+    let gpu = "containers: [{name: a, image: 'r.example.org/a:1', resources: {limits: {nvidia.com/gpu: 1}}}]";
+    let import = kubeflow(&(notebook("plain", POD) + &notebook("gpu", gpu))).unwrap();
+    let templates = &import
+        .files
+        .iter()
+        .find(|file| file.name == "templates.yaml")
+        .unwrap()
+        .text;
+    assert_eq!(
+        templates.matches("kind: WorkspaceTemplate").count(),
+        2,
+        "{templates}"
+    );
+    for most in ["0", "1"] {
+        assert!(
+            templates.contains(&format!("gpu:\n      max: \"{most}\"")),
+            "{templates}"
+        );
+    }
+    // Half a GPU is none: it is lost, and the rest is there.
+    let import = kubeflow(&notebook("half", &gpu.replace("gpu: 1", "gpu: 500m"))).unwrap();
+    let lost: Vec<_> = import
+        .entries
+        .iter()
+        .filter(|it| it.outcome == Outcome::Lost)
+        .collect();
+    assert!(
+        !lost.is_empty() && lost.iter().all(|it| it.path.contains("nvidia.com/gpu")),
+        "{lost:?}"
+    );
+}
+
+#[test]
+fn a_second_container_runs_beside_the_application() {
+    let two = "containers: [{name: a, image: 'r.example.org/a:1'}, {name: b, image: 'r.example.org/b:1'}]";
+    let import = kubeflow(&notebook("two", two)).unwrap();
+    let templates = &import
+        .files
+        .iter()
+        .find(|file| file.name == "templates.yaml")
+        .unwrap()
+        .text;
+    assert!(
+        templates.contains("image: r.example.org/b:1") && templates.contains("restartPolicy: Always"),
+        "{templates}"
+    );
+    assert!(!import.is_lossy(), "{:?}", import.entries);
+}
+
+#[test]
+fn more_kinds_of_pods_than_templates_leave_the_rarest_out() {
+    let pods = (0..21).map(|at| notebook(&format!("n{at}"), &format!("{POD}, nodeSelector: {{a: b{at}}}")));
+    let twice = notebook("twice", &format!("{POD}, nodeSelector: {{a: b20}}"));
+    let import = kubeflow(&(pods.collect::<String>() + &twice)).unwrap();
+    let lost = import
+        .entries
+        .iter()
+        .filter(|entry| entry.outcome == Outcome::Lost);
+    let lost: std::collections::BTreeSet<_> = lost.map(|entry| entry.object.as_str()).collect();
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert!(!lost.contains("Notebook team-a/n20") && !lost.contains("Notebook team-a/twice"));
+}

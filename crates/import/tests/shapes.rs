@@ -1,0 +1,217 @@
+//! Any JSON in the shape of Kubeflow's kinds -> no panic, and each leaf told once (pure).
+
+use std::collections::BTreeSet;
+
+use import::Error;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::kubeflow;
+
+/// Any small value.
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        "[a-zA-Z0-9{}$:/@. -]{0,12}".prop_map(Value::from),
+        prop::sample::select(vec![
+            "1Gi",
+            "500m",
+            "Always",
+            "/home/jovyan",
+            "/dev/shm",
+            "home",
+            "http",
+            "name"
+        ])
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        let keys = prop::sample::select(vec![
+            "name",
+            "value",
+            "image",
+            "mountPath",
+            "key",
+            "claimName",
+            "emptyDir",
+            "httpGet",
+            "path",
+            "a.b/c",
+            "cpu",
+        ]);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(keys, inner, 0..3).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+/// An object with some of these fields.
+fn fields(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    prop::collection::btree_map(prop::sample::select(names.to_vec()), value(), 0..5)
+        .prop_map(|map| json!(map))
+}
+
+const CONTAINER: &[&str] = &[
+    "name",
+    "env",
+    "envFrom",
+    "resources",
+    "command",
+    "args",
+    "ports",
+    "volumeMounts",
+    "livenessProbe",
+    "readinessProbe",
+    "lifecycle",
+    "securityContext",
+    "workingDir",
+    "stdin",
+    "unknown",
+];
+const POD: &[&str] = &[
+    "volumes",
+    "initContainers",
+    "tolerations",
+    "affinity",
+    "nodeSelector",
+    "securityContext",
+    "serviceAccountName",
+    "automountServiceAccountToken",
+    "imagePullSecrets",
+    "hostNetwork",
+    "unknown",
+];
+
+fn mounts() -> impl Strategy<Value = (Value, Value)> {
+    let volume = prop::sample::select(vec![
+        json!({"persistentVolumeClaim": {"claimName": "c"}}),
+        json!({"emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}),
+        json!({"secret": {"secretName": "s", "items": [{"key": "k"}]}}),
+        json!({"hostPath": {"path": "/"}}),
+    ]);
+    let path = prop::sample::select(vec!["/home/jovyan", "/dev/shm", "/data", "/etc", "here", "/a/.."]);
+    prop::collection::vec((volume, path, any::<bool>()), 0..4).prop_map(|all| {
+        let named = |index: usize, mut value: Value| {
+            value["name"] = json!(format!("v{index}"));
+            value
+        };
+        let volumes = all
+            .iter()
+            .enumerate()
+            .map(|(index, (volume, ..))| named(index, volume.clone()));
+        let mounts = all.iter().enumerate();
+        let mounts = mounts.map(|(index, (_, path, read_only))| {
+            named(index, json!({"mountPath": path, "readOnly": read_only}))
+        });
+        (volumes.collect(), mounts.collect())
+    })
+}
+
+fn notebook() -> impl Strategy<Value = Value> {
+    let parts = (
+        fields(CONTAINER),
+        fields(CONTAINER),
+        fields(POD),
+        mounts(),
+        value(),
+        any::<[bool; 3]>(),
+    );
+    parts.prop_map(|(mut main, second, mut pod, (volumes, mounts), extra, [two, mounted, labelled])| {
+        main["image"] = json!("r.example.org/a:1");
+        if mounted {
+            main["volumeMounts"] = mounts;
+            pod["volumes"] = volumes;
+        }
+        pod["containers"] = if two { json!([main, second]) } else { json!([main]) };
+        let labels = if labelled { json!({"a": "b"}) } else { extra.clone() };
+        json!({
+            "apiVersion": "kubeflow.org/v1", "kind": "Notebook",
+            "metadata": {"name": "demo", "namespace": "team-a", "labels": labels, "annotations": extra, "managedFields": [{}]},
+            "spec": {"template": {"spec": pod, "metadata": extra}, "other": extra}, "status": {"a": extra},
+        })
+    })
+}
+
+fn pod_default() -> impl Strategy<Value = Value> {
+    let names = &[
+        "env",
+        "envFrom",
+        "volumes",
+        "volumeMounts",
+        "tolerations",
+        "annotations",
+        "labels",
+        "command",
+        "args",
+        "sidecars",
+        "initContainers",
+        "serviceAccountName",
+        "imagePullSecrets",
+        "desc",
+    ];
+    (fields(names), any::<bool>()).prop_map(|(mut spec, selects)| {
+        spec["selector"] = json!({"matchLabels": {"a": if selects { "b" } else { "c" }}});
+        json!({
+            "apiVersion": "kubeflow.org/v1alpha1", "kind": "PodDefault",
+            "metadata": {"name": "p", "namespace": "team-a"}, "spec": spec,
+        })
+    })
+}
+
+/// Paths of leaves, as the table has them.
+fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
+    let is_plain = |key: &str| {
+        !key.is_empty()
+            && key
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    match value {
+        _ if at == "status" || at == "metadata.managedFields" => found.push(at.to_owned()),
+        Value::Object(map) if !map.is_empty() => {
+            for (key, inner) in map {
+                let at = match at {
+                    at if !is_plain(key) => format!("{at}[{key}]"),
+                    "" => key.clone(),
+                    at => format!("{at}.{key}"),
+                };
+                leaves(inner, &at, found);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (index, inner) in items.iter().enumerate() {
+                leaves(inner, &format!("{at}[{index}]"), found);
+            }
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn every_leaf_is_told_once_whatever_the_source_holds(notebook in notebook(), pod_default in pod_default()) {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": [notebook, pod_default]});
+        match kubeflow(&list.to_string()) {
+            Ok(import) => {
+                for (object, title) in [(&notebook, "Notebook team-a/demo"), (&pod_default, "PodDefault team-a/p")] {
+                    let mut expected = Vec::new();
+                    leaves(object, "", &mut expected);
+                    let told = import.entries.iter().filter(|entry| entry.object == title);
+                    let told: Vec<_> = told.map(|entry| entry.path.clone()).collect();
+                    let set: BTreeSet<_> = told.iter().cloned().collect();
+                    prop_assert_eq!(told.len(), set.len(), "a leaf is told twice: {:?}", told);
+                    prop_assert_eq!(set, expected.into_iter().collect::<BTreeSet<_>>());
+                }
+                let texts = import.entries.iter().all(|entry| !entry.text.is_empty());
+                prop_assert!(texts);
+            }
+            Err(Error::Unreadable(words)) => prop_assert!(words.contains("source.yaml: document 1, items["), "{}", words),
+            Err(Error::Bug(words)) => prop_assert!(false, "{words}\n{list}"),
+        }
+    }
+}
