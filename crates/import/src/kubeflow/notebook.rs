@@ -240,10 +240,13 @@ fn solo(template: &Value) -> Value {
     template
 }
 
-/// The object with a name, which it gets by its content.
+/// The object with a name, which it gets by its content, and with a spec, of which everything may be dropped.
 fn named(object: &Value) -> Value {
     let mut object = object.clone();
     object["metadata"] = json!({"name": "one"});
+    if object["spec"].is_null() {
+        object["spec"] = json!({});
+    }
     object
 }
 

@@ -132,14 +132,14 @@ fn variables(
         let value = at.key("value");
         let text = variable["value"].as_str().unwrap_or_default();
         if !text.is_empty() && is_credential(name, text) {
-            let Some(secret) = secrets.take(source.object, name, &value) else {
+            let Some((secret, key)) = secrets.take(source.object, name, &value) else {
                 let why = "it looks like a credential, and no key of a Secret can have its name: give it another name";
                 ledger.tell(source.object, &at, &Fate::new(Outcome::Lost, why));
                 continue;
             };
             let name_leaf = (source.object, at.key("name"));
             draft.put([name_leaf], to, dest.key("name"), name);
-            let reference = json!({"secretKeyRef": {"name": secret, "key": name}});
+            let reference = json!({"secretKeyRef": {"name": secret, "key": key}});
             draft.put([(source.object, value)], to, dest.key("valueFrom"), reference);
         } else {
             rest(source, &at, to, &dest, &[], ledger, draft);
@@ -259,5 +259,5 @@ pub(super) fn text(value: &Value, prefix: &str) -> Result<Option<Value>, String>
         Some(start) => format!("{start}{base}"),
         None => written,
     };
-    Ok((written != text).then(|| Value::String(written)))
+    Ok((written.as_str() != text).then_some(Value::String(written)))
 }

@@ -46,13 +46,9 @@ pub(super) fn text(workspaces: &[Imported], secrets: &str, has_profiles: bool, m
         );
     };
     if !secrets.is_empty() {
-        let commands: String = secrets
-            .lines()
-            .map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line)))
-            .collect();
         step(
             "Copy values that look like credentials from the old objects to Secrets. No file here has them.",
-            &commands,
+            secrets,
             "each command prints `serverside-applied`.",
         );
     }

@@ -81,7 +81,7 @@ fn template(members: &[&Need]) -> Value {
     let mut spec = members
         .first()
         .and_then(|need| need.spec.as_object().cloned())
-        .unwrap_or_else(Map::new);
+        .unwrap_or_default();
     let name = usual.rsplit('/').next().unwrap_or_default();
     let name = name.split(['@', ':']).next().unwrap_or_default();
     let shown: String = format!("Kubeflow: {name}").chars().take(100).collect();

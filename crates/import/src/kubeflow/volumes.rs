@@ -27,13 +27,13 @@ pub(super) fn volumes(
     ledger: &mut Ledger,
     draft: &mut Draft,
 ) -> BTreeMap<String, String> {
-    let mut named: BTreeMap<&str, Volume<'_>> = BTreeMap::new();
+    let mut all: BTreeMap<&str, Volume<'_>> = BTreeMap::new();
     for source in sources {
         let list = source.pod.key("volumes");
         for (index, value) in source.list(&list).iter().enumerate() {
             if let Some(name) = value["name"].as_str() {
                 let at = list.index(index);
-                named.insert(
+                all.insert(
                     name,
                     Volume {
                         object: source.object,
@@ -44,13 +44,13 @@ pub(super) fn volumes(
             }
         }
     }
-    let home = sources.first().and_then(|notebook| home(notebook, &named));
+    let home = sources.first().and_then(|notebook| home(notebook, &all));
     let mut names = BTreeMap::new();
     for source in sources {
         let mounts = source.main.key("volumeMounts");
         for (index, value) in source.list(&mounts).iter().enumerate() {
             let name = value["name"].as_str().unwrap_or_default();
-            let Some(volume) = named.get(name) else { continue };
+            let Some(volume) = all.get(name) else { continue };
             let mount = Volume {
                 object: source.object,
                 at: mounts.index(index),
@@ -85,6 +85,7 @@ fn home(notebook: &Source<'_>, volumes: &BTreeMap<&str, Volume<'_>>) -> Option<u
 }
 
 /// One mount of the main container. Returns the name of its volume here.
+#[allow(clippy::too_many_lines, reason = "one part per kind of volume")]
 fn mounted(
     mount: &Volume<'_>,
     volume: &Volume<'_>,
@@ -142,7 +143,7 @@ fn mounted(
             at.key("persistentVolumeClaimName"),
             claim,
         );
-        draft.put([], Target::Workspace, at.key("name"), name);
+        draft.put([of_volume("name")], Target::Workspace, at.key("name"), name);
         draft.put(
             [of_mount("mountPath")],
             Target::Workspace,
