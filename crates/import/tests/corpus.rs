@@ -1,0 +1,382 @@
+//! Notebooks made up in the shape of public ones, one feature each -> what is lost, and a text that comes out (pure).
+
+use import::Outcome;
+
+use crate::kubeflow;
+
+/// Feature, fields of the pod and of its first container, beginnings of the paths that are lost, and a text of the files.
+const FEATURES: &[(&str, &str, &str, &[&str], &str)] = &[
+    (
+        "amounts",
+        "",
+        "resources: {requests: {cpu: 0.5, memory: 1Gi}, limits: {cpu: 1, memory: 2Gi}}",
+        &[],
+        "cpu: \"0.5\"",
+    ),
+    (
+        "a request alone",
+        "",
+        "resources: {requests: {memory: 3Gi}}",
+        &[],
+        "memory: 3Gi",
+    ),
+    ("no amounts", "", "resources: {}", &[], "gpu:\n      max: \"0\""),
+    (
+        "one GPU",
+        "",
+        "resources: {limits: {nvidia.com/gpu: '1'}}",
+        &[],
+        "gpu:\n      max: \"1\"",
+    ),
+    (
+        "a part of a GPU",
+        "",
+        "resources: {limits: {nvidia.com/mig-1g.5gb: 1}}",
+        &[],
+        "nvidia.com/mig-1g.5gb: \"1\"",
+    ),
+    (
+        "another vendor's GPU",
+        "",
+        "resources: {limits: {amd.com/gpu: 2}}",
+        &[],
+        "amd.com/gpu:\n        max: \"2\"",
+    ),
+    (
+        "an amount that is none",
+        "",
+        "resources: {limits: {cpu: many}}",
+        &["containers[0].resources.limits.cpu"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "a claim of devices",
+        "",
+        "resources: {claims: [{name: gpu}]}",
+        &["containers[0].resources.claims"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "no disk",
+        "volumes: [{name: w, emptyDir: {}}]",
+        "volumeMounts: [{name: w, mountPath: /home/jovyan}]",
+        &[],
+        "team-a demo demo -",
+    ),
+    (
+        "a home elsewhere",
+        "volumes: [{name: w, persistentVolumeClaim: {claimName: c}}]",
+        "volumeMounts: [{name: w, mountPath: /work}]",
+        &[],
+        "mountPath: /work",
+    ),
+    (
+        "a home that is read-only",
+        "volumes: [{name: w, persistentVolumeClaim: {claimName: c}}]",
+        "volumeMounts: [{name: w, mountPath: /home/jovyan, readOnly: true}]",
+        &["containers[0].volumeMounts[0].readOnly"],
+        "claimName: c",
+    ),
+    (
+        "a folder of a further disk",
+        "volumes: [{name: w, persistentVolumeClaim: {claimName: c}}, {name: d, persistentVolumeClaim: {claimName: d}}]",
+        "volumeMounts: [{name: w, mountPath: /home/jovyan}, {name: d, mountPath: /data, subPath: a}]",
+        &["containers[0].volumeMounts[1].subPath"],
+        "persistentVolumeClaimName: d",
+    ),
+    (
+        "a disk over a system folder",
+        "volumes: [{name: w, persistentVolumeClaim: {claimName: c}}, {name: d, persistentVolumeClaim: {claimName: d}}]",
+        "volumeMounts: [{name: w, mountPath: /home/jovyan}, {name: d, mountPath: /etc}]",
+        &["containers[0].volumeMounts[1]", "volumes[1]"],
+        "claimName: c",
+    ),
+    (
+        "shared memory",
+        "volumes: [{name: s, emptyDir: {medium: Memory}}]",
+        "volumeMounts: [{name: s, mountPath: /dev/shm}]",
+        &[],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "shared memory of a size",
+        "volumes: [{name: s, emptyDir: {medium: Memory, sizeLimit: 256Mi}}]",
+        "volumeMounts: [{name: s, mountPath: /dev/shm}]",
+        &[],
+        "shmSize: 256Mi",
+    ),
+    (
+        "more shared memory than memory",
+        "volumes: [{name: s, emptyDir: {medium: Memory, sizeLimit: 9Gi}}]",
+        "volumeMounts: [{name: s, mountPath: /dev/shm}]",
+        &["volumes[0].emptyDir.sizeLimit"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "a ConfigMap as files",
+        "volumes: [{name: m, configMap: {name: m}}]",
+        "volumeMounts: [{name: m, mountPath: /m}]",
+        &["containers[0].volumeMounts[0]", "volumes[0]"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "a Secret as files",
+        "volumes: [{name: m, secret: {secretName: m}}]",
+        "volumeMounts: [{name: m, mountPath: /m, readOnly: true}]",
+        &[],
+        "secretName: m",
+    ),
+    (
+        "a volume that is not mounted",
+        "volumes: [{name: m, nfs: {server: s, path: /}}]",
+        "stdin: false",
+        &["volumes[0]"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "variables of Secrets and fields",
+        "",
+        "env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: B, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]",
+        &[],
+        "fieldPath: metadata.name",
+    ),
+    (
+        "an address of the node",
+        "",
+        "env: [{name: B, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]",
+        &["containers[0].env[0].valueFrom"],
+        "name: B",
+    ),
+    (
+        "a variable twice",
+        "",
+        "env: [{name: A, value: a}, {name: A, value: b}]",
+        &["containers[0].env[1]"],
+        "value: a",
+    ),
+    (
+        "a variable of ours",
+        "",
+        "env: [{name: WORKSPACE_UID, value: a}]",
+        &["containers[0].env[0]"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "an empty token",
+        "",
+        "env: [{name: JUPYTER_TOKEN, value: ''}]",
+        &[],
+        "name: JUPYTER_TOKEN\n    value: \"\"",
+    ),
+    (
+        "variables of a whole ConfigMap",
+        "",
+        "envFrom: [{configMapRef: {name: m}}]",
+        &["containers[0].envFrom"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "the path of the Notebook",
+        "",
+        "args: ['--base=$(NB_PREFIX)', /notebook/team-a/demo]",
+        &[],
+        "- \"{workspace.basePath}\"",
+    ),
+    (
+        "a command with braces",
+        "",
+        "command: [sh, -c, 'echo {{x}}']",
+        &["containers[0].command"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "a working folder",
+        "",
+        "workingDir: /srv",
+        &["containers[0].workingDir"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "another port",
+        "",
+        "ports: [{containerPort: 8787, name: notebook-port, protocol: TCP}]",
+        &[],
+        "defaultPort: 8787",
+    ),
+    (
+        "a port of root",
+        "",
+        "ports: [{containerPort: 80}]",
+        &["containers[0].ports[0].containerPort"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "probes",
+        "",
+        "livenessProbe: {tcpSocket: {port: 8888}}, readinessProbe: {httpGet: {path: /notebook/team-a/demo/api, port: 8888}}",
+        &["containers[0].livenessProbe"],
+        "path: \"{workspace.basePath}api\"",
+    ),
+    (
+        "hooks",
+        "",
+        "lifecycle: {postStart: {exec: {command: [sh, -c, setup]}}}",
+        &[],
+        "defaultLifecycle:",
+    ),
+    (
+        "privileges",
+        "",
+        "securityContext: {privileged: true, runAsUser: 1000}",
+        &["containers[0].securityContext.privileged"],
+        "runAsUser: 1000",
+    ),
+    (
+        "the user root",
+        "securityContext: {runAsUser: 0, fsGroup: 100}",
+        "stdin: false",
+        &["securityContext.runAsUser"],
+        "fsGroup: 100",
+    ),
+    (
+        "the node's network",
+        "hostNetwork: true, hostPID: false",
+        "stdin: false",
+        &["hostNetwork"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "a cluster's own priority",
+        "priorityClassName: system-node-critical",
+        "stdin: false",
+        &["priorityClassName"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "a runtime class",
+        "runtimeClassName: nvidia",
+        "stdin: false",
+        &[],
+        "runtimeClassName: nvidia",
+    ),
+    (
+        "pull Secrets",
+        "imagePullSecrets: [{name: registry}]",
+        "stdin: false",
+        &[],
+        "imagePullSecrets:\n  - name: registry",
+    ),
+    (
+        "a token without an account",
+        "automountServiceAccountToken: true",
+        "stdin: false",
+        &["automountServiceAccountToken"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "an account without a token",
+        "serviceAccountName: reader, automountServiceAccountToken: false",
+        "stdin: false",
+        &[],
+        "name: reader",
+    ),
+    (
+        "affinity",
+        "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Exists}]}]}}}",
+        "stdin: false",
+        &[],
+        "defaultAffinity:",
+    ),
+    (
+        "tolerations",
+        "tolerations: [{key: a, operator: Exists}]",
+        "stdin: false",
+        &[],
+        "defaultTolerations:",
+    ),
+    (
+        "spread over zones",
+        "topologySpreadConstraints: [{maxSkew: 1}]",
+        "stdin: false",
+        &["topologySpreadConstraints"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "another scheduler",
+        "schedulerName: volcano",
+        "stdin: false",
+        &["schedulerName"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "an init container on the home",
+        "initContainers: [{name: i, image: 'r.example.org/i:1', volumeMounts: [{name: w, mountPath: /h}]}], volumes: [{name: w, persistentVolumeClaim: {claimName: c}}]",
+        "volumeMounts: [{name: w, mountPath: /home/jovyan}]",
+        &[],
+        "name: workspace-storage",
+    ),
+    (
+        "an init container of root",
+        "initContainers: [{name: i, image: 'r.example.org/i:1', securityContext: {runAsUser: 0}}]",
+        "stdin: false",
+        &["initContainers[0].securityContext"],
+        "image: r.example.org/i:1",
+    ),
+    (
+        "an init container without an image",
+        "initContainers: [{name: i}]",
+        "stdin: false",
+        &["initContainers[0]"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "a digest",
+        "",
+        "imagePullPolicy: Always",
+        &["containers[0].imagePullPolicy"],
+        "image: r.example.org/a:1",
+    ),
+    (
+        "fields that nobody knows",
+        "someday: 1",
+        "tomorrow: {a: [b]}",
+        &["someday", "containers[0].tomorrow"],
+        "image: r.example.org/a:1",
+    ),
+];
+
+#[test]
+fn each_feature_comes_over_or_is_lost_by_name() {
+    let mut wrong = Vec::new();
+    for (feature, pod, container, lost, text) in FEATURES {
+        let comma = if pod.is_empty() { "" } else { ", " };
+        let source = format!(
+            "{{apiVersion: kubeflow.org/v1, kind: Notebook, metadata: {{name: demo, namespace: team-a, annotations: \
+             {{notebooks.kubeflow.org/creator: alice}}}}, spec: {{template: {{spec: {{{pod}{comma}containers: [{{name: demo, image: \
+             'r.example.org/a:1', {container}}}]}}}}}}}}"
+        );
+        let import = match kubeflow(&source) {
+            Ok(import) => import,
+            Err(error) => {
+                wrong.push(format!("{feature}: {error}"));
+                continue;
+            }
+        };
+        let found = import
+            .entries
+            .iter()
+            .filter(|entry| entry.outcome == Outcome::Lost);
+        let found: Vec<_> = found
+            .map(|entry| entry.path.trim_start_matches("spec.template.spec."))
+            .collect();
+        let is_expected = |path: &&str| lost.iter().any(|start| path.starts_with(start));
+        let is_found = |start: &&str| found.iter().any(|path| path.starts_with(start));
+        if !found.iter().all(is_expected) || !lost.iter().all(is_found) {
+            wrong.push(format!("{feature}: lost are {found:?}, not {lost:?}"));
+        }
+        if !import.files.iter().any(|file| file.text.contains(text)) {
+            wrong.push(format!("{feature}: no file holds {text}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
