@@ -24,6 +24,10 @@ pub const DOOR_VARIABLE: &str = "WORKSPACE_DOOR";
 pub const STOP_REQUEST: &str = "stop-workspace";
 /// Header of a pod's answer to the operator: when ssh was last used, as RFC 3339. None: not since the start.
 pub const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
+/// Header of each answer of a door to the operator, also of a refusal: it answers [`DOOR_ACTIVITY`] with the times of the last use.
+pub const DOOR_HEADER: &str = "workspace-door";
+/// Path of the door below the workspace's base path: when a user last did something, and when a page was last open.
+pub const DOOR_ACTIVITY: &str = "jupyter-k8s/activity";
 /// Header by which the door tells the operator when a process of the container was last ended because memory ran out, as RFC 3339.
 pub const OUT_OF_MEMORY_HEADER: &str = "workspace-out-of-memory";
 /// Headers about one connection, which nobody hands on (RFC 9110, section 7.6.1).

@@ -4,11 +4,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
+use crate::usage::Usage;
+
 /// When the workspace was used through the door.
 #[derive(Debug)]
 pub(crate) struct Activity {
     /// Unix milliseconds of the last use of any kind; before the first one, of the start.
     any: AtomicI64,
+    /// Unix milliseconds of the last act of a user; 0: none.
+    user: AtomicI64,
     /// Unix milliseconds of the last use by ssh; 0: none.
     ssh: AtomicI64,
 }
@@ -18,19 +22,25 @@ impl Activity {
     pub(crate) fn new() -> Self {
         Self {
             any: AtomicI64::new(now()),
+            user: AtomicI64::new(0),
             ssh: AtomicI64::new(0),
         }
     }
 
     /// The application is used now.
-    pub(crate) fn application_used(&self) {
-        self.any.fetch_max(now(), Ordering::Relaxed);
+    pub(crate) fn application_used(&self, usage: Usage) {
+        let now = now();
+        self.any.fetch_max(now, Ordering::Relaxed);
+        if usage == Usage::User {
+            self.user.fetch_max(now, Ordering::Relaxed);
+        }
     }
 
     /// Bytes of an ssh connection are sent now.
     pub(crate) fn ssh_used(&self) {
         let now = now();
         self.any.fetch_max(now, Ordering::Relaxed);
+        self.user.fetch_max(now, Ordering::Relaxed);
         self.ssh.fetch_max(now, Ordering::Relaxed);
     }
 
@@ -39,12 +49,21 @@ impl Activity {
         text(self.any.load(Ordering::Relaxed))
     }
 
+    /// The last act of a user, also by ssh.
+    pub(crate) fn last_user(&self) -> Option<String> {
+        time_of(&self.user)
+    }
+
     /// The last use by ssh.
     pub(crate) fn last_ssh(&self) -> Option<String> {
-        match self.ssh.load(Ordering::Relaxed) {
-            0 => None,
-            time => Some(text(time)),
-        }
+        time_of(&self.ssh)
+    }
+}
+
+fn time_of(milliseconds: &AtomicI64) -> Option<String> {
+    match milliseconds.load(Ordering::Relaxed) {
+        0 => None,
+        time => Some(text(time)),
     }
 }
 
@@ -64,14 +83,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ssh_is_use_and_other_use_is_not_ssh() {
+    fn ssh_is_an_act_and_other_use_is_not_ssh() {
         let activity = Activity::new();
         let read = |text: String| text.parse::<Timestamp>().unwrap();
         let start = read(activity.last());
-        activity.application_used();
+        activity.application_used(Usage::Presence);
+        assert_eq!(activity.last_user(), None);
+        activity.application_used(Usage::User);
+        let user = read(activity.last_user().unwrap());
+        assert!(start <= user && user <= read(activity.last()));
         assert_eq!(activity.last_ssh(), None);
         activity.ssh_used();
         let ssh = read(activity.last_ssh().unwrap());
-        assert!(start <= ssh && ssh <= read(activity.last()));
+        assert!(user <= ssh && ssh <= read(activity.last()));
+        assert_eq!(activity.last_user(), activity.last_ssh());
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Path that the operator may request to learn the last activity, such as /api/status; below the base path
     #[arg(long = "activity-path", value_name = "PATH", value_parser = path)]
     pub(crate) activity_paths: Vec<String>,
+    /// Path on which the application's pages send by themselves, without anybody who acts; with / at its end: all below it. Below the base path
+    #[arg(long = "background-path", value_name = "PATH", value_parser = path)]
+    pub(crate) background_paths: Vec<String>,
     /// Port on which the door listens
     #[arg(long, value_name = "PORT", env = "JUPYTER_PORT", default_value_t = 8888, value_parser = port)]
     pub(crate) listen: u16,
@@ -105,8 +108,11 @@ mod tests {
         assert_eq!(args.address().unwrap(), Address::Socket("/tmp/a.sock".into()));
         assert_eq!(args.activity_paths, ["/api/status", "/api/kernels"]);
         assert_eq!(args.command, ["jupyter", "--x", "{socket}"]);
-        assert!(!args.strip_base_path);
-        let args = parse("--port 8080 --listen 9000 --strip-base-path -- code-server").unwrap();
+        assert!(!args.strip_base_path && args.background_paths.is_empty());
+        let args =
+            parse("--port 8080 --listen 9000 --strip-base-path --background-path /rpc/ -- code-server")
+                .unwrap();
+        assert_eq!(args.background_paths, ["/rpc/"]);
         assert!(args.strip_base_path);
         assert_eq!(
             (args.address().unwrap(), args.listen),
@@ -123,6 +129,7 @@ mod tests {
             ("--socket a.sock -- x", "must be an absolute path"),
             ("--port 0 -- x", "--port"),
             ("--port 1 --activity-path api -- x", "must begin with /"),
+            ("--port 1 --background-path rpc -- x", "must begin with /"),
             ("--port 1 --base-path /a -- x", "must begin and end with /"),
             (
                 "--port 1 --listen 70000 -- x",

@@ -1,6 +1,6 @@
-//! Bytes that a client sends on a websocket -> whether they are use (pure).
+//! Bytes that a client sends on a websocket -> the data in them (pure).
 
-/// Follows the frames of a client (RFC 6455, section 5.2). Frames of data are use. Ping, pong and close are not.
+/// Follows the frames of a client (RFC 6455, section 5.2). Ping, pong and close are no data.
 #[derive(Debug, Default)]
 pub(crate) struct ClientFrames {
     /// The head of the next frame, as far as it is known.
@@ -10,13 +10,20 @@ pub(crate) struct ClientFrames {
     data: bool,
 }
 
+/// Data in some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Data {
+    /// Frames of data that begin in them: none, where they go on with one.
+    pub(crate) frames: usize,
+}
+
 /// The bit that opcodes of control frames have.
 const CONTROL: u8 = 0x08;
 
 impl ClientFrames {
-    /// Takes the next bytes. Returns whether one of them belongs to a frame of data.
-    pub(crate) fn advance(&mut self, bytes: &[u8]) -> bool {
-        let (mut bytes, mut used) = (bytes, false);
+    /// Takes the next bytes. `None`: none of them belongs to a frame of data.
+    pub(crate) fn advance(&mut self, bytes: &[u8]) -> Option<Data> {
+        let (mut bytes, mut found) = (bytes, None::<Data>);
         while !bytes.is_empty() {
             if self.rest == 0 {
                 self.head.push(bytes[0]);
@@ -25,16 +32,20 @@ impl ClientFrames {
                     self.data = self.head[0] & CONTROL == 0;
                     self.rest = rest;
                     self.head.clear();
-                    used |= self.data;
+                    if self.data {
+                        found.get_or_insert(Data { frames: 0 }).frames += 1;
+                    }
                 }
             } else {
                 let part = usize::try_from(self.rest).map_or(bytes.len(), |rest| rest.min(bytes.len()));
                 self.rest -= part as u64;
                 bytes = &bytes[part..];
-                used |= self.data;
+                if self.data {
+                    found.get_or_insert(Data { frames: 0 });
+                }
             }
         }
-        used
+        found
     }
 }
 
@@ -73,18 +84,21 @@ mod tests {
     }
 
     #[test]
-    fn data_is_use_and_control_frames_are_not_in_pieces_of_any_size() {
+    fn frames_of_data_are_counted_and_control_frames_are_not_in_pieces_of_any_size() {
         let control = [frame(0x9, 0), frame(0xA, 125), frame(0x9, 5)].concat();
         for size in [1, 2, 3, 7, 1000] {
             let mut frames = ClientFrames::default();
-            let mut used = |bytes: &[u8]| {
+            let mut begun = |bytes: &[u8]| {
                 let parts = bytes.chunks(size);
-                parts.filter(|part| frames.advance(part)).count() > 0
+                let found = parts.filter_map(|part| frames.advance(part));
+                found.map(|data| data.frames).reduce(|one, more| one + more)
             };
-            assert!(!used(&control), "{size}");
+            assert_eq!(begun(&control), None, "{size}");
             for payload in [0, 125, 126, 70_000] {
-                assert!(used(&frame(0x2, payload)), "{size} {payload}");
-                assert!(!used(&control), "{size} {payload}");
+                let data = frame(0x2, payload);
+                assert_eq!(begun(&data), Some(1), "{size} {payload}");
+                assert_eq!(begun(&control), None, "{size} {payload}");
+                assert_eq!(begun(&[data.clone(), data].concat()), Some(2), "{size} {payload}");
             }
         }
     }
@@ -94,8 +108,8 @@ mod tests {
         let mut frames = ClientFrames::default();
         let mut head = vec![0x82, 0xff];
         head.extend([0xff; 8]);
-        assert!(frames.advance(&head));
-        assert!(frames.advance(&[0; 4096]));
+        assert_eq!(frames.advance(&head), Some(Data { frames: 1 }));
+        assert_eq!(frames.advance(&[0; 4096]), Some(Data { frames: 0 }));
         assert!(frames.head.capacity() < 64);
     }
 }

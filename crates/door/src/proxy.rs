@@ -3,7 +3,7 @@
 //! Bodies are streamed. A connection that the application upgrades, such as a websocket, becomes two copies of bytes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assertion::names::{ASSERTION_HEADER, HOP_BY_HOP};
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use crate::answers::{Body, body, problem};
 use crate::application::{Address, Connector};
 use crate::frames::ClientFrames;
 use crate::permit::ConnectionPermit;
+use crate::usage::{Socket, Usage};
 
 /// Largest head of an answer, in bytes.
 const HEAD: usize = 64 * 1024;
@@ -92,6 +93,7 @@ impl Proxy {
         let upgrade = upgrade(request.headers());
         let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
         let permit = request.extensions_mut().remove::<ConnectionPermit>();
+        let socket = upgrade.is_some().then(|| Socket::new(request.uri().path()));
         let (mut head, content) = request.into_parts();
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         // The client needs a host; the application sees the request's own.
@@ -126,9 +128,10 @@ impl Proxy {
         match (client, application) {
             (Some(client), Some(application)) => {
                 let websocket = protocol.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
+                let socket = socket.filter(|_| websocket);
                 let activity = Arc::clone(&self.activity);
                 tokio::spawn(async move {
-                    copy(client, application, websocket, &activity).await;
+                    copy(client, application, socket, &activity).await;
                     drop(permit);
                 });
                 answer.map(|_| body(Bytes::new()))
@@ -139,18 +142,21 @@ impl Proxy {
     }
 }
 
-/// Copies bytes both ways until one side ends, and what the application still sends to a client that has ended.
-async fn copy(client: OnUpgrade, application: OnUpgrade, websocket: bool, activity: &Activity) {
+/// Copies bytes both ways until one side ends, and what the application still sends to a client that has ended. `socket`: of a websocket.
+async fn copy(client: OnUpgrade, application: OnUpgrade, socket: Option<Socket>, activity: &Activity) {
     let (Ok(client), Ok(application)) = tokio::join!(client, application) else {
         return;
     };
     let (from_client, mut to_client) = split(TokioIo::new(client));
     let (mut from_application, mut to_application) = split(TokioIo::new(application));
-    let mut frames = ClientFrames::default();
-    let mut from_client = InspectReader::new(from_client, |bytes| {
-        if !websocket || frames.advance(bytes) {
-            activity.application_used();
+    let mut socket = socket.map(|socket| (socket, ClientFrames::default(), Instant::now()));
+    let mut from_client = InspectReader::new(from_client, |bytes| match &mut socket {
+        Some((socket, frames, opened)) => {
+            if let Some(data) = frames.advance(bytes) {
+                activity.application_used(socket.sort(data.frames, opened.elapsed()));
+            }
         }
+        None => activity.application_used(Usage::Presence),
     });
     // An error is the end of a connection, which is not of interest.
     let requests = async {

@@ -22,6 +22,7 @@ use crate::proxy::Proxy;
 use crate::router::{Paths, Router};
 use crate::server;
 use crate::ssh::{Image, Ssh};
+use crate::usage::Background;
 
 /// Runs the application of the command line behind the door. Returns its exit code.
 pub fn main() -> ExitCode {
@@ -61,6 +62,7 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
     let memory = Arc::new(Memory::of_this_container());
     let router = Router::new(
         Paths::new(&args.base_path, &args.activity_paths),
+        Background::new(&args.base_path, &args.background_paths),
         assertions,
         Arc::clone(&activity),
         Arc::clone(&memory),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use assertion::names::{LAST_ACTIVITY_HEADER, OUT_OF_MEMORY_HEADER};
+use assertion::names::{DOOR_ACTIVITY, DOOR_HEADER, LAST_ACTIVITY_HEADER, OUT_OF_MEMORY_HEADER};
 use http::header::HeaderValue;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -16,11 +16,13 @@ use crate::caller::{Assertions, Caller};
 use crate::memory::Memory;
 use crate::proxy::Proxy;
 use crate::ssh::Ssh;
+use crate::usage::Background;
 
 /// Decides who answers.
 #[derive(Debug)]
 pub(crate) struct Router {
     paths: Paths,
+    background: Background,
     assertions: Assertions,
     activity: Arc<Activity>,
     memory: Arc<Memory>,
@@ -46,13 +48,14 @@ impl Paths {
     /// `base`: with `/` at both ends. `asked`: below it, with `/` at the beginning.
     pub(crate) fn new(base: &str, asked: &[String]) -> Self {
         let own = |name| format!("{base}jupyter-k8s/{name}");
+        let activity = format!("{base}{DOOR_ACTIVITY}");
         let asked: Vec<_> = asked
             .iter()
             .map(|path| format!("{base}{}", path.trim_start_matches('/')))
             .collect();
         Self {
             ready: own("ready"),
-            activity: own("activity"),
+            activity,
             ssh: own("ssh"),
             // Requests for these are not use, so an application does not take the door's own for use.
             probe: asked.first().map_or(base, String::as_str).to_owned(),
@@ -68,6 +71,7 @@ impl Paths {
 impl Router {
     pub(crate) fn new(
         paths: Paths,
+        background: Background,
         assertions: Assertions,
         activity: Arc<Activity>,
         memory: Arc<Memory>,
@@ -76,6 +80,7 @@ impl Router {
     ) -> Self {
         Self {
             paths,
+            background,
             assertions,
             activity,
             memory,
@@ -87,14 +92,26 @@ impl Router {
 
     /// The answer to a request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path();
-        if path == self.paths.ready {
+        if request.uri().path() == self.paths.ready {
             return self.ready(request.method()).await;
         }
         let now = Timestamp::now().as_second();
         let Ok(caller) = self.assertions.caller(request.headers(), now) else {
             return not_attested();
         };
+        let is_user = matches!(caller, Caller::User { .. });
+        let mut answer = self.answer_to(caller, request).await;
+        // Without assertions nobody knows who asks, and this is no secret.
+        if !is_user {
+            answer
+                .headers_mut()
+                .insert(DOOR_HEADER, HeaderValue::from_static("1"));
+        }
+        answer
+    }
+
+    async fn answer_to(&self, caller: Caller, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
         if request.method() == Method::CONNECT {
             return empty(StatusCode::METHOD_NOT_ALLOWED);
         }
@@ -109,7 +126,8 @@ impl Router {
             self.ssh.answer(request, &caller).await
         } else {
             if !asks {
-                self.activity.application_used();
+                let usage = self.background.sort(request.method(), path, request.headers());
+                self.activity.application_used(usage);
             }
             self.proxy.pass(request, caller != Caller::Anyone).await
         };
@@ -154,6 +172,9 @@ impl Router {
         }
         let state = json!({
             "lastActivity": self.activity.last(),
+            "user": self.activity.last_user(),
+            "presence": self.activity.last(),
+            "activityPaths": self.paths.asked,
             "outOfMemory": self.memory.last_kill(),
             "memoryLimitBytes": self.memory.limit(),
         });

@@ -81,7 +81,10 @@ impl Door {
         let paths = Paths::new(BASE, &["/api/status".to_owned(), "/api/kernels".to_owned()]);
         let proxy = settings(Proxy::new(Address::Socket(socket), Arc::clone(&activity)));
         let memory = Arc::new(Memory::new(Group::in_folder(folder.path())));
-        let router = Arc::new(Router::new(paths, assertions, activity, memory, proxy, ssh));
+        let background = Background::new(BASE, &["/poll".to_owned()]);
+        let router = Arc::new(Router::new(
+            paths, background, assertions, activity, memory, proxy, ssh,
+        ));
         Self { router, keys, folder }
     }
 
@@ -341,6 +344,65 @@ async fn use_is_what_users_do_and_not_what_the_operator_or_a_poll_asks() {
     .await;
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["lastActivity"], changed.to_string());
+}
+
+#[tokio::test]
+async fn an_open_page_is_presence_and_what_somebody_does_is_an_act() {
+    let door = Door::new(false).with_application();
+    let (user, operator) = (door.user(), door.operator());
+    let state = async || {
+        let answer = door
+            .ask("GET", &below("jupyter-k8s/activity"), Some(&operator))
+            .await;
+        serde_json::from_str::<Value>(&text(answer).await).unwrap()
+    };
+    let time = |value: &Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
+    let start = state().await;
+    assert_eq!(start["user"], Value::Null);
+    assert_eq!(
+        start["activityPaths"],
+        json!([below("api/status"), below("api/kernels")])
+    );
+    later().await;
+    door.ask("GET", &below("api/sessions"), Some(&user)).await;
+    door.ask("POST", &below("poll"), Some(&user)).await;
+    let open = state().await;
+    assert_eq!(open["user"], Value::Null);
+    assert!(time(&open["presence"]) > time(&start["presence"]));
+    assert_eq!(open["lastActivity"], open["presence"]);
+    later().await;
+    door.ask("POST", &below("api/contents"), Some(&user)).await;
+    let acted = state().await;
+    assert_eq!(acted["user"], acted["presence"]);
+    later().await;
+    let mut load = request("GET", &below("lab"), Some(&user));
+    let mode = HeaderValue::from_static("navigate");
+    load.headers_mut().insert("sec-fetch-mode", mode);
+    door.send(load).await;
+    assert!(time(&state().await["user"]) > time(&acted["user"]));
+}
+
+#[tokio::test]
+async fn the_operator_learns_from_each_answer_that_there_is_a_door_and_a_user_does_not() {
+    let door = Door::new(false).with_application();
+    let (user, operator) = (door.user(), door.operator());
+    for (path, status) in [
+        ("api/status", 200),
+        ("jupyter-k8s/activity", 200),
+        ("api/other", 401),
+    ] {
+        let answer = door.ask("GET", &below(path), Some(&operator)).await;
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.headers()[DOOR_HEADER], "1", "{path}");
+        let answer = door.ask("GET", &below(path), Some(&user)).await;
+        assert!(!answer.headers().contains_key(DOOR_HEADER), "{path}");
+    }
+    let stranger = door.ask("GET", &below("api/status"), None).await;
+    assert!(!stranger.headers().contains_key(DOOR_HEADER));
+    // Without assertions everybody may be the operator.
+    let open = Door::new(true).with_application();
+    let answer = open.ask("GET", &below("api/other"), None).await;
+    assert_eq!(answer.headers()[DOOR_HEADER], "1");
 }
 
 #[tokio::test]
