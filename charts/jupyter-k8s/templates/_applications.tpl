@@ -6,10 +6,7 @@
 {{- range .Values.applications -}}
   {{- if not (hasKey $all .) -}}
     {{- $spec := deepCopy (default dict $.Values.templates.jupyterlab) -}}
-    {{- $own := (get $known .).template -}}
-    {{- /* Without idle stop there is nothing to detect. */ -}}
-    {{- if not $spec.defaultIdleShutdown }}{{ $own = omit $own "defaultIdleShutdown" }}{{ end -}}
-    {{- $_ := set $all . (mergeOverwrite $spec $own) -}}
+    {{- $_ := set $all . (mergeOverwrite $spec (get $known .).template) -}}
   {{- end -}}
 {{- end -}}
 {{- toYaml $all -}}

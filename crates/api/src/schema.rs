@@ -280,6 +280,21 @@ pub(crate) fn default_idle_timeout_within() -> Rule {
     )
 }
 
+/// Rule of a template: its default time of an open page is within its own maximum.
+pub(crate) fn default_open_tab_within() -> Rule {
+    let value = "self.defaultIdleShutdown.openTabMinutes";
+    let rule = format!(
+        "!has(self.defaultIdleShutdown) || !has({value}) || \
+         {value} <= self.?idleShutdownOverrides.?maxOpenTabMinutes.orValue({value})"
+    );
+    Rule::new(rule)
+        .message(
+            "defaultIdleShutdown.openTabMinutes must not be greater than idleShutdownOverrides.maxOpenTabMinutes: change the default \
+             or the maximum",
+        )
+        .field_path(".defaultIdleShutdown.openTabMinutes")
+}
+
 /// Rule of a template: its default of this time limit is within its own bounds.
 pub(crate) fn default_limit_within(field: &str) -> Rule {
     let [least, most] = ["min", "max"].map(|end| format!(".?limitBounds.?{field}.?{end}"));

@@ -175,6 +175,33 @@ fn event_time(evidence: &Evidence<'_>, reasons: &[&str]) -> Option<Timestamp> {
         .max()
 }
 
+/// Until when an open page counts as use, if nothing else shows a later one.
+fn open_page(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
+    let until = status.idle.as_ref()?.open_tab_until.as_ref()?.0;
+    let minutes = status.resolved.as_ref()?.open_tab_minutes?;
+    Some(Finding {
+        what: format!(
+            "Its last use is an open page. That counts for {minutes} min after a user's last act: until the time in \
+             status.idle.openTabUntil."
+        ),
+        because: vec![
+            of_workspace(workspace, "status.idle.openTabUntil", "set", Some(until)),
+            of_workspace(
+                workspace,
+                "status.resolved.openTabMinutes",
+                minutes.to_string(),
+                None,
+            ),
+        ],
+        remedies: vec![Remedy::edit(
+            workspace,
+            "To have an open page count for another time, change spec.idleShutdown.openTabMinutes within the template's bounds.",
+            "spec.idleShutdown.openTabMinutes",
+        )],
+        ..Finding::default()
+    })
+}
+
 fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
     let workspace = evidence.workspace;
     let minutes = status.resolved.as_ref().and_then(|it| it.idle_timeout_in_minutes);
@@ -217,6 +244,7 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
             )),
         }
     }
+    found.extend(open_page(workspace, status));
     let mut when = stops::when(StopRule::Idle, status.resolved.as_ref());
     if let Some(until) = keep::kept_until(status.kept.as_ref(), evidence.now) {
         because.push(of_workspace(workspace, "status.kept.until", "set", Some(until)));

@@ -96,6 +96,31 @@ fn a_kept_workspace_says_until_when_and_no_longer_than_that() {
 }
 
 #[test]
+fn an_open_page_that_is_the_last_use_is_told_with_its_end_and_the_field_that_moves_it() {
+    let findings = |idle: Value| {
+        let status = json!({
+            "phase": "Running", "conditions": [condition("Available", "True", reason::READY, "")], "idle": idle,
+            "resolved": {"idleTimeoutInMinutes": 30, "openTabMinutes": 240}, "stopsAt": "2026-01-01T12:20:00Z",
+        });
+        let workspace = workspace_with(json!({}), status);
+        super::workspace(&evidence(&workspace)).findings
+    };
+    let found = findings(json!({"openTabUntil": "2026-01-01T14:00:00Z"}));
+    assert_eq!(
+        found[1].what,
+        "Its last use is an open page. That counts for 240 min after a user's last act: until the time in status.idle.openTabUntil."
+    );
+    assert_eq!(found[1].because[0].time.as_deref(), Some("2026-01-01T14:00:00Z"));
+    assert!(
+        found[1].remedies[0]
+            .what
+            .contains("spec.idleShutdown.openTabMinutes")
+    );
+    let other = findings(json!({"lastActivity": "2026-01-01T11:50:00Z"}));
+    assert!(other.iter().all(|it| !it.what.contains("open page")), "{other:?}");
+}
+
+#[test]
 fn memory_that_ran_out_is_told_of_a_running_workspace_with_the_field_that_raises_its_limit() {
     let status = |out_of_memory: Value| {
         json!({

@@ -43,6 +43,8 @@ fn now() -> Timestamp {
 pub(crate) struct Pod {
     says: Arc<Mutex<Option<Timestamp>>>,
     is_broken: Arc<AtomicBool>,
+    /// Its image has a door, what it says is the last act of a user, and a page is open.
+    has_open_page: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
 }
 
@@ -52,6 +54,7 @@ impl Pod {
         Self {
             says: Arc::new(Mutex::new(Some(Timestamp::UNIX_EPOCH))),
             is_broken: Arc::default(),
+            has_open_page: Arc::default(),
             asked: Arc::default(),
         }
     }
@@ -72,10 +75,12 @@ impl Pod {
             return Err(Unanswered { name: "server", why });
         }
         let last_activity = *self.says.lock().unwrap();
-        let signals = vec![Signal {
-            name: "server",
-            last_activity,
-        }];
+        let signal = |name, last_activity| Signal { name, last_activity };
+        let signals = if self.has_open_page.load(Ordering::Relaxed) {
+            vec![signal("user", last_activity), signal("presence", Some(now()))]
+        } else {
+            vec![signal("server", last_activity)]
+        };
         Ok(Reading {
             signals,
             ..Reading::default()
@@ -169,6 +174,42 @@ async fn an_idle_workspace_is_stopped_after_its_timeout_with_the_reason() {
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
     settle(&mut stage).await;
     assert_eq!(stage.status().stopped_because, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_page_ends_after_its_minutes_and_a_timeout_and_an_act_begins_them_anew() {
+    let mut stage = stage().await;
+    stage.edit_spec(|spec| spec["idleShutdown"]["openTabMinutes"] = json!(30));
+    settle(&mut stage).await;
+    assert_eq!(stage.status().resolved.unwrap().open_tab_minutes, Some(30));
+    let pod = Pod::new();
+    pod.has_open_page.store(true, Ordering::Relaxed);
+    ask_for(&mut stage, &pod, MINUTE * 20).await;
+    let acted = now();
+    pod.is_used(acted);
+    ask_for(&mut stage, &pod, MINUTE * 20).await;
+    let until = acted + SignedDuration::from_mins(30);
+    let idle = stage.status().idle.unwrap();
+    assert_eq!(idle.open_tab_until.unwrap().0.as_second(), until.as_second());
+    let names: Vec<_> = idle.signals.into_iter().map(|signal| signal.name).collect();
+    assert_eq!(names, ["user", "presence"]);
+    ask_for(&mut stage, &pod, MINUTE * 19).await;
+    assert_eq!(
+        desired(&stage),
+        DesiredStatus::Running,
+        "39 minutes after the act"
+    );
+    let status = stage.status();
+    let stops_at = until + SignedDuration::from_mins(10);
+    let early = stops_at.duration_since(status.stops_at.unwrap().0);
+    assert!(early.as_secs() <= 60 && !early.is_negative(), "{early:?}");
+    ask_for(&mut stage, &pod, MINUTE * 3).await;
+    assert_eq!(desired(&stage), DesiredStatus::Stopped);
+    let because = stage.status().stopped_because.unwrap();
+    assert!(
+        because.time.0 >= stops_at && because.rule == StopRule::Idle,
+        "{because:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

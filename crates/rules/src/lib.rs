@@ -16,6 +16,7 @@
 //! - `quantity`: exact quantities.
 //! - `stops`: when which rule stops a run.
 //! - `keep`: until when users keep a workspace that is not used.
+//! - `usage`: what is known of a run's use -> the last one.
 //! - `termination`: the line that a container left when it ended.
 //! - `violation`: a violated rule as a message.
 
@@ -41,6 +42,7 @@ pub mod routes;
 mod settings;
 pub mod stops;
 pub mod termination;
+pub mod usage;
 pub mod validate;
 mod violation;
 

@@ -127,11 +127,7 @@ impl Code {
 async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<()> {
     let scratch = Scratch::new("code", &["alice"]).await?;
     // The timeout is long. The operator reads the last use soon after the start.
-    let detection = json!({
-        "httpGet": {"path": "/healthz"},
-        "lastActivityTimestamp": {"responseBodyPath": "lastHeartbeat", "format": "unix"},
-    });
-    let idle = json!({"enabled": true, "idleTimeoutInMinutes": 5, "detection": detection});
+    let idle = json!({"enabled": true, "idleTimeoutInMinutes": 5});
     create(&scratch, NAME, "code-editor", &json!({"idleShutdown": idle})).await?;
     let code = Code {
         workspaces: scratch.api(),
@@ -244,7 +240,7 @@ async fn only_attested_requests_reach_it(workspace: &Workspace) -> anyhow::Resul
     Ok(())
 }
 
-/// The operator reads the editor's own signal.
+/// The operator reads from the door what the user does. Nothing else is asked.
 async fn its_use_is_known(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
     wait::until("the operator to know of its use", wait::USUAL, || async {
         let status = workspaces
@@ -253,12 +249,10 @@ async fn its_use_is_known(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
             .map_err(|error| error.to_string())?
             .status;
         let idle = status.unwrap_or_default().idle;
-        let mut signals = idle.iter().flat_map(|idle| &idle.signals);
-        let is_known = |signal: &IdleSignal| {
-            signal.name == "endpoint" && signal.error.is_none() && signal.last_activity.is_some()
-        };
-        signals
-            .any(is_known)
+        let signals: Vec<_> = idle.iter().flat_map(|idle| &idle.signals).collect();
+        let is_known = |signal: &IdleSignal| signal.error.is_none() && signal.last_activity.is_some();
+        let names: Vec<_> = signals.iter().map(|signal| signal.name.as_str()).collect();
+        (names == ["user", "presence"] && signals.into_iter().all(is_known))
             .then_some(())
             .ok_or_else(|| format!("{idle:?}"))
     })

@@ -72,7 +72,7 @@ async fn stops_and_starts(
         .flat_map(|idle| &idle.signals)
         .map(|it| it.name.as_str())
         .collect();
-    assert_eq!(signals, ["server", "kernels", "terminals"]);
+    assert_eq!(signals, ["user", "presence", "kernels", "terminals"]);
     let stopped = wait::until("the workspace to stop", SHORT_TIMEOUT, || async {
         let workspace = alice.get(name).await.map_err(|error| error.to_string())?;
         let phase = workspace.status.as_ref().and_then(|status| status.phase);

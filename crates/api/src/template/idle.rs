@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
         .message("minIdleTimeoutInMinutes must not be greater than maxIdleTimeoutInMinutes")
 )]
 pub struct IdleShutdownOverrides {
-    /// False: workspaces may not differ from `defaultIdleShutdown`, which is then required, but in a timeout from `min…` to `max…`.
+    /// False: workspaces may not differ from `defaultIdleShutdown`, which is then required, but in minutes from `min…` to `max…`.
     #[serde(default = "super::yes")]
     pub allow: bool,
     /// Shortest timeout of workspaces.
@@ -23,6 +23,10 @@ pub struct IdleShutdownOverrides {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 525_600))]
     pub max_idle_timeout_in_minutes: Option<i32>,
+    /// Longest `openTabMinutes` of workspaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 525_600))]
+    pub max_open_tab_minutes: Option<i32>,
 }
 
 impl Default for IdleShutdownOverrides {
@@ -31,6 +35,7 @@ impl Default for IdleShutdownOverrides {
             allow: true,
             min_idle_timeout_in_minutes: None,
             max_idle_timeout_in_minutes: None,
+            max_open_tab_minutes: None,
         }
     }
 }

@@ -69,6 +69,7 @@ use crate::{
         .message("defaultResources.requests must not exceed defaultResources.limits: lower the request, or raise the limit of the same name")
         .field_path(".defaultResources"),
     validation = schema::default_idle_timeout_within(),
+    validation = schema::default_open_tab_within(),
     validation = Rule::new("!has(self.idleShutdownOverrides) || self.idleShutdownOverrides.allow || has(self.defaultIdleShutdown)")
         .message("idleShutdownOverrides.allow: false needs defaultIdleShutdown: say when workspaces are stopped for idleness, or allow them to")
         .field_path(".idleShutdownOverrides"),

@@ -16,6 +16,11 @@ pub struct IdleShutdown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 525_600))]
     pub idle_timeout_in_minutes: Option<i32>,
+    /// Minutes for which an open page counts as use after a user's last act; then the timeout begins. 0: only acts count. Unset here and
+    /// in the template: 240, or the template's maximum. It needs an image with the door; others do not tell acts from open pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 525_600))]
+    pub open_tab_minutes: Option<i32>,
     /// Where the application reports its last use. Unset here and in the template: Jupyter's `/api/status`, kernels and terminals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detection: Option<IdleDetection>,
@@ -105,6 +110,9 @@ pub struct IdleStatus {
     /// Last known use; at least the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_activity: Option<Time>,
+    /// Until when an open page counts, if nothing shows a later use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_tab_until: Option<Time>,
     /// Each signal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -116,7 +124,8 @@ pub struct IdleStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdleSignal {
-    /// `server`, `kernels` or `terminals` of Jupyter; `endpoint`: what `detection` names; `ssh`: connections by ssh.
+    /// `user`: acts of users, and `presence`: open pages, as the image's door tells them; `server` in place of both: what Jupyter tells;
+    /// `kernels` or `terminals` of Jupyter; `endpoint`: what `detection` names; `ssh`: connections by ssh.
     pub name: String,
     /// Its last activity, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

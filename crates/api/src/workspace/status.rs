@@ -205,6 +205,9 @@ pub struct Resolved {
     /// Minutes without activity before the stop; absent: no stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout_in_minutes: Option<i32>,
+    /// Minutes for which an open page counts as use after a user's last act; absent: no stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_tab_minutes: Option<i32>,
     /// Minutes that a start may take; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_timeout_minutes: Option<i32>,

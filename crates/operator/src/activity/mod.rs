@@ -5,7 +5,7 @@
 //! | `subject.rs` | valid workspace, its ready pod -> which pod to ask what and how often, and its timeout (pure) |
 //! | `tracker/` | subjects, answers -> which pod to ask next, and whether a workspace is idle: here the stop is decided |
 //! | `ask/` | subject -> answer of its pod (IO) |
-//! | `read.rs` | bodies of answers -> times of last activity (pure) |
+//! | `read/` | bodies of answers -> times of last activity (pure) |
 
 mod ask;
 mod read;

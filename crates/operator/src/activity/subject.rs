@@ -2,10 +2,15 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use api::{Workspace, WorkspaceStatus, names::APPLICATION_CONTAINER, workspace::DesiredStatus};
+use api::{
+    Workspace, WorkspaceStatus,
+    names::{APPLICATION_CONTAINER, DOOR_ACTIVITY},
+    workspace::DesiredStatus,
+};
 use jiff::Timestamp;
 use rules::{Question, ValidWorkspace};
 
+use super::read::is_of_door;
 use crate::{
     cache::{
         observed::{Identity, Observed, pod_condition},
@@ -29,12 +34,27 @@ pub struct Subject {
     pub port: u16,
     /// The request.
     pub question: Question,
+    /// Where the image's door answers, if it has one.
+    pub door: Door,
+    /// Whether the image has a door that tells acts of users from open pages. Then nothing else tells them.
+    pub has_door: bool,
     /// Idle timeout after which it is stopped.
     pub timeout: Duration,
+    /// Minutes for which an open page counts as use after a user's last act.
+    pub open_tab_minutes: i32,
     /// Since when users can use it. It is stopped one full timeout later at the earliest.
     pub since: Timestamp,
     /// The latest activity in its status, in this run.
     pub known: Option<Timestamp>,
+}
+
+/// The address of an image's door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The application's port.
+    pub port: u16,
+    /// What it answers with the times of the last use.
+    pub path: String,
 }
 
 impl Subject {
@@ -50,6 +70,7 @@ impl Subject {
         let without = |subject: &Self| Self {
             known: None,
             generation: None,
+            has_door: false,
             ..subject.clone()
         };
         without(self) == without(other)
@@ -71,19 +92,28 @@ pub(crate) fn for_run(
     let run_id = observed.run_id()?;
     let before = workspace.status.as_ref();
     let before = before.filter(|before| before.run_id.as_deref() == Some(run_id));
+    let before = before.and_then(|before| before.idle.as_ref());
+    let port = u16::try_from(endpoint.port).ok()?;
+    let base = observed
+        .started_from()
+        .and_then(record::base_path)
+        .unwrap_or_default();
     Some(Subject {
         identity: observed.identity.clone(),
         generation: workspace.metadata.generation,
         run_id: run_id.to_owned(),
         address: endpoint.pod_ip.parse().ok()?,
-        port: match idle.question.port {
-            Some(port) => port,
-            None => u16::try_from(endpoint.port).ok()?,
-        },
+        port: idle.question.port.unwrap_or(port),
         question: question_of_run(valid, &idle.question, observed.started_from()),
+        door: Door {
+            port,
+            path: format!("{base}/{DOOR_ACTIVITY}"),
+        },
+        has_door: before.is_some_and(|idle| idle.signals.iter().any(|signal| is_of_door(&signal.name))),
         timeout: idle.timeout(),
+        open_tab_minutes: idle.open_tab_minutes,
         since: usable_since(observed.current_pod()?)?,
-        known: before.and_then(|before| Some(before.idle.as_ref()?.last_activity.as_ref()?.0)),
+        known: before.and_then(|idle| Some(idle.last_activity.as_ref()?.0)),
     })
 }
 
@@ -115,7 +145,7 @@ fn usable_since(pod: &Pod) -> Option<Timestamp> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use api::workspace::{IdleShutdown, IdleStatus};
+    use api::workspace::{IdleShutdown, IdleSignal, IdleStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use rules::IdleAnswer;
     use testkit::objects;
@@ -219,7 +249,7 @@ pub(super) mod tests {
                 status.run_id = Some(run.to_owned());
                 status.idle = Some(IdleStatus {
                     last_activity: Some(Time(time)),
-                    signals: Vec::new(),
+                    ..IdleStatus::default()
                 });
                 workspace.status = Some(status);
             })
@@ -228,6 +258,31 @@ pub(super) mod tests {
         };
         assert_eq!(known("run1"), Some(time));
         assert_eq!(known("run0"), None);
+    }
+
+    #[test]
+    fn a_door_is_known_from_the_status_of_the_same_run() {
+        let has_door = |run: &str, name: &str| {
+            subject_after(|workspace, _| {
+                let signal = IdleSignal {
+                    name: name.to_owned(),
+                    ..IdleSignal::default()
+                };
+                let mut status = workspace.status.clone().unwrap_or_default();
+                status.run_id = Some(run.to_owned());
+                status.idle = Some(IdleStatus {
+                    signals: vec![signal],
+                    ..IdleStatus::default()
+                });
+                workspace.status = Some(status);
+            })
+            .unwrap()
+            .has_door
+        };
+        assert!(has_door("run1", "user") && has_door("run1", "presence"));
+        assert!(!has_door("run0", "user") && !has_door("run1", "server"));
+        assert_eq!(subject().door.path, "/jupyter-k8s/activity");
+        assert_eq!(subject().door.port, 8888);
     }
 
     #[test]

@@ -331,6 +331,7 @@ impl ValidWorkspace {
             storage: Some(storage),
             execution_profile: self.profile.as_ref().map(|profile| profile.name.clone()),
             idle_timeout_in_minutes: self.idle.as_ref().map(|idle| idle.minutes),
+            open_tab_minutes: self.idle.as_ref().map(|idle| idle.open_tab_minutes),
             start_timeout_minutes: self.limits.start_timeout_minutes,
             max_age_minutes: self.limits.max_age_minutes,
             failed_timeout_minutes: self.limits.failed_timeout_minutes,

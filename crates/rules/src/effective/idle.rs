@@ -10,6 +10,8 @@ use super::limits::span;
 
 /// Default timeout in minutes, where idle shutdown is enabled without one.
 const BUILT_IN_MINUTES: i32 = 60;
+/// Default minutes for which an open page counts as use.
+const BUILT_IN_OPEN_TAB: i32 = 240;
 /// Status endpoint of Jupyter. The other endpoints that are read are next to it.
 pub(crate) const STATUS_PAGE: &str = "/api/status";
 /// Field of the status that holds the time of the last activity.
@@ -20,6 +22,8 @@ const LAST_ACTIVITY: &str = "last_activity";
 pub struct Idle {
     /// Minutes without activity, at least 1.
     pub minutes: i32,
+    /// Minutes for which an open page counts as use after a user's last act.
+    pub open_tab_minutes: i32,
     /// The request to the pod.
     pub question: Question,
 }
@@ -42,6 +46,8 @@ pub struct Question {
     pub path: String,
     /// How the response is parsed.
     pub answer: IdleAnswer,
+    /// Whether workspace or template name it. Else it is Jupyter's, which an application behind a door need not have.
+    pub is_given: bool,
 }
 
 impl Question {
@@ -92,9 +98,11 @@ pub(crate) fn effective(
     given.or(default)?;
     let (given, default) = (given.unwrap_or(&nothing), default.unwrap_or(&nothing));
     let minutes = given.idle_timeout_in_minutes.or(default.idle_timeout_in_minutes);
+    let open_tab = given.open_tab_minutes.or(default.open_tab_minutes);
     Some(IdleShutdown {
         enabled: Some(given.enabled.or(default.enabled).unwrap_or(true)),
         idle_timeout_in_minutes: Some(minutes.unwrap_or_else(|| default_minutes(template))),
+        open_tab_minutes: Some(open_tab.unwrap_or_else(|| default_open_tab(template))),
         detection: given.detection.as_ref().or(default.detection.as_ref()).cloned(),
     })
 }
@@ -108,6 +116,12 @@ fn default_minutes(template: Option<&WorkspaceTemplateSpec>) -> i32 {
     BUILT_IN_MINUTES.max(at_least).min(at_most)
 }
 
+/// The built-in minutes of an open page, at most the template's.
+fn default_open_tab(template: Option<&WorkspaceTemplateSpec>) -> i32 {
+    let most = template.and_then(|template| template.idle_shutdown_overrides.as_ref()?.max_open_tab_minutes);
+    BUILT_IN_OPEN_TAB.min(most.unwrap_or(i32::MAX))
+}
+
 /// Whether the effective values enable idle shutdown.
 pub(crate) fn is_on(effective: Option<&IdleShutdown>) -> bool {
     effective.is_some_and(|idle| idle.enabled == Some(true))
@@ -119,7 +133,11 @@ pub(crate) fn resolve(effective: Option<&IdleShutdown>) -> Option<Idle> {
     let nothing = IdleDetection::default();
     Some(Idle {
         minutes: idle.idle_timeout_in_minutes.unwrap_or(BUILT_IN_MINUTES),
-        question: question(idle.detection.as_ref().unwrap_or(&nothing)),
+        open_tab_minutes: idle.open_tab_minutes.unwrap_or(BUILT_IN_OPEN_TAB),
+        question: Question {
+            is_given: idle.detection.is_some(),
+            ..question(idle.detection.as_ref().unwrap_or(&nothing))
+        },
     })
 }
 
@@ -142,6 +160,7 @@ fn question(detection: &IdleDetection) -> Question {
             .and_then(|port| u16::try_from(port).ok()),
         path: path.to_owned(),
         answer,
+        is_given: false,
     }
 }
 
@@ -161,6 +180,19 @@ pub(crate) fn bounds(template: &WorkspaceTemplateSpec) -> MinutesRange {
     MinutesRange {
         min: set.min_idle_timeout_in_minutes.or(default),
         max: set.max_idle_timeout_in_minutes.or(default),
+    }
+}
+
+/// The minutes of an open page that workspaces may set. Where the template allows no overrides, an end that it does not set is its default.
+pub(crate) fn open_tab_bounds(template: &WorkspaceTemplateSpec) -> MinutesRange {
+    let Some(set) = &template.idle_shutdown_overrides else {
+        return MinutesRange::default();
+    };
+    let default = by_default(template).filter(|_| !set.allow);
+    let default = default.and_then(|default| default.open_tab_minutes);
+    MinutesRange {
+        min: default,
+        max: set.max_open_tab_minutes.or(default),
     }
 }
 
@@ -249,6 +281,26 @@ mod tests {
     }
 
     #[test]
+    fn minutes_of_an_open_page_come_from_workspace_then_template_then_built_in_within_the_maximum() {
+        let minutes = |given, default, bounds| idle(given, default, bounds).unwrap().open_tab_minutes;
+        let default = json!({"openTabMinutes": 30});
+        assert_eq!(
+            minutes(json!({"openTabMinutes": 0}), default.clone(), json!(null)),
+            0
+        );
+        assert_eq!(minutes(json!({}), default, json!(null)), 30);
+        assert_eq!(minutes(json!({}), json!(null), json!(null)), 240);
+        assert_eq!(
+            minutes(json!({}), json!(null), json!({"maxOpenTabMinutes": 60})),
+            60
+        );
+        assert_eq!(
+            minutes(json!({}), json!(null), json!({"maxOpenTabMinutes": 600})),
+            240
+        );
+    }
+
+    #[test]
     fn detection_is_taken_as_a_whole() {
         let default = json!({"detection": {
             "httpGet": {"path": "/healthz"}, "lastActivityTimestamp": {"responseBodyPath": "lastHeartbeat", "format": "unix"},
@@ -275,6 +327,7 @@ mod tests {
                 port: None,
                 path: "/api/status".to_owned(),
                 answer: IdleAnswer::Jupyter { base },
+                is_given: false,
             }
         );
     }

@@ -139,10 +139,8 @@ fn an_application_adds_a_template_with_the_bounds_of_the_first_and_an_image_of_i
         (&json!("code"), &json!("code-editor"))
     );
     assert_eq!(editor["defaultIdleShutdown"]["idleTimeoutInMinutes"], 240);
-    assert_eq!(
-        editor["defaultIdleShutdown"]["detection"]["httpGet"]["path"],
-        "/healthz"
-    );
+    // The door tells its use: code-server's own time counts every open page.
+    assert_eq!(editor["defaultIdleShutdown"]["detection"], json!(null));
     assert_eq!(
         spec("jupyterlab-r"),
         json!({"displayName": "Our R", "defaultImage": "r"})

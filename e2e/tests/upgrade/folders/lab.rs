@@ -151,7 +151,14 @@ pub(super) async fn reports_idle_state(site: &Site) -> anyhow::Result<()> {
             .iter()
             .map(|signal| (signal.name.as_str(), signal.error.is_none()))
             .collect();
-        if reported == [("server", true), ("kernels", true), ("terminals", true)] {
+        if reported
+            == [
+                ("user", true),
+                ("presence", true),
+                ("kernels", true),
+                ("terminals", true),
+            ]
+        {
             Ok(())
         } else {
             Err(format!("{:?}", idle.signals))

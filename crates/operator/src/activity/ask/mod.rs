@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use api::names::{ASSERTION_HEADER, LAST_ACTIVITY_HEADER, OPERATOR, OUT_OF_MEMORY_HEADER};
+use api::names::{ASSERTION_HEADER, DOOR_HEADER, LAST_ACTIVITY_HEADER, OPERATOR, OUT_OF_MEMORY_HEADER};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -14,7 +14,7 @@ use kit::{
     assertion_signer::{Claims, Signer},
     tls::unverified_client_config,
 };
-use rules::IdleAnswer;
+use rules::{IdleAnswer, Question};
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -79,6 +79,9 @@ impl Asker {
     }
 }
 
+/// What a page states beside its content.
+type Stated = (Result<Option<Signal>, Unanswered>, Option<Timestamp>);
+
 #[derive(Clone)]
 struct Http {
     /// It verifies no certificate. The address decides which pod answers, and the API server reports it as the pod's own. No authority
@@ -88,9 +91,19 @@ struct Http {
     signer: Arc<Signer>,
 }
 
+/// What to request of a pod.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    port: u16,
+    tls: bool,
+    path: &'a str,
+}
+
 struct Page {
     status: StatusCode,
     date: Option<Timestamp>,
+    /// Whether a door says that it tells acts of users from open pages.
+    is_of_door: bool,
     /// When ssh was last used, as the image's door says.
     ssh: Option<HeaderValue>,
     /// When memory last ran out, as the image's door says.
@@ -104,28 +117,77 @@ impl Http {
         let until = Instant::now() + LIMIT;
         let question = &subject.question;
         let mut reading = Reading::default();
-        let page = self.page(subject, &question.path, until).await;
-        let ssh = self.ssh(&page);
-        reading.out_of_memory = self.out_of_memory(&page);
+        // Any answer says that there is a door. Only one that is known is asked: applications without it count each request as use.
+        let first = if subject.has_door {
+            None
+        } else {
+            Some(self.application(subject, &question.path, until).await)
+        };
+        let has_door = matches!(&first, None | Some(Ok(Page { is_of_door: true, .. })));
+        let (stated, door) = if has_door {
+            let door = Target {
+                port: subject.door.port,
+                tls: false,
+                path: &subject.door.path,
+            };
+            let page = self.page(subject, door, until).await;
+            let (stated, told) = (self.stated(&page), self.door(&mut reading, page)?);
+            (stated, Some(told))
+        } else {
+            (
+                first.as_ref().map_or((Ok(None), None), |page| self.stated(page)),
+                None,
+            )
+        };
+        let (ssh, out_of_memory) = stated;
+        reading.out_of_memory = out_of_memory;
         match &question.answer {
             IdleAnswer::Timestamp { path, format } => {
+                let page = match first {
+                    Some(page) => page,
+                    None => self.application(subject, &question.path, until).await,
+                };
                 let read = |body: &[u8], clock| read::timestamp(body, path, *format, clock);
                 self.read(&mut reading, "endpoint", page, read)?;
             }
-            IdleAnswer::Jupyter { base } => {
+            IdleAnswer::Jupyter { base } if is_asked(question, base, door.as_deref()) => {
                 let beside = |page: &str| format!("{base}/{page}{NO_TRACKING}");
-                self.read(&mut reading, "server", page, read::server)?;
-                let page = self.page(subject, &beside("kernels"), until).await;
+                if let (None, Some(page)) = (&door, first) {
+                    self.read(&mut reading, "server", page, read::server)?;
+                }
+                let page = self.application(subject, &beside("kernels"), until).await;
                 self.read(&mut reading, "kernels", page, read::kernels)?;
-                let page = self.page(subject, &beside("terminals"), until).await;
+                let page = self.application(subject, &beside("terminals"), until).await;
                 // Servers without terminals have no such page.
                 if !matches!(&page, Ok(page) if page.status == StatusCode::NOT_FOUND) {
                     self.read(&mut reading, "terminals", page, read::terminals)?;
                 }
             }
+            IdleAnswer::Jupyter { .. } => {}
         }
         reading.signals.extend(ssh?);
         Ok(reading)
+    }
+
+    /// Adds what a door tells to a reading. Returns the paths of its application that it lets the operator request.
+    fn door(&self, reading: &mut Reading, page: Result<Page, String>) -> Result<Vec<String>, Unanswered> {
+        let read = page.and_then(|page| {
+            check_status(page.status)?;
+            let clock = Clock::compare((self.now)(), page.date)?;
+            Ok((read::door(&page.body, clock)?, clock.skew))
+        });
+        let (door, skew) = read.map_err(|why| Unanswered {
+            name: read::USER,
+            why,
+        })?;
+        reading.signals.extend(door.signals);
+        reading.skew = skew;
+        Ok(door.paths)
+    }
+
+    /// What a page states beside its content: use by ssh, and when memory last ran out.
+    fn stated(&self, page: &Result<Page, String>) -> Stated {
+        (self.ssh(page), self.out_of_memory(page))
     }
 
     /// The use by ssh that a page states beside its content.
@@ -163,23 +225,33 @@ impl Http {
         Ok(())
     }
 
-    async fn page(&self, subject: &Subject, path: &str, until: Instant) -> Result<Page, String> {
-        let answer = Box::pin(self.get(subject, path));
+    /// A page of the application.
+    async fn application(&self, subject: &Subject, path: &str, until: Instant) -> Result<Page, String> {
+        let target = Target {
+            port: subject.port,
+            tls: subject.question.tls,
+            path,
+        };
+        self.page(subject, target, until).await
+    }
+
+    async fn page(&self, subject: &Subject, target: Target<'_>, until: Instant) -> Result<Page, String> {
+        let answer = Box::pin(self.get(subject, target));
         let late = || Err(format!("no answer within {} s", LIMIT.as_secs()));
         tokio::time::timeout_at(until, answer)
             .await
             .unwrap_or_else(|_| late())
     }
 
-    async fn get(&self, subject: &Subject, path: &str) -> Result<Page, String> {
+    async fn get(&self, subject: &Subject, Target { port, tls, path }: Target<'_>) -> Result<Page, String> {
         // A numeric address, so there is never a DNS lookup.
-        let address = SocketAddr::new(subject.address, subject.port);
-        let unreachable = |_| format!("no server answers at port {}", subject.port);
+        let address = SocketAddr::new(subject.address, port);
+        let unreachable = |_| format!("no server answers at port {port}");
         let stream = TcpStream::connect(address).await.map_err(unreachable)?;
-        if subject.question.tls {
+        if tls {
             let name = ServerName::IpAddress(subject.address.into());
             let stream = self.tls.connect(name, stream).await;
-            let stream = stream.map_err(|_| format!("port {} does not speak TLS", subject.port))?;
+            let stream = stream.map_err(|_| format!("port {port} does not speak TLS"))?;
             exchange(stream, address, path, self.assertion(subject)).await
         } else {
             exchange(stream, address, path, self.assertion(subject)).await
@@ -192,6 +264,12 @@ impl Http {
         let claims = Claims::new(OPERATOR, &subject.identity.uid, OPERATOR, now);
         self.signer.sign(&claims).ok()
     }
+}
+
+/// Whether Jupyter's pages are asked for. Unless workspace or template name them, a door says whether its application has them.
+fn is_asked(question: &Question, base: &str, door: Option<&[String]>) -> bool {
+    let kernels = format!("{base}/kernels");
+    question.is_given || door.is_none_or(|paths| paths.contains(&kernels))
 }
 
 fn check_status(status: StatusCode) -> Result<(), String> {
@@ -240,6 +318,7 @@ where
         Ok(Page {
             status: head.status,
             date: date.and_then(read::date),
+            is_of_door: head.headers.contains_key(DOOR_HEADER),
             ssh: head.headers.get(LAST_ACTIVITY_HEADER).cloned(),
             out_of_memory: head.headers.get(OUT_OF_MEMORY_HEADER).cloned(),
             body: body.to_bytes(),

@@ -62,11 +62,13 @@ fn json(body: &str) -> String {
 }
 
 fn at(port: u16) -> Subject {
-    Subject {
+    let mut subject = Subject {
         address: Ipv4Addr::LOCALHOST.into(),
         port,
         ..subject()
-    }
+    };
+    subject.door.port = port;
+    subject
 }
 
 fn endpoint(port: u16) -> Subject {
@@ -78,6 +80,7 @@ fn endpoint(port: u16) -> Subject {
             path: vec!["lastHeartbeat".to_owned()],
             format: TimestampFormat::Unix,
         },
+        is_given: true,
     };
     Subject { question, ..at(port) }
 }
@@ -281,3 +284,5 @@ async fn over_tls_any_certificate_is_accepted_and_a_plain_server_gets_no_request
         "{unanswered:?}"
     );
 }
+
+mod door;

@@ -10,6 +10,7 @@ use futures::{Stream, stream};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use parking_lot::Mutex;
+use rules::usage;
 use tokio::{
     sync::{Notify, mpsc},
     time::Instant,
@@ -18,7 +19,7 @@ use tokio::{
 use super::{
     Subject,
     ask::{Answered, Unanswered},
-    read::{self, Signal},
+    read::{self, Signal, is_of_door},
 };
 use crate::{
     cache::{observed::Identity, watch::Trigger},
@@ -58,6 +59,7 @@ struct Entry {
     subject: Arc<Subject>,
     number: u64,
     last_activity: Timestamp,
+    open_tab_until: Option<Timestamp>,
     signals: Vec<Signal>,
     out_of_memory: Option<Timestamp>,
     is_read: bool,
@@ -87,8 +89,11 @@ pub(crate) struct Job {
 pub(crate) struct ActivityReport {
     pub(crate) run_id: String,
     pub(crate) timeout: Duration,
+    pub(crate) open_tab_minutes: i32,
     /// The latest known activity. It is never before the workspace became usable.
     pub(crate) last_activity: Timestamp,
+    /// Until when an open page counts, if that is the last use.
+    pub(crate) open_tab_until: Option<Timestamp>,
     pub(crate) signals: Vec<Signal>,
     /// When a process of it was last ended for memory.
     pub(crate) out_of_memory: Option<Timestamp>,
@@ -121,6 +126,7 @@ impl Entry {
             subject: Arc::new(subject),
             number,
             last_activity: since.max(known),
+            open_tab_until: None,
             signals: Vec::new(),
             out_of_memory: None,
             is_read: false,
@@ -138,7 +144,9 @@ impl Entry {
         ActivityReport {
             run_id: self.subject.run_id.clone(),
             timeout: self.subject.timeout,
+            open_tab_minutes: self.subject.open_tab_minutes,
             last_activity: self.last_activity,
+            open_tab_until: self.open_tab_until,
             signals: self.signals.clone(),
             out_of_memory: self.out_of_memory,
             is_read: self.is_read,
@@ -161,21 +169,25 @@ impl Entry {
     }
 
     fn read(&mut self, answer: Answered, now: Timestamp) {
+        let tells_of_door = match &answer {
+            Ok(reading) => reading.signals.iter().any(|signal| is_of_door(signal.name)),
+            Err(unanswered) => is_of_door(unanswered.name),
+        };
+        if tells_of_door && !self.subject.has_door {
+            Arc::make_mut(&mut self.subject).has_door = true;
+        }
         match answer {
             Ok(reading) => {
-                let latest = reading
-                    .signals
-                    .iter()
-                    .filter_map(|signal| signal.last_activity)
-                    .max();
                 // The time from which it is usable comes from the same clock.
                 let since = read::shift(self.subject.since, reading.skew);
+                let last = usage::last(
+                    since,
+                    &read::uses(&reading.signals),
+                    self.subject.open_tab_minutes,
+                );
                 // Closing a terminal removes its last activity. The workspace was used all the same.
-                self.last_activity = [Some(since), latest]
-                    .into_iter()
-                    .flatten()
-                    .map(|time| time.min(now))
-                    .fold(self.last_activity, Ord::max);
+                self.last_activity = self.last_activity.max(last.at.min(now));
+                self.open_tab_until = last.open_tab_until;
                 self.signals = reading.signals;
                 self.out_of_memory = reading.out_of_memory;
                 self.is_read = true;
@@ -208,15 +220,17 @@ impl ActivityTracker {
         now: Timestamp,
     ) -> Option<ActivityReport> {
         let mut state = self.state.lock();
-        let Some(subject) = subject else {
+        let Some(mut subject) = subject else {
             state.leave(key);
             return None;
         };
         if let Some(entry) = state.entries.get_mut(key).filter(|it| it.subject.is_as(&subject)) {
+            subject.has_door |= entry.subject.has_door;
             entry.subject = Arc::new(subject);
             return Some(entry.usage());
         }
         let earlier = state.leave(key).filter(|it| it.subject.run_id == subject.run_id);
+        subject.has_door |= earlier.as_ref().is_some_and(|it| it.subject.has_door);
         state.count += 1;
         let wait = subject.interval();
         let mut entry = Entry::new(subject, state.count, now);

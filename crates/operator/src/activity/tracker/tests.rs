@@ -205,3 +205,80 @@ async fn activity_is_written_once_a_minute_and_a_refusal_is_reported_once() {
     let job = job(&tracker);
     assert!(tracker.is_first_refusal(&job) && !tracker.is_first_refusal(&job));
 }
+
+/// What a door tells.
+#[expect(clippy::unnecessary_wraps, reason = "an answer beside those that fail")]
+fn told(user: Option<Timestamp>, presence: Timestamp, kernels: Option<Timestamp>) -> Answered {
+    let signals = [("user", user), ("presence", Some(presence)), ("kernels", kernels)];
+    let signal = |(name, last_activity)| Signal { name, last_activity };
+    Ok(Reading {
+        signals: signals.map(signal).into(),
+        ..Reading::default()
+    })
+}
+
+/// `subject`, whose open page counts for ten minutes.
+fn with_open_tab() -> Subject {
+    Subject {
+        open_tab_minutes: 10,
+        ..subject()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_page_keeps_a_workspace_up_for_its_time_and_one_timeout() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(with_open_tab()), at(0));
+    let open = |second| told(Some(at(60)), at(second), None);
+    let (usage, stop) = ask(&tracker, open(600), at(600));
+    assert!(!stop);
+    assert_eq!(
+        (usage.last_activity, usage.open_tab_until),
+        (at(600), Some(at(660)))
+    );
+    for second in [700, 900, 959] {
+        let (usage, stop) = ask(&tracker, open(second), at(second));
+        assert_eq!((usage.last_activity, stop), (at(660), false));
+    }
+    assert!(!ask(&tracker, open(960), at(960)).1);
+    assert!(ask(&tracker, open(966), at(966)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kernel_that_computes_without_a_page_and_somebody_who_acts_are_use() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(with_open_tab()), at(0));
+    for second in [2000, 2300] {
+        let (usage, stop) = ask(&tracker, told(None, at(10), Some(at(second))), at(second));
+        assert_eq!(
+            (usage.last_activity, stop, usage.open_tab_until),
+            (at(second), false, None)
+        );
+    }
+    let (usage, stop) = ask(&tracker, told(Some(at(3000)), at(3000), None), at(3000));
+    assert_eq!((usage.last_activity, stop), (at(3000), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_door_that_was_heard_once_is_known_also_after_an_error_and_under_another_rule() {
+    let tracker = ActivityTracker::default();
+    let is_known = |subject| {
+        tracker.follow(KEY, Some(subject), at(0));
+        tracker.state.lock().entries[KEY].subject.has_door
+    };
+    assert!(!is_known(subject()));
+    ask(&tracker, nothing(), at(1));
+    assert!(!is_known(subject()));
+    let nonsense = Unanswered {
+        name: "user",
+        why: "the answer is 404, not 200".to_owned(),
+    };
+    assert!(!ask(&tracker, Err(nonsense), at(1000)).1);
+    assert!(is_known(subject()));
+    assert!(is_known(with_open_tab()));
+    let run = Subject {
+        run_id: "run2".to_owned(),
+        ..subject()
+    };
+    assert!(!is_known(run));
+}

@@ -90,7 +90,11 @@ fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<I
     let before = before.filter(|before| before.run_id.as_ref() == Some(&usage.run_id));
     let earlier = before.and_then(|before| before.idle.clone());
     let earlier_stop = before.and_then(idle_stop);
-    let same_rule = before.is_some_and(|before| timeout_of(before) == Some(usage.timeout));
+    let same_rule = before.is_some_and(|before| {
+        let resolved = before.resolved.as_ref();
+        timeout_of(before) == Some(usage.timeout)
+            && resolved.and_then(|it| it.open_tab_minutes) == Some(usage.open_tab_minutes)
+    });
     let had_failed = earlier.as_ref().is_some_and(has_error);
     if usage.is_recent && same_rule && earlier.is_some() {
         return (earlier, earlier_stop);
@@ -104,7 +108,7 @@ fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<I
             last_activity: None,
             error: Some(failing.why.clone()),
         };
-        return (Some(idle(usage.last_activity, vec![signal])), None);
+        return (Some(idle(usage, vec![signal])), None);
     }
     let stop = to_second(usage.last_activity) + seconds(usage.timeout);
     if !usage.is_read {
@@ -112,10 +116,7 @@ fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<I
         return match (&earlier, same_rule || had_failed) {
             (None, _) => (None, None),
             (_, true) => (earlier, earlier_stop),
-            (Some(earlier), false) => (
-                Some(idle(usage.last_activity, earlier.signals.clone())),
-                Some(Time(stop)),
-            ),
+            (Some(earlier), false) => (Some(idle(usage, earlier.signals.clone())), Some(Time(stop))),
         };
     }
     let moved = earlier_stop
@@ -129,10 +130,7 @@ fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<I
         last_activity: signal.last_activity.map(|time| Time(to_second(time))),
         error: None,
     });
-    (
-        Some(idle(usage.last_activity, signals.collect())),
-        Some(Time(stop)),
-    )
+    (Some(idle(usage, signals.collect())), Some(Time(stop)))
 }
 
 /// When the next rule that waits for no answer of the pod has its time. A reconcile acts at that time, so nothing has to ask for it.
@@ -152,9 +150,10 @@ fn idle_stop(status: &WorkspaceStatus) -> Option<Time> {
     stop.ok().map(Time)
 }
 
-fn idle(last_activity: Timestamp, signals: Vec<IdleSignal>) -> IdleStatus {
+fn idle(usage: &ActivityReport, signals: Vec<IdleSignal>) -> IdleStatus {
     IdleStatus {
-        last_activity: Some(Time(to_second(last_activity))),
+        last_activity: Some(Time(to_second(usage.last_activity))),
+        open_tab_until: usage.open_tab_until.map(|time| Time(to_second(time))),
         signals,
     }
 }
@@ -192,7 +191,9 @@ mod tests {
         ActivityReport {
             run_id: "run1".to_owned(),
             timeout: Duration::from_mins(10),
+            open_tab_minutes: 240,
             last_activity: at(last_activity),
+            open_tab_until: None,
             signals: vec![Signal {
                 name: "server",
                 last_activity: Some(at(last_activity)),
@@ -209,6 +210,7 @@ mod tests {
             run_id: Some("run1".to_owned()),
             resolved: Some(Resolved {
                 idle_timeout_in_minutes: Some(minutes),
+                open_tab_minutes: Some(240),
                 ..Resolved::default()
             }),
             ..WorkspaceStatus::default()
@@ -260,6 +262,19 @@ mod tests {
         other.resolved = running(11).resolved;
         // `before` still has the timeout of 11 minutes.
         assert_eq!(stop(&next(&other, &usage(5))), Some(605));
+    }
+
+    #[test]
+    fn an_open_page_that_counts_is_reported_with_its_end_and_gone_with_the_next_act() {
+        let open = ActivityReport {
+            open_tab_until: Some(at(9000)),
+            ..usage(700)
+        };
+        let first = next(&running(10), &open);
+        let until = |status: &WorkspaceStatus| status.idle.as_ref()?.open_tab_until.clone();
+        assert_eq!(until(&first), Some(Time(at(9000))));
+        assert_eq!(stop(&first), Some(1300));
+        assert_eq!(until(&next(&first, &usage(800))), None);
     }
 
     #[test]

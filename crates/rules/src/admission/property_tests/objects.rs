@@ -129,6 +129,7 @@ fn workspace_fields() -> Vec<Field> {
             "idleShutdown",
             vec![
                 json!({"idleTimeoutInMinutes": 30}),
+                json!({"openTabMinutes": 30}),
                 json!({"detection": {"httpGet": {"port": 9000}}}),
             ],
             vec![
@@ -268,7 +269,10 @@ fn template_fields() -> Vec<Field> {
         ),
         (
             "idleShutdownOverrides",
-            vec![json!({"maxIdleTimeoutInMinutes": 120})],
+            vec![
+                json!({"maxIdleTimeoutInMinutes": 120}),
+                json!({"maxOpenTabMinutes": 60}),
+            ],
             vec![json!({"allow": false}), json!({"minIdleTimeoutInMinutes": 50})],
         ),
         (

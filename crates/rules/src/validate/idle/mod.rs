@@ -23,6 +23,7 @@ pub(super) fn within(
     let value = own.or_else(|| effective.filter(|_| is_on(effective))?.idle_timeout_in_minutes);
     let outside = value
         .and_then(|value| minutes::within(minutes_of(FIELD), value, own.is_some(), idle::bounds(template)));
+    let open_tab = open_tab(given, effective, template);
     if !bounds.allow {
         let is_fixed = is_timeout_fixed(template);
         let outside = outside.map(|outside| {
@@ -35,9 +36,10 @@ pub(super) fn within(
         return kept(given, effective, template)
             .into_iter()
             .chain(outside)
+            .chain(open_tab)
             .collect();
     }
-    let mut found = Vec::from_iter(outside);
+    let mut found: Vec<_> = outside.into_iter().chain(open_tab).collect();
     let never = given.is_some_and(|given| given.enabled == Some(false));
     if let Some(max) = bounds.max_idle_timeout_in_minutes
         && never
@@ -50,6 +52,25 @@ pub(super) fn within(
         found.push(Violation::new(format!("{FIELD}.enabled"), "false", rule));
     }
     found
+}
+
+/// Reports minutes of an open page outside of the template's bounds.
+fn open_tab(
+    given: Option<&IdleShutdown>,
+    effective: Option<&IdleShutdown>,
+    template: &WorkspaceTemplateSpec,
+) -> Option<Violation> {
+    let own = given.and_then(|given| given.open_tab_minutes);
+    let value = own.or_else(|| effective.filter(|_| is_on(effective))?.open_tab_minutes)?;
+    let bounds = idle::open_tab_bounds(template);
+    let field = format!("{FIELD}.openTabMinutes");
+    let outside = minutes::within(field, value, own.is_some(), bounds)?;
+    let is_fixed = bounds.min.is_some() && bounds.min == bounds.max;
+    Some(if is_fixed {
+        of_template("openTabMinutes", outside.value)
+    } else {
+        outside
+    })
 }
 
 /// Whether the template lets a workspace disable its idle shutdown.

@@ -180,3 +180,37 @@ fn without_overrides_the_timeout_may_differ_within_bounds_and_an_unset_end_is_th
         );
     }
 }
+
+#[test]
+fn minutes_of_an_open_page_are_at_most_the_template_s_and_fixed_where_it_allows_nothing_else() {
+    let of = |minutes: i32, bounds: Value| {
+        let default = json!({"idleTimeoutInMinutes": 60, "openTabMinutes": 30});
+        lines(json!({"openTabMinutes": minutes}), default, bounds)
+    };
+    let most = json!({"maxOpenTabMinutes": 60});
+    assert!(of(0, most.clone()).is_empty() && of(60, most.clone()).is_empty());
+    assert_eq!(
+        of(61, most),
+        [
+            r#"spec.idleShutdown.openTabMinutes: "61" is more than the template's maximum 60: choose at most 60 minutes"#
+        ]
+    );
+    assert!(of(525_600, json!(null)).is_empty());
+    let closed = json!({"allow": false});
+    assert!(of(30, closed.clone()).is_empty());
+    for other in [0, 29, 31] {
+        let found = of(other, closed.clone());
+        assert!(
+            found.len() == 1
+                && found[0].starts_with("spec.idleShutdown.openTabMinutes")
+                && found[0].contains("is the template's to decide"),
+            "{found:?}"
+        );
+    }
+    let within = json!({"allow": false, "maxOpenTabMinutes": 60});
+    assert!(of(60, within.clone()).is_empty());
+    assert!(of(61, within)[0].contains("maximum 60"));
+    // What is filled in is within a maximum that is shorter than the built-in time.
+    let short = json!({"maxOpenTabMinutes": 0});
+    assert_eq!(lines(json!({}), json!(null), short), [""; 0]);
+}

@@ -2,6 +2,7 @@
 
 use api::workspace::TimestampFormat;
 use jiff::Timestamp;
+use rules::usage::Uses;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,11 +13,15 @@ const MAX_SKEW: i64 = 3600;
 
 /// Name of the signal that the image's door gives, beside those of the application.
 pub(super) const SSH: &str = "ssh";
+/// Name of the signal of the door: acts of users.
+pub(super) const USER: &str = "user";
+/// Name of the signal of the door: open pages.
+const PRESENCE: &str = "presence";
 
 /// One source of activity, and the latest activity that it reports, if any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signal {
-    /// `server`, `kernels`, `terminals`, `endpoint` or `ssh`.
+    /// `user` and `presence`, else `server`; `kernels`, `terminals`, `endpoint` or `ssh`.
     pub name: &'static str,
     /// By our own clock, and never in the future.
     pub last_activity: Option<Timestamp>,
@@ -31,6 +36,34 @@ pub struct Reading {
     pub skew: i64,
     /// When a process of the container was last ended for memory, by our own clock.
     pub out_of_memory: Option<Timestamp>,
+}
+
+/// What a door tells.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// Acts of users, and open pages.
+    pub(super) signals: [Signal; 2],
+    /// Paths of the application that the operator may request.
+    pub(super) paths: Vec<String>,
+}
+
+/// Whether a signal of this name is one that only a door gives.
+pub(super) fn is_of_door(name: &str) -> bool {
+    [USER, PRESENCE].contains(&name)
+}
+
+/// Signals of one reading, by what they tell.
+pub(super) fn uses(signals: &[Signal]) -> Uses {
+    let mut uses = Uses::default();
+    for signal in signals {
+        let one = match signal.name {
+            USER | SSH => &mut uses.user,
+            PRESENCE => &mut uses.presence,
+            _ => &mut uses.work,
+        };
+        *one = signal.last_activity.max(*one);
+    }
+    uses
 }
 
 /// Our clock, and its difference from a pod's clock.
@@ -69,6 +102,17 @@ pub(super) fn shift(time: Timestamp, skew: i64) -> Timestamp {
 #[derive(Deserialize)]
 struct Status {
     last_activity: String,
+}
+
+/// A door's own answer. Both times are there, if only as null.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DoorState {
+    #[serde(deserialize_with = "Option::deserialize")]
+    user: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    presence: Option<String>,
+    activity_paths: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +164,25 @@ pub(super) fn terminals(body: &[u8], clock: Clock) -> Result<Signal, String> {
     Ok(Signal {
         name: "terminals",
         last_activity: times?.into_iter().max().map(|time| clock.ours(time)),
+    })
+}
+
+/// What the image's door tells.
+pub(super) fn door(body: &[u8], clock: Clock) -> Result<Door, String> {
+    let state: DoorState = parse(body)?;
+    let signal = |name, time: Option<String>| {
+        let time = time.as_deref().map(rfc3339).transpose()?;
+        if time.is_some_and(|time| time < Timestamp::UNIX_EPOCH) {
+            return Err("the answer's time is before 1970".to_owned());
+        }
+        Ok(Signal {
+            name,
+            last_activity: time.map(|time| clock.ours(time)),
+        })
+    };
+    Ok(Door {
+        signals: [signal(USER, state.user)?, signal(PRESENCE, state.presence)?],
+        paths: state.activity_paths,
     })
 }
 
@@ -209,153 +272,4 @@ fn unix(number: Option<f64>) -> Result<Option<Timestamp>, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    const NOW: &str = "2026-01-01T12:00:00Z";
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn clock() -> Clock {
-        Clock::compare(at(NOW), None).unwrap()
-    }
-
-    fn time(read: Result<Signal, String>) -> Option<Timestamp> {
-        read.unwrap().last_activity
-    }
-
-    #[test]
-    fn jupyter_s_own_pages_are_understood() {
-        let status = br#"{"connections": 1, "kernels": 2, "last_activity": "2026-01-01T11:30:00.123456Z", "started": "x"}"#;
-        assert_eq!(time(server(status, clock())), Some(at("2026-01-01T11:30:00Z")));
-        let page = json!([
-            {"id": "a", "execution_state": "idle", "last_activity": "2026-01-01T10:00:00Z"},
-            {"id": "b", "execution_state": "starting", "last_activity": "2026-01-01T11:00:00Z"},
-        ]);
-        let page = page.to_string();
-        assert_eq!(
-            time(kernels(page.as_bytes(), clock())),
-            Some(at("2026-01-01T11:00:00Z"))
-        );
-        let page = br#"[{"name": "1", "last_activity": "2026-01-01T09:00:00Z"}, {"name": "2"}]"#;
-        assert_eq!(time(terminals(page, clock())), Some(at("2026-01-01T09:00:00Z")));
-        assert_eq!(time(kernels(b"[]", clock())), None);
-        assert_eq!(time(terminals(b"[]", clock())), None);
-    }
-
-    #[test]
-    fn a_kernel_that_computes_is_used_now() {
-        let page = br#"[{"execution_state": "busy", "last_activity": "2026-01-01T01:00:00Z"}]"#;
-        assert_eq!(time(kernels(page, clock())), Some(at(NOW)));
-    }
-
-    fn endpoint(body: &Value, path: &str, format: TimestampFormat) -> Result<Signal, String> {
-        let path: Vec<_> = path.split('.').map(str::to_owned).collect();
-        timestamp(body.to_string().as_bytes(), &path, format, clock())
-    }
-
-    #[test]
-    fn seconds_and_milliseconds_are_distinguished_by_their_size() {
-        let half_past_eleven = at("2026-01-01T11:30:00Z");
-        let seconds = half_past_eleven.as_second();
-        for body in [
-            json!({"lastHeartbeat": seconds * 1000}),
-            json!({"lastHeartbeat": seconds}),
-            json!({"lastHeartbeat": seconds.to_string()}),
-        ] {
-            let read = endpoint(&body, "lastHeartbeat", TimestampFormat::Unix);
-            assert_eq!(time(read), Some(half_past_eleven), "{body}");
-        }
-    }
-
-    #[test]
-    fn a_time_lies_where_the_path_says() {
-        let body = json!({"server": {"last": "2026-01-01T11:30:00+01:00"}});
-        let read = endpoint(&body, "server.last", TimestampFormat::Rfc3339);
-        assert_eq!(time(read), Some(at("2026-01-01T10:30:00Z")));
-    }
-
-    #[test]
-    fn an_unknown_format_is_an_error_without_text_of_the_answer() {
-        for (body, path, format) in [
-            (json!({}), "a", TimestampFormat::Rfc3339),
-            (json!({"a": null}), "a", TimestampFormat::Rfc3339),
-            (json!({"a": "secret"}), "a", TimestampFormat::Rfc3339),
-            (json!({"a": 5}), "a", TimestampFormat::Rfc3339),
-            (json!({"a": "secret"}), "a", TimestampFormat::Unix),
-            (json!({"a": -5}), "a", TimestampFormat::Unix),
-            (json!({"a": 1e300}), "a", TimestampFormat::Unix),
-            (json!("secret"), "a", TimestampFormat::Unix),
-            (json!({"a": {"b": []}}), "a.b", TimestampFormat::Unix),
-        ] {
-            let error = endpoint(&body, path, format).unwrap_err();
-            assert!(!error.contains("secret"), "{error}");
-        }
-        assert!(server(b"<html>", clock()).is_err());
-        assert!(server(b"[]", clock()).is_err());
-        assert!(kernels(br#"{"message": "Forbidden"}"#, clock()).is_err());
-        assert!(kernels(br#"[{"execution_state": "idle", "last_activity": "?"}]"#, clock()).is_err());
-    }
-
-    #[test]
-    fn a_future_time_is_now() {
-        let body = json!({"a": "2027-01-01T00:00:00Z"});
-        assert_eq!(
-            time(endpoint(&body, "a", TimestampFormat::Rfc3339)),
-            Some(at(NOW))
-        );
-    }
-
-    #[test]
-    fn a_skew_of_minutes_is_corrected_and_one_of_hours_is_refused() {
-        let read = |theirs: &str| {
-            let clock = Clock::compare(at(NOW), date(theirs))?;
-            server(br#"{"last_activity": "2026-01-01T11:50:00Z"}"#, clock)
-        };
-        let put_right = |theirs: &str| time(read(theirs)).unwrap();
-        assert_eq!(
-            put_right("Thu, 01 Jan 2026 11:55:00 GMT"),
-            at("2026-01-01T11:55:00Z")
-        );
-        assert_eq!(
-            put_right("Thu, 01 Jan 2026 12:05:00 GMT"),
-            at("2026-01-01T11:45:00Z")
-        );
-        assert_eq!(put_right("nonsense"), at("2026-01-01T11:50:00Z"));
-        for theirs in ["Thu, 01 Jan 2026 10:00:00 GMT", "Thu, 01 Jan 2026 14:00:00 GMT"] {
-            assert!(read(theirs).unwrap_err().contains("differ by more than an hour"));
-        }
-    }
-
-    #[test]
-    fn an_unused_server_reports_no_activity() {
-        // The text that code-server returns.
-        let body = br#"{"status":"expired","lastHeartbeat":0}"#;
-        let path = ["lastHeartbeat".to_owned()];
-        assert_eq!(time(timestamp(body, &path, TimestampFormat::Unix, clock())), None);
-        assert_eq!(
-            time(endpoint(&json!({"a": "0"}), "a", TimestampFormat::Unix)),
-            None
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_answer_makes_a_time_that_has_not_come(body: Vec<u8>, number: f64) {
-            let path = vec!["a".to_owned()];
-            let object = json!({"a": number}).to_string();
-            let reads = [
-                server(&body, clock()), kernels(&body, clock()), terminals(&body, clock()),
-                timestamp(object.as_bytes(), &path, TimestampFormat::Unix, clock()),
-            ];
-            for signal in reads.into_iter().flatten() {
-                prop_assert!(signal.last_activity.is_none_or(|time| time <= at(NOW)));
-            }
-        }
-    }
-}
+mod tests;
