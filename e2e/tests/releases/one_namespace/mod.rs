@@ -47,6 +47,7 @@ const USER: &str = "bob";
 const SET: [&str; 5] = [
     "scope=\"Namespace\"",
     "userNamespaces=[]",
+    "prePull.enabled=false",
     "administrators.users=[]",
     "administrators.groups=[]",
     "webhook.apiServerNetworks=[]",
