@@ -12,7 +12,7 @@ use super::volumes::volumes;
 use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
-use crate::secrets::{has_password, is_credential};
+use crate::secrets::{is_command_with_credential, is_credential};
 use crate::table::{Place, apply, is_empty};
 
 /// Variable by which Kubeflow's images know their path.
@@ -243,11 +243,7 @@ pub(super) fn text(value: &Value, prefix: &str) -> Result<Option<Value>, String>
     let Some(text) = value.as_str() else {
         return Ok(None);
     };
-    let is_flag_with_credential = text.starts_with('-')
-        && text.split_once('=').is_some_and(|(flag, value)| {
-            !value.trim_matches(['\'', '"']).is_empty() && is_credential(flag, "")
-        });
-    if is_flag_with_credential || has_password(text) {
+    if is_command_with_credential(text) {
         return Err("it, or what stands beside it, looks like a password, and whoever reads templates would see it: name a Secret by a variable, and write $(NAME)".to_owned());
     }
     if text.contains("{{") {

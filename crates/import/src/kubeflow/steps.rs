@@ -62,7 +62,8 @@ pub(super) fn text(workspaces: &[Imported], secrets: &str, has_profiles: bool, m
     step(
         "Create the workspaces for their owners. The binding gives you the Role `workspace-importer` of `rights.yaml` for that time.",
         &format!(
-            "kubectl create clusterrolebinding {IMPORTER} --clusterrole={IMPORTER} --user=\"$(kubectl auth whoami -o jsonpath='{{.status.userInfo.username}}')\"\n\
+            "kubectl create clusterrolebinding {IMPORTER} --clusterrole={IMPORTER} --user=\"$(kubectl auth whoami -o jsonpath='{{.status.userInfo.username}}')\" \
+             --dry-run=client -o yaml | kubectl apply -f -\n\
              kubectl apply -f workspaces.yaml\n"
         ),
         "`kubectl get workspaces -A` shows each of them as `Stopped`, none as `Invalid`.",
@@ -75,7 +76,7 @@ pub(super) fn text(workspaces: &[Imported], secrets: &str, has_profiles: bool, m
         "each list holds the user's files.",
     );
     step(
-        "Give the volumes their former reclaim policy, and the binding back.",
+        "Give the volumes their former reclaim policy, and remove the binding.",
         "while read -r volume policy; do\n  kubectl patch pv \"$volume\" --type=merge -p '{\"spec\": {\"persistentVolumeReclaimPolicy\": \"'\"$policy\"'\"}}'\ndone < policies\n\
          kubectl delete clusterrolebinding workspace-importer --ignore-not-found\n",
         "`kubectl get pv` shows the policies of the file `policies`.",
