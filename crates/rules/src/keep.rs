@@ -32,6 +32,7 @@ fn parse(text: &str) -> Option<Timestamp> {
 pub fn check(text: &str, longest: SignedDuration, is_new: bool, now: Timestamp) -> Option<Violation> {
     let latest = to_second(end(longest, now));
     let rule = match parse(text) {
+        Some(until) if until <= now && is_new => return None,
         _ if longest.is_zero() => {
             "must be absent, because limitBounds.keepMinutes.max of the template is 0: remove it".to_owned()
         }
@@ -42,7 +43,7 @@ pub fn check(text: &str, longest: SignedDuration, is_new: bool, now: Timestamp) 
             "must not be after {latest}, {} min from now (limitBounds.keepMinutes.max of the template, else 1440): choose at most {latest}",
             longest.as_mins()
         ),
-        Some(until) if until <= now && !is_new => {
+        Some(until) if until <= now => {
             format!("must not be in the past: choose a time until {latest}, or remove it")
         }
         Some(_) => return None,

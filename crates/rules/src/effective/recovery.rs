@@ -1,9 +1,9 @@
 //! Effective values -> those with which the workspace runs in recovery (pure).
 //!
 //! What a user or a template set for the application may be what is broken, and the recovery image is not meant to have it. What belongs to
-//! the place stays: disk, port, nodes, identities, the template's labels and annotations, access, time limits.
+//! the place stays: disk, port, nodes, identities, the template's labels and annotations, time limits. Only owner and shares give access.
 
-use api::workspace::{ContainerConfig, IdleShutdown, ResourceRequirements};
+use api::workspace::{AccessType, ContainerConfig, IdleShutdown, ResourceRequirements};
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1 as core;
 
@@ -42,7 +42,7 @@ pub(crate) fn values(
         idle,
         limits,
         ownership,
-        access,
+        access: _,
         manager_ref,
         image: _,
         resources: _,
@@ -74,7 +74,8 @@ pub(crate) fn values(
         }),
         limits,
         ownership,
-        access,
+        // A terminal beside all files is more than what others were let in for.
+        access: AccessType::OwnerOnly,
         manager_ref,
         profile_ref: None,
     }

@@ -1,6 +1,6 @@
 //! Random workspaces and templates -> properties that must always hold (tests).
 
-use api::workspace::{ContainerConfig, ResourceRequirements, Storage};
+use api::workspace::{AccessType, ContainerConfig, ResourceRequirements, Storage};
 use api::{Workspace, WorkspaceSpec, WorkspaceTemplate};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -145,7 +145,7 @@ proptest! {
         prop_assert_eq!(&pod.tolerations, &ordinary.pod.tolerations);
         prop_assert_eq!(&recovery.base_labels, &ordinary.base_labels);
         prop_assert_eq!(recovery.pod_security, ordinary.pod_security);
-        prop_assert_eq!((recovery.access, recovery.ownership), (ordinary.access, ordinary.ownership));
+        prop_assert_eq!((recovery.access, recovery.ownership), (AccessType::OwnerOnly, ordinary.ownership));
         prop_assert_eq!((&recovery.url, recovery.port), (&ordinary.url, ordinary.port));
         prop_assert_eq!((recovery.limits, &recovery.manager), (ordinary.limits, &ordinary.manager));
         prop_assert_eq!(recovery.has_assertions, ordinary.has_assertions);
