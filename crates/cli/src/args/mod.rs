@@ -104,7 +104,7 @@ pub enum Command {
     Restart(Change),
     /// Delete workspaces, with their disks unless these are retained
     Delete(Change),
-    /// Keep a workspace that is not used until a time: no idle rule stops it before. Limits do
+    /// Do not stop an unused workspace before a time. Its limits still stop it
     Keep(Keep),
     /// Explain why a workspace does not run, was stopped, is refused, or who may open it; or a template: explain template NAME
     Explain(Explain),
