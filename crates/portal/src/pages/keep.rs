@@ -2,7 +2,7 @@
 
 use api::Workspace;
 use api::names::KEEP_UNTIL;
-use api::workspace::{DesiredStatus, StopRule};
+use api::workspace::DesiredStatus;
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -66,15 +66,6 @@ pub(super) fn button(context: &Context, workspace: &Workspace) -> Option<Action>
 /// Until when it is kept.
 fn until(workspace: &Workspace, now: Timestamp) -> Option<Timestamp> {
     keep::kept_until(workspace.status.as_ref()?.kept.as_ref(), now)
-}
-
-/// Whether its idle stop waits for the end of the time for which it is kept.
-pub(super) fn holds_up(workspace: &Workspace) -> bool {
-    let Some(status) = &workspace.status else {
-        return false;
-    };
-    let kept = status.kept.as_ref().map(|kept| &kept.until);
-    status.stops_because == Some(StopRule::Idle) && kept.is_some() && kept == status.stops_at.as_ref()
 }
 
 /// The button that was pressed.

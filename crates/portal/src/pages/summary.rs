@@ -1,6 +1,6 @@
 //! A workspace -> its state, size and actions in words (pure).
 
-use api::workspace::{DesiredStatus, Phase};
+use api::workspace::{DesiredStatus, Phase, StopRule};
 use api::{Workspace, WorkspaceTemplate};
 use explain::Change;
 use explain::consequence::Action as Doing;
@@ -10,7 +10,6 @@ use rules::form::image_name;
 use rules::stops;
 
 use super::editor;
-use super::keep;
 use super::may::May;
 use super::words::amount;
 use crate::app::Context;
@@ -251,9 +250,12 @@ pub(super) fn actions(context: &Context, seen: &VisibleWorkspace, may: May) -> V
 
 /// The rule that stops a workspace next. Empty: none.
 pub(super) fn stop_rule(workspace: &Workspace) -> &'static str {
-    if keep::holds_up(workspace) {
+    let Some(status) = &workspace.status else {
+        return "";
+    };
+    let kept = status.kept.as_ref().map(|kept| &kept.until);
+    if status.stops_because == Some(StopRule::Idle) && kept.is_some() && kept == status.stops_at.as_ref() {
         return "kept until then";
     }
-    let rule = workspace.status.as_ref().and_then(|status| status.stops_because);
-    rule.map_or("", stops::short)
+    status.stops_because.map_or("", stops::short)
 }
