@@ -132,9 +132,9 @@ fn pod(in_recovery: bool) -> Value {
 #[test]
 fn nothing_of_template_profile_and_user_is_in_it_that_an_ordinary_pod_has() {
     let (ordinary, recovery) = (pod(false).to_string(), pod(true).to_string());
-    // The container's image is that of the workspace, and its command replaces the template's.
+    // Image, command and hooks are those of the workspace, in place of the template's.
     for word in NEVER {
-        let of_template = ["t-command", "t-sidecar", "t-claim"];
+        let of_template = ["t-command", "t-sidecar", "t-claim", "t-hook"];
         assert!(
             ordinary.contains(word) || of_template.contains(&word),
             "the ordinary pod has {word}"
@@ -175,7 +175,7 @@ fn the_whole_pod_is_the_recovery_image_with_an_empty_home_and_the_disk_in_it() {
         [
             &json!({"name": "recovery-home", "emptyDir": {"sizeLimit": "5Gi"}}),
             &json!({"name": "workspace-storage", "persistentVolumeClaim": {"claimName": "workspace-demo"}}),
-            &json!({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}),
+            &json!({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1024Mi"}}),
             &json!({"name": "jupyter-k8s-keys", "configMap": {"name": "jupyter-k8s-assertion-keys", "optional": true}}),
             &json!({"name": "jupyter-k8s-run", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}),
             &json!({"name": "tmp", "emptyDir": {"sizeLimit": "5Gi"}}),
