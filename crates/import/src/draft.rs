@@ -1,4 +1,4 @@
-//! Leaves with their new places -> objects of ours; a broken rule -> the leaves that it is about (pure).
+//! Leaves with their new places -> objects of ours; a broken rule -> its leaves (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Objects and values of other systems -> our objects, the steps, and what became of each leaf (pure).
+//! Objects of other systems -> our objects, the steps, and what became of each leaf (pure).
 //!
 //! The same input gives the same bytes. The modules, from top to bottom; each imports only modules below it:
 //!

@@ -1,4 +1,4 @@
-//! Traces of applications, as the door sees them -> when somebody last acted, and when a page was last open, to the minute.
+//! Traces of applications -> last act and last open page, to the minute (pure).
 //!
 //! `traces/*.jsonl`: a line about the trace, its source and the minutes; then a line for each request or frame. A request with a socket is its
 //! handshake. `every` and `until` repeat a line, in seconds.

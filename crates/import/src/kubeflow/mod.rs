@@ -1,4 +1,4 @@
-//! Notebooks, `PodDefaults`, Profiles and claims of Kubeflow -> our objects, steps and ledger (pure).
+//! Kubeflow's Notebooks, `PodDefaults`, Profiles, claims -> objects, steps, ledger (pure).
 //!
 //! - `steps`: what to run, in order
 //! - `assemble`: templates, profiles and Workspaces of all Notebooks
