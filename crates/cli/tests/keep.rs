@@ -12,7 +12,7 @@ use testkit::objects::NAMESPACE;
 use crate::workspace::{in_phase, run};
 
 /// `demo`, which an idle rule stops.
-fn demo(status: Value) -> Workspace {
+fn demo(status: &Value) -> Workspace {
     let mut object = serde_json::to_value(in_phase("demo", "Running", "Running")).unwrap();
     object["status"]["resolved"] = json!({"idleTimeoutInMinutes": 60, "maxAgeMinutes": 720});
     for (field, value) in status.as_object().into_iter().flatten() {
@@ -29,7 +29,7 @@ fn annotation(server: &ApiServer) -> Option<String> {
 #[tokio::test]
 async fn a_workspace_is_kept_for_a_time_until_a_time_and_no_longer() {
     let (server, client) = ApiServer::start();
-    server.put(&demo(json!({})));
+    server.put(&demo(&json!({})));
     let before = Timestamp::now();
     let ran = run(&client, "keep demo 8h").await;
     let until = annotation(&server).unwrap();
@@ -59,7 +59,7 @@ async fn a_workspace_is_kept_for_a_time_until_a_time_and_no_longer() {
 #[tokio::test]
 async fn it_says_where_keeping_changes_nothing_and_which_limit_comes_before() {
     let (server, client) = ApiServer::start();
-    server.put(&demo(json!({"resolved": {"maxAgeMinutes": 720}})));
+    server.put(&demo(&json!({"resolved": {"maxAgeMinutes": 720}})));
     let ran = run(&client, "keep demo 1h").await;
     assert_eq!(
         ran.err,
@@ -73,7 +73,7 @@ async fn it_says_where_keeping_changes_nothing_and_which_limit_comes_before() {
         ("Idle", ""),
     ] {
         server.put(&demo(
-            json!({"stopsAt": "2998-01-01T00:00:00Z", "stopsBecause": rule}),
+            &json!({"stopsAt": "2998-01-01T00:00:00Z", "stopsBecause": rule}),
         ));
         let ran = run(&client, "keep demo --until 2999-01-01T00:00:00Z").await;
         assert_eq!(ran.err, said, "{rule}");

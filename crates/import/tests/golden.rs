@@ -1,4 +1,4 @@
-//! Made-up sources -> the files and tables of the folder `golden`; UPDATE_EXPECT=1 writes them (IO).
+//! Made-up sources -> the files and tables of the folder `golden`; `UPDATE_EXPECT=1` writes them (IO).
 
 use std::path::Path;
 use std::{env, fs};

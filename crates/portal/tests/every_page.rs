@@ -96,7 +96,7 @@ fn workspace_with(name: &str, spec: &Value, status: Value) -> Workspace {
     object(value)
 }
 
-fn workspaces(f: Foreign<'_>) -> [Workspace; 5] {
+fn workspaces(f: Foreign<'_>) -> Vec<Workspace> {
     let back_off = f("Back-off pulling the image");
     let lab = workspace_with(
         "lab",
@@ -151,7 +151,7 @@ fn workspaces(f: Foreign<'_>) -> [Workspace; 5] {
     theirs.metadata.namespace = Some("other".to_owned());
     let annotations = theirs.metadata.annotations.get_or_insert_default();
     annotations.insert(CREATED_BY.to_owned(), f("bob"));
-    [lab, failed, starting, stopped, theirs]
+    vec![lab, failed, starting, stopped, theirs]
 }
 
 fn templates(f: Foreign<'_>) -> [WorkspaceTemplate; 3] {
@@ -243,11 +243,8 @@ pub(crate) async fn pages(f: Foreign<'_>) -> Vec<(&'static str, String)> {
     }
     let new = Typed::from_page(&portal.json("alice", NEW).await);
     let wrong = new.clone().with(MEMORY, &f("much"));
-    put(
-        "new-wrong",
-        portal.post("alice", "/new", &wrong.body()).await,
-        422,
-    );
+    let answer = portal.post("alice", "/new", &wrong.body()).await;
+    put("new-wrong", answer, 422);
     let text = new.by("view", "yaml");
     put("new-yaml", portal.post("alice", "/new", &text.body()).await, 200);
     // A JSON text is YAML.
@@ -315,9 +312,8 @@ pub(crate) async fn pages(f: Foreign<'_>) -> Vec<(&'static str, String)> {
         portal.post("alice", "/w/team/lab/edit", &mine.body()).await,
         409,
     );
-    portal
-        .mode
-        .store(Arc::new(Mode::ReadOnly(f("Impersonation is forbidden."))));
+    let read_only = Mode::ReadOnly(f("Impersonation is forbidden."));
+    portal.mode.store(Arc::new(read_only));
     for (name, path) in READ_ONLY {
         put(name, portal.get("alice", path).await, StatusCode::OK.as_u16());
     }

@@ -23,7 +23,9 @@ fn running(minutes: Option<i32>) -> Value {
 
 async fn portal(lab: Workspace, of: Option<WorkspaceTemplate>) -> Portal {
     let portal = Portal::start(|server: &ApiServer| {
-        of.iter().for_each(|template| server.put(template));
+        if let Some(template) = &of {
+            server.put(template);
+        }
         server.put(&lab);
     })
     .await;

@@ -2,6 +2,7 @@
 
 use api::{
     Workspace, WorkspaceSpec,
+    condition::reason,
     workspace::{DesiredStatus, Phase, Storage},
 };
 use e2e::{
@@ -9,6 +10,7 @@ use e2e::{
     http::HttpSession,
     jupyter::{kernel, terminal},
     objects::workspace,
+    wait,
 };
 use kube::Api;
 use serde_json::json;
@@ -31,16 +33,24 @@ async fn a_home_that_keeps_the_server_from_starting_is_mended_in_recovery_by_its
     cluster::exec(&scratch.api(), &workspace::pod(&lab)?, &["sh", "-c", BREAK]).await?;
     workspace::stop(&alice, "lab").await?;
     workspace::set(&alice, "lab", json!({"desiredStatus": DesiredStatus::Running})).await?;
-    workspace::reached(&alice, "lab", Phase::Failed).await?;
+    wait::until("the server to end at its start", wait::USUAL, || async {
+        let lab = alice.get("lab").await.map_err(|error| error.to_string())?;
+        let status = lab.status.unwrap_or_default();
+        let ends = [reason::CONTAINER_EXITED, reason::CRASH_LOOPING];
+        let is_told = status
+            .conditions
+            .iter()
+            .any(|it| ends.contains(&it.reason.as_str()));
+        is_told.then_some(()).ok_or_else(|| format!("{status:?}"))
+    })
+    .await?;
 
     workspace::stop(&alice, "lab").await?;
     let recovery = json!({"desiredStatus": DesiredStatus::Running, "recoveryMode": true});
     workspace::set(&alice, "lab", recovery).await?;
     let in_recovery = workspace::reached(&alice, "lab", Phase::Running).await?;
-    let message = in_recovery
-        .status
-        .and_then(|status| status.message)
-        .unwrap_or_default();
+    let status = in_recovery.status.clone().unwrap_or_default();
+    let message = status.message.unwrap_or_default();
     assert!(message.contains("It is in recovery"), "{message}");
     // The door answers nobody whom the gateway does not attest, as in any pod of ours.
     let ask = [

@@ -85,7 +85,8 @@ impl Socket {
         let mut acts = self.is_jupyter;
         // More tell nothing more.
         for _ in 0..frames.min(FRAMES) {
-            let together = self.last[self.oldest].is_some_and(|oldest| since - oldest <= TOGETHER);
+            let together =
+                self.last[self.oldest].is_some_and(|oldest| since.saturating_sub(oldest) <= TOGETHER);
             acts |= together;
             self.last[self.oldest] = Some(since);
             self.oldest = (self.oldest + 1) % self.last.len();

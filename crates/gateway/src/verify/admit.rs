@@ -142,14 +142,12 @@ impl AppState {
     }
 
     async fn session_of(&self, ticket: &Ticket<'_>) -> Result<Arc<Session>, Refusal> {
-        match self.sessions.peek(ticket.session) {
-            Some(session) => Ok(session),
-            // This future is large and rarely needed. Boxing keeps it out of the common path.
-            None => {
-                let found = Box::pin(self.sessions.find(ticket.session)).await;
-                found.map_err(Failure::from)?.ok_or(Refusal::NotSignedIn)
-            }
+        if let Some(session) = self.sessions.peek(ticket.session) {
+            return Ok(session);
         }
+        // This future is large and rarely needed. Boxing keeps it out of the common path.
+        let found = Box::pin(self.sessions.find(ticket.session)).await;
+        found.map_err(Failure::from)?.ok_or(Refusal::NotSignedIn)
     }
 
     /// The last step before a user gets a page or a socket: records it, unless the manager forbids this means. It is not recorded

@@ -14,7 +14,7 @@ use crate::stage::Stage;
 
 /// The container of `demo` with this name ends, now. `is_back`: the kubelet has started it again.
 fn ends(stage: &Stage, name: &str, message: &str, exit_code: i32, is_back: bool) {
-    let end = json!({"terminated": {
+    let terminated = json!({"terminated": {
         "exitCode": exit_code, "reason": "Completed", "message": message, "finishedAt": second().to_string(),
         "startedAt": "2026-01-01T00:00:00Z",
     }});
@@ -23,14 +23,14 @@ fn ends(stage: &Stage, name: &str, message: &str, exit_code: i32, is_back: bool)
         let mut container = all[0].clone();
         container["name"] = json!(name);
         container["ready"] = json!(is_back);
-        let running = json!({"running": {"startedAt": second().to_string()}});
-        let (state, last) = if is_back {
+        let started = json!({"running": {"startedAt": second().to_string()}});
+        let (present, last) = if is_back {
             container["restartCount"] = json!(1);
-            (running, end)
+            (started, terminated)
         } else {
-            (end, Value::Null)
+            (terminated, Value::Null)
         };
-        container["state"] = state;
+        container["state"] = present;
         container["lastState"] = last;
         all.retain(|container| container["name"] != name);
         all.push(container);

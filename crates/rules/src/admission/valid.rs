@@ -121,15 +121,6 @@ pub(crate) fn resolve(
     manager: &WorkspaceManager,
     settings: &Settings,
 ) -> Result<ValidWorkspace, Violation> {
-    let stored = |field: &str, value: Option<String>| {
-        value.filter(|value| !value.is_empty()).ok_or_else(|| {
-            Violation::new(
-                field,
-                "",
-                "is missing: only an object that the API server has stored can run",
-            )
-        })
-    };
     let namespace = stored("metadata.namespace", workspace.namespace())?;
     let uid = stored("metadata.uid", workspace.uid())?;
     let name = workspace.name_any();
@@ -137,18 +128,10 @@ pub(crate) fn resolve(
         routes::render(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
     let template = references.template.map(|template| &template.spec);
     let mut given = Given::from_specs(&workspace.spec, template, &effective, settings);
-    let recovery_image = settings.recovery_image.as_deref();
-    let recovery_image = recovery_image.filter(|_| workspace.spec.recovery_mode);
-    let effective = match recovery_image {
-        None => effective,
-        Some(image) => {
-            given = Given {
-                port: given.port,
-                ..Given::default()
-            };
-            recovery::values(effective, image, template, settings)
-        }
-    };
+    let is_recovery = workspace.spec.recovery_mode && settings.recovery_image.is_some();
+    if is_recovery {
+        given = given.port_alone();
+    }
     let Effective {
         image,
         mut resources,
@@ -169,13 +152,13 @@ pub(crate) fn resolve(
         access,
         manager_ref: _,
         profile_ref: _,
-    } = effective;
+    } = recovery::or_ordinary(workspace, effective, template, settings);
     canonical_resources(&mut resources);
     shm_size.iter_mut().for_each(canonical);
     canonical_home(&mut home);
     let profile = references
         .profile
-        .filter(|_| recovery_image.is_none())
+        .filter(|_| !is_recovery)
         .and_then(|found| profile::resolve(workspace, found).ok());
     let env = profile
         .as_ref()
@@ -188,7 +171,7 @@ pub(crate) fn resolve(
         ..idle
     });
     Ok(ValidWorkspace {
-        recovery_home: recovery_image.map(|_| recovery::home(settings)),
+        recovery_home: is_recovery.then(|| recovery::home(settings)),
         base_path,
         url,
         routes,
@@ -234,6 +217,18 @@ pub(crate) fn resolve(
         namespace,
         name,
         uid,
+    })
+}
+
+/// A value that each object has that the API server has stored.
+fn stored(field: &str, value: Option<String>) -> Result<String, Violation> {
+    let value = value.filter(|value| !value.is_empty());
+    value.ok_or_else(|| {
+        Violation::new(
+            field,
+            "",
+            "is missing: only an object that the API server has stored can run",
+        )
     })
 }
 

@@ -33,6 +33,14 @@ pub struct Given {
 }
 
 impl Given {
+    /// What still counts in recovery.
+    pub(crate) fn port_alone(&self) -> Self {
+        Self {
+            port: self.port,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn from_specs(
         spec: &WorkspaceSpec,
         template: Option<&WorkspaceTemplateSpec>,

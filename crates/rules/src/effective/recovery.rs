@@ -4,7 +4,7 @@
 //! the place stays: disk, port, nodes, identities, the template's labels and annotations, time limits. Only owner and shares give access.
 
 use api::workspace::{AccessType, ContainerConfig, IdleShutdown, ResourceRequirements};
-use api::{WorkspaceSpec, WorkspaceTemplateSpec};
+use api::{Workspace, WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1 as core;
 
 use super::defaults::{Effective, annotations};
@@ -25,8 +25,21 @@ pub(crate) fn home(settings: &Settings) -> String {
     checks::normal_path(&settings.default_storage.mount_path)
 }
 
+/// The values with which a workspace runs: those in recovery, if it asks for that and the installation has an image for it.
+pub(crate) fn or_ordinary(
+    workspace: &Workspace,
+    ordinary: Effective,
+    template: Option<&WorkspaceTemplateSpec>,
+    settings: &Settings,
+) -> Effective {
+    match settings.recovery_image.as_deref() {
+        Some(image) if workspace.spec.recovery_mode => values(ordinary, image, template, settings),
+        _ => ordinary,
+    }
+}
+
 /// The values in recovery, with this image.
-pub(crate) fn values(
+fn values(
     ordinary: Effective,
     image: &str,
     template: Option<&WorkspaceTemplateSpec>,

@@ -44,7 +44,7 @@ const INSTALLER: &str = "alice";
 /// A user to whom the installer gives the role of users.
 const USER: &str = "bob";
 /// What the values of the local cluster set for a whole cluster, and one namespace does not have.
-const SET: [&str; 5] = [
+const SET: [&str; 6] = [
     "scope=\"Namespace\"",
     "userNamespaces=[]",
     "prePull.enabled=false",

@@ -60,10 +60,12 @@ async fn a_door_s_two_times_replace_what_jupyter_counts_as_use() {
 
 #[tokio::test]
 async fn an_application_without_jupyter_behind_a_door_needs_no_detection() {
-    fn refuses(_: &str) -> Option<String> {
-        Some("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned())
-    }
-    let (port, _) = pod(|line| behind_door(TIMES, &["/healthz"], line, refuses)).await;
+    let (port, _) = pod(|line| {
+        behind_door(TIMES, &["/healthz"], line, |_| {
+            Some("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned())
+        })
+    })
+    .await;
     let expected = [("user", Some(10)), ("presence", Some(50))];
     assert_eq!(minutes(ask(at(port)).await), expected);
     // What workspace or template name is asked for: its silence is no word of idleness.

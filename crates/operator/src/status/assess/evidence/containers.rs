@@ -65,17 +65,19 @@ pub(super) fn problem(observed: &Observed, pod: &Pod, inputs: Inputs<'_>) -> Evi
 
 /// When the workspace's own container last ended because its user wants the workspace stopped. The kubelet may have started it again.
 pub(in crate::status::assess) fn stop_request(pod: &Pod) -> Option<Time> {
-    let statuses = pod.status.as_ref()?.container_statuses.iter().flatten();
-    let ended = statuses
+    let containers = pod.status.as_ref()?.container_statuses.iter().flatten();
+    let end = containers
         .filter(|status| status.name == APPLICATION_CONTAINER)
         .find_map(last_end)?;
-    ended.finished_at.clone().filter(|_| is_stop_request(ended))
+    end.finished_at.clone().filter(|_| is_stop_request(end))
 }
 
 /// The last end of the container.
-fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
-    let mut states = [&status.state, &status.last_state].into_iter().flatten();
-    states.find_map(|state| state.terminated.as_deref())
+fn last_end(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    [&container.state, &container.last_state]
+        .into_iter()
+        .flatten()
+        .find_map(|state| state.terminated.as_deref())
 }
 
 fn is_stop_request(ended: &ContainerStateTerminated) -> bool {
