@@ -128,7 +128,7 @@ pub(crate) fn resolve(
         routes::render(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
     let template = references.template.map(|template| &template.spec);
     let mut given = Given::from_specs(&workspace.spec, template, &effective, settings);
-    let is_recovery = workspace.spec.recovery_mode && settings.recovery_image.is_some();
+    let is_recovery = recovery::image(workspace, settings).is_some();
     if is_recovery {
         given = given.port_alone();
     }

@@ -25,16 +25,22 @@ pub(crate) fn home(settings: &Settings) -> String {
     checks::normal_path(&settings.default_storage.mount_path)
 }
 
-/// The values with which a workspace runs: those in recovery, if it asks for that and the installation has an image for it.
+/// The image with which a workspace runs in recovery. `None`: it does not ask for that, or the installation has none.
+pub(crate) fn image<'a>(workspace: &Workspace, settings: &'a Settings) -> Option<&'a str> {
+    let image = settings.recovery_image.as_deref();
+    image.filter(|_| workspace.spec.recovery_mode)
+}
+
+/// The values with which a workspace runs: in recovery, or those that it has otherwise.
 pub(crate) fn or_ordinary(
     workspace: &Workspace,
     ordinary: Effective,
     template: Option<&WorkspaceTemplateSpec>,
     settings: &Settings,
 ) -> Effective {
-    match settings.recovery_image.as_deref() {
-        Some(image) if workspace.spec.recovery_mode => values(ordinary, image, template, settings),
-        _ => ordinary,
+    match image(workspace, settings) {
+        Some(image) => values(ordinary, image, template, settings),
+        None => ordinary,
     }
 }
 
