@@ -15,6 +15,13 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The workspace is not the one that a page showed.
+    pub fn another_workspace() -> Self {
+        Self::conflict(
+            "The workspace was deleted and another one of the same name was created since this page was loaded.",
+        )
+    }
+
     /// The object is not the one that the change was made for.
     pub fn conflict(message: &str) -> Self {
         Self::Refused(Box::new(Status {

@@ -260,7 +260,7 @@ async fn change(
         let deleted = as_user.delete::<Workspace>(namespace, name, uid).await;
         return deleted.map(|()| None).map_err(|failure| {
             if failure.is_conflict() {
-                another_one()
+                Failure::another_workspace()
             } else {
                 failure
             }
@@ -268,17 +268,11 @@ async fn change(
     }
     let wanted = |current: &Workspace| {
         if current.metadata.uid.as_deref() != Some(uid) {
-            return Err(another_one());
+            return Err(Failure::another_workspace());
         }
         Ok(patch(current, action, context.now))
     };
     as_user.change(namespace, name, wanted).await.map(Some)
-}
-
-fn another_one() -> Failure {
-    Failure::conflict(
-        "The workspace was deleted and another one of the same name was created since this page was loaded.",
-    )
 }
 
 /// The patch of the action; `None` if nothing is to be patched.

@@ -92,9 +92,7 @@ pub(crate) async fn act(
     }
     let patch = |stored: &Workspace| {
         if stored.uid().as_deref() != Some(&*uid) {
-            return Err(Failure::conflict(
-                "The workspace was deleted and another one of the same name was created since this page was loaded.",
-            ));
+            return Err(Failure::another_workspace());
         }
         let until = end(context.now, minutes);
         let until = until.map(|until| until.to_string());
