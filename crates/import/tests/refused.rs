@@ -1,6 +1,6 @@
 //! Sources as people break them -> a sentence with the place, and nothing else (pure).
 
-use import::Outcome;
+use import::{Import, Outcome};
 
 use crate::kubeflow;
 
@@ -12,6 +12,11 @@ fn notebook(name: &str, pod: &str) -> String {
     )
 }
 
+/// The text of a file of the result.
+fn text<'a>(import: &'a Import, name: &str) -> &'a str {
+    &import.files.iter().find(|file| file.name == name).unwrap().text
+}
+
 const POD: &str = "containers: [{name: a, image: 'r.example.org/a:1'}]";
 
 #[test]
@@ -21,8 +26,7 @@ fn what_cannot_be_converted_is_said_with_its_place() {
     let long = "a".repeat(60);
     let hash = {
         let import = kubeflow(&notebook(&long, POD)).unwrap();
-        let files = import.files.iter().find(|file| file.name == "disks").unwrap();
-        files.text.split(' ').nth(2).unwrap().to_owned()
+        text(&import, "disks").split(' ').nth(2).unwrap().to_owned()
     };
     assert!(hash.len() <= 50 && hash.starts_with("aaaa"), "{hash}");
     for (source, words) in [
@@ -95,12 +99,7 @@ fn a_parser_s_error_holds_nothing_of_the_source() {
 fn gpus_are_allowed_to_those_who_had_them_alone() {
     let gpu = "containers: [{name: a, image: 'r.example.org/a:1', resources: {limits: {nvidia.com/gpu: 1}}}]";
     let import = kubeflow(&(notebook("plain", POD) + &notebook("gpu", gpu))).unwrap();
-    let templates = &import
-        .files
-        .iter()
-        .find(|file| file.name == "templates.yaml")
-        .unwrap()
-        .text;
+    let templates = text(&import, "templates.yaml");
     assert_eq!(
         templates.matches("kind: WorkspaceTemplate").count(),
         2,
@@ -129,12 +128,7 @@ fn gpus_are_allowed_to_those_who_had_them_alone() {
 fn a_second_container_runs_beside_the_application() {
     let two = "containers: [{name: a, image: 'r.example.org/a:1'}, {name: b, image: 'r.example.org/b:1'}]";
     let import = kubeflow(&notebook("two", two)).unwrap();
-    let templates = &import
-        .files
-        .iter()
-        .find(|file| file.name == "templates.yaml")
-        .unwrap()
-        .text;
+    let templates = text(&import, "templates.yaml");
     assert!(
         templates.contains("image: r.example.org/b:1") && templates.contains("restartPolicy: Always"),
         "{templates}"

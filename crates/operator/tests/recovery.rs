@@ -9,22 +9,10 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
+use crate::restarts::settle;
 use crate::stage::{Stage, run_id};
 
 const REPAIR: &str = "localhost/recovery:1";
-
-async fn settle(stage: &mut Stage) {
-    for _ in 0..4 {
-        stage.reconcile().await.unwrap();
-        stage.cluster();
-        if stage.is_ending() {
-            stage.end_pods();
-        } else {
-            stage.get_ready();
-        }
-    }
-    stage.reconcile().await.unwrap();
-}
 
 fn image(stage: &Stage) -> Value {
     json!(stage.child::<Pod>().unwrap())["spec"]["containers"][0]["image"].clone()

@@ -33,7 +33,7 @@ fn service_ports(stage: &Stage) -> Vec<i32> {
 }
 
 /// Reconciles and the rest of the cluster, until nothing is left to do.
-async fn settle(stage: &mut Stage) {
+pub(crate) async fn settle(stage: &mut Stage) {
     for _ in 0..4 {
         stage.reconcile().await.unwrap();
         stage.cluster();
