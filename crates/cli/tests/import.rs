@@ -129,7 +129,7 @@ fn what_cannot_be_read_or_written_leaves_nothing_behind() {
         (&full, WHOLE, 2, "is not empty"),
         (&link, WHOLE, 2, "is a link"),
         (&slash, WHOLE, 2, "is a link"),
-        (&file, WHOLE, 2, "is no folder"),
+        (&file, WHOLE, 2, "must be a folder"),
         (&below_file, WHOLE, 2, "cannot be read"),
         (&far, WHOLE, 1, "cannot be written"),
         (&new, "", 1, "holds no Notebook"),

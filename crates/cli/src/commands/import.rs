@@ -99,7 +99,7 @@ fn check(dir: &Path) -> Result<bool, Failure> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
         Err(error) => wrong(&format!("cannot be read: {error}")),
         Ok(found) if found.is_symlink() => wrong("is a link: name the folder that it leads to"),
-        Ok(found) if !found.is_dir() => wrong("is no folder: name another"),
+        Ok(found) if !found.is_dir() => wrong("must be a folder: name another"),
         Ok(_) => match fs::read_dir(dir).and_then(|mut files| files.next().transpose()) {
             Err(error) => wrong(&format!("cannot be read: {error}")),
             Ok(Some(_)) => wrong("is not empty: name a new folder, or empty it"),
