@@ -25,7 +25,7 @@ fn promtool_accepts(arguments: &[&str], folder: &Path) {
 }
 
 fn alerts() -> Vec<Value> {
-    let rules: Value = serde_saphyr::from_str(&read("deploy/monitoring/alerts.yaml")).unwrap();
+    let rules: Value = serde_saphyr::from_str(&read("charts/jupyter-k8s/monitoring/alerts.yaml")).unwrap();
     let groups = rules["groups"].as_array().unwrap().clone();
     groups
         .iter()
@@ -63,7 +63,14 @@ fn names(text: &str) -> BTreeSet<String> {
 #[test]
 fn alerts_fire_when_they_must_and_stay_quiet_otherwise() {
     let folder = root().join("deploy/monitoring");
-    promtool_accepts(&["check", "rules", "alerts.yaml"], &folder);
+    promtool_accepts(
+        &[
+            "check",
+            "rules",
+            "../../charts/jupyter-k8s/monitoring/alerts.yaml",
+        ],
+        &folder,
+    );
     promtool_accepts(&["test", "rules", "alerts.test.yaml"], &folder);
     let tests = read("deploy/monitoring/alerts.test.yaml");
     for alert in alerts() {
@@ -127,7 +134,8 @@ fn every_query_parses_and_uses_existing_metrics() {
     let known: BTreeSet<String> = rows
         .flat_map(|row| names(row.split('`').nth(1).unwrap()))
         .collect();
-    let dashboard: Value = serde_json::from_str(&read("deploy/monitoring/dashboard.json")).unwrap();
+    let dashboard: Value =
+        serde_json::from_str(&read("charts/jupyter-k8s/monitoring/dashboard.json")).unwrap();
     let questions = questions(&dashboard);
     let looked_at: BTreeSet<String> = questions
         .iter()
