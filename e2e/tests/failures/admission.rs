@@ -14,7 +14,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -79,6 +79,24 @@ async fn quota_for_storage(fixture: &Fixture) -> anyhow::Result<()> {
     )
     .await?;
     fixture.recovered().await
+}
+
+/// No pod runs without its policies: without room for them there is none.
+async fn quota_for_network_policies(fixture: &Fixture) -> anyhow::Result<()> {
+    let count = |most: &str| json!({"count/networkpolicies.networking.k8s.io": most});
+    quota(fixture, count("1")).await?;
+    fixture.create(json!({})).await?;
+    let expected = [
+        "The NetworkPolicy was refused",
+        "exceeded quota: e2e",
+        "Have the namespace's quota raised",
+    ];
+    fixture
+        .reports(reason::QUOTA_EXCEEDED, &expected, created())
+        .await?;
+    let pods = fixture.scratch.api::<Pod>().list(&ListParams::default()).await?;
+    anyhow::ensure!(pods.items.is_empty(), "{:?}", pods.items);
+    raise(fixture, count("2")).await
 }
 
 async fn range_for_cpu(fixture: &Fixture) -> anyhow::Result<()> {
@@ -259,6 +277,7 @@ async fn refusals_of_pods_and_disks_are_reported_and_recover() -> anyhow::Result
     let rows = [
         row!(refused_pod_is_tried_again),
         row!(quota_for_storage),
+        row!(quota_for_network_policies),
         row!(range_for_cpu),
         row!(pod_security),
         row!(priority_class_that_does_not_exist),

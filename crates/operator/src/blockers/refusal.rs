@@ -61,17 +61,17 @@ fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
         return missing.refusal(profile);
     }
     let is = |patterns: &[&str]| patterns.iter().any(|pattern| message.contains(pattern));
-    let (reason, advice) = if is(&["exceeded quota", "failed quota"]) && child == "PersistentVolumeClaim" {
-        // A stopped workspace keeps its disk.
-        (
-            reason::QUOTA_EXCEEDED,
-            "Ask for less, have the namespace's quota raised, or delete another workspace or a retained disk, with the files there",
-        )
-    } else if is(&["exceeded quota", "failed quota"]) {
-        (
-            reason::QUOTA_EXCEEDED,
-            "Ask for less, stop another workspace, or have the namespace's quota raised",
-        )
+    let (reason, advice) = if is(&["exceeded quota", "failed quota"]) {
+        let advice = match child {
+            "Pod" => "Ask for less, stop another workspace, or have the namespace's quota raised",
+            // A stopped workspace keeps its disk.
+            "PersistentVolumeClaim" => {
+                "Ask for less, have the namespace's quota raised, or delete another workspace or a retained disk, with the files there"
+            }
+            // All workspaces of the namespace share it, or it goes with the workspace.
+            _ => "Have the namespace's quota raised",
+        };
+        (reason::QUOTA_EXCEEDED, advice)
     } else if is(&["violates PodSecurity"]) {
         (
             reason::POD_SECURITY_VIOLATION,
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_on_storage_is_not_relieved_by_a_stop() {
+    fn a_quota_on_disks_or_policies_is_not_relieved_by_a_stop() {
         let refused = |child| {
             let message = "x is forbidden: exceeded quota: q, requested: requests.storage=1Gi";
             refused(child, 403, message).unwrap().message
@@ -279,6 +279,9 @@ mod tests {
             "{claim}"
         );
         assert!(!claim.contains("stop another"), "{claim}");
+        let policy = refused("NetworkPolicy");
+        assert!(policy.contains("Have the namespace's quota raised"), "{policy}");
+        assert!(!policy.contains("stop another"), "{policy}");
         assert!(refused("Pod").contains("stop another workspace"));
     }
 
