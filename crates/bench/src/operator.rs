@@ -251,17 +251,22 @@ impl Bench {
         let pods = Api::<Pod>::namespaced(self.client.clone(), side.namespace);
         let all = ListParams::default();
         let others = all.clone().fields(&format!("metadata.name!={KEPT}"));
-        api.delete_collection(&DeleteParams::background(), &others)
-            .await?;
+        let background = DeleteParams::background();
+        let delete = async || api.delete_collection(&background, &others).await.err();
+        let mut failure = delete().await;
         let other_pods = all.fields(&format!("metadata.name!=workspace-{KEPT}"));
         while !api.list_metadata(&others).await?.items.is_empty()
             || !pods.list_metadata(&other_pods).await?.items.is_empty()
         {
             ensure!(
                 begin.elapsed() < LIMIT,
-                "objects of {} are not gone",
+                "objects of {} are not gone: {failure:?}",
                 side.namespace
             );
+            // The API server ends a request after a minute, when it has deleted a part.
+            if failure.is_some() {
+                failure = delete().await;
+            }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         Ok(())
