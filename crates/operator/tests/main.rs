@@ -28,6 +28,7 @@ mod profiles;
 mod protection;
 mod races;
 mod recovery;
+mod rendered_pods;
 mod required_template;
 mod restarts;
 mod routing;
