@@ -5,6 +5,7 @@
 //! - `api_server`: answers a real `kube::Client`, stores objects, records every call and fails on request.
 //! - `lagging`: watches that lag.
 //! - `issuer`: an OpenID Connect provider.
+//! - `random`: random workspaces and templates.
 //! - `objects`: initial objects of tests.
 //! - `unknown`: statuses with unknown values.
 //! - `log`: captured logs.
@@ -16,4 +17,5 @@ pub mod issuer;
 pub mod lagging;
 pub mod log;
 pub mod objects;
+pub mod random;
 pub mod unknown;

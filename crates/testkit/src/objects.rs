@@ -16,7 +16,7 @@ pub const OWNER: &str = "alice";
     clippy::panic,
     reason = "only tests run this, and they are to fail where a builder is wrong"
 )]
-fn object<T: DeserializeOwned>(value: Value) -> T {
+pub(crate) fn object<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap_or_else(|error| panic!("a builder of objects is wrong: {error}"))
 }
 

@@ -3,9 +3,9 @@
 use api::Workspace;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use testkit::random as objects;
 
 use super::*;
-use crate::admission::property_tests::objects;
 
 fn settings() -> Settings {
     Settings::parse("{defaultImage: d:1, imageAliases: {uv: r/jupyter:1}}").unwrap()

@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 use serde_json::json;
+use testkit::random as objects;
 
 use super::parse::{MAX_BYTES, work};
 use super::*;
-use crate::admission::property_tests::objects;
+use crate::admission::property_tests;
 use crate::form::{Offer, form};
 use crate::violation::Violation;
 use crate::{References, judge};
@@ -225,7 +226,7 @@ proptest! {
     fn a_written_manifest_is_read_as_the_same_workspace(
         spec in objects::workspace_spec(false), of_template in objects::template_spec(false), refers: bool
     ) {
-        let (workspace_, template, settings) = (objects::workspace(spec, refers), objects::template(&of_template), objects::settings());
+        let (workspace_, template, settings) = (objects::workspace(spec, refers), objects::template(&of_template), property_tests::settings());
         let offer = Offer { template: refers.then_some(&template), settings: &settings };
         let form = form(&offer, Some(&workspace_));
         let text = yaml(&form, &workspace_);
@@ -236,7 +237,7 @@ proptest! {
 
     #[test]
     fn defaults_in_comments_are_admitted_when_they_are_uncommented(of_template in objects::template_spec(false)) {
-        let (template, settings) = (objects::template(&of_template), objects::settings());
+        let (template, settings) = (objects::template(&of_template), property_tests::settings());
         let blank = objects::workspace(json!({"displayName": "d"}), true);
         let offer = Offer { template: Some(&template), settings: &settings };
         let text = yaml(&form(&offer, None), &blank);
@@ -258,7 +259,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "[-a-z:\\[\\]{}&*!#|>\"' \n\t]{0,80}", cut in 0_usize..400) {
         let _ = workspace(&text);
-        let form = form(&Offer { template: None, settings: &objects::settings() }, None);
+        let form = form(&Offer { template: None, settings: &property_tests::settings() }, None);
         let whole = yaml(&form, &objects::workspace(json!({"displayName": "d", "env": [{"name": "A", "value": "b"}]}), false));
         let cut = whole.floor_char_boundary(cut.min(whole.len()));
         let _ = workspace(&(whole[..cut].to_owned() + &text + &whole[cut..]));

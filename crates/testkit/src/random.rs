@@ -1,11 +1,11 @@
-//! Random seed -> workspaces, templates and the objects that they refer to (tests).
+//! Random seed -> workspaces, templates and the objects that they refer to (pure).
 
-use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, names};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use crate::settings::Settings;
+use crate::objects::object;
 
 /// A field, values that every rule accepts, and values that a rule may refuse.
 type Field = (&'static str, Vec<Value>, Vec<Value>);
@@ -318,11 +318,13 @@ fn spec_of(fields: Vec<Field>, base: Value, wild: bool) -> impl Strategy<Value =
     })
 }
 
-pub(crate) fn workspace_spec(wild: bool) -> impl Strategy<Value = Value> {
+/// Specs of workspaces. `wild`: also with values that a rule may refuse.
+pub fn workspace_spec(wild: bool) -> impl Strategy<Value = Value> {
     spec_of(workspace_fields(), json!({"displayName": "d"}), wild)
 }
 
-pub(crate) fn template_spec(wild: bool) -> impl Strategy<Value = Value> {
+/// Specs of templates that let workspaces set everything. `wild`: also others, and with values that a rule may refuse.
+pub fn template_spec(wild: bool) -> impl Strategy<Value = Value> {
     let mut base = json!({"displayName": "t", "defaultImage": "uv"});
     for name in OPEN {
         base[name] = json!(true);
@@ -337,44 +339,42 @@ pub(crate) fn template_spec(wild: bool) -> impl Strategy<Value = Value> {
     })
 }
 
-pub(crate) fn settings() -> Settings {
-    Settings::parse(
-        "{defaultImage: uv, imageAliases: {uv: r/jupyter:1}, recoveryImage: r/recovery:1, admission: true}",
-    )
-    .unwrap()
-}
+/// The settings for all of them.
+pub const SETTINGS: &str =
+    "{defaultImage: uv, imageAliases: {uv: r/jupyter:1}, recoveryImage: r/recovery:1, admission: true}";
 
-pub(crate) fn workspace(spec: Value, refers: bool) -> Workspace {
+/// A workspace of this spec. `refers`: to [`template`].
+pub fn workspace(spec: Value, refers: bool) -> Workspace {
     let mut spec = spec;
     if refers {
         spec["templateRef"] = json!("t");
     }
-    serde_json::from_value(json!({
+    object(json!({
         "metadata": {
             "name": "demo", "namespace": "team", "uid": "u-1", "labels": {"tier": "gold"},
-            "annotations": {api::names::CREATED_BY: "alice"},
+            "annotations": {names::CREATED_BY: "alice"},
         },
         "spec": spec,
     }))
-    .unwrap()
 }
 
-pub(crate) fn template(spec: &Value) -> WorkspaceTemplate {
-    serde_json::from_value(json!({"metadata": {"name": "t", "uid": "t-1"}, "spec": spec})).unwrap()
+/// The template of this spec.
+pub fn template(spec: &Value) -> WorkspaceTemplate {
+    object(json!({"metadata": {"name": "t", "uid": "t-1"}, "spec": spec}))
 }
 
-pub(crate) fn manager() -> WorkspaceManager {
-    serde_json::from_value(json!({
-        "metadata": {"name": "main", "annotations": {api::names::IS_DEFAULT: "true"}},
+/// The default manager.
+pub fn manager() -> WorkspaceManager {
+    object(json!({
+        "metadata": {"name": "main", "annotations": {names::IS_DEFAULT: "true"}},
         "spec": {"routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}}},
     }))
-    .unwrap()
 }
 
-pub(crate) fn profile() -> WorkspaceExecutionProfile {
-    serde_json::from_value(json!({
+/// The execution profile to which workspaces and templates refer.
+pub fn profile() -> WorkspaceExecutionProfile {
+    object(json!({
         "metadata": {"name": "id"},
         "spec": {"serviceAccount": {"name": "runner"}, "env": [{"name": "P", "value": "1"}], "secretMounts": [{"secretName": "s", "mountPath": "/s"}]},
     }))
-    .unwrap()
 }

@@ -4,15 +4,16 @@ use api::workspace::{AccessType, ContainerConfig, ResourceRequirements, Storage}
 use api::{Workspace, WorkspaceSpec, WorkspaceTemplate};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use testkit::random::{SETTINGS, manager, profile, template, template_spec, workspace, workspace_spec};
 
 use crate::admission::References;
 use crate::checks::resources::bounds_of;
 use crate::effective::{Effective, Home, effective};
-use crate::{Quantity, admit, judge};
+use crate::{Quantity, Settings, admit, judge};
 
-pub(crate) mod objects;
-
-use objects::{manager, profile, settings, template, template_spec, workspace, workspace_spec};
+pub(crate) fn settings() -> Settings {
+    Settings::parse(SETTINGS).unwrap()
+}
 
 /// A workspace whose spec sets all of its effective values itself.
 fn written(spec: &WorkspaceSpec, effective: &Effective) -> WorkspaceSpec {
