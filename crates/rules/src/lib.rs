@@ -7,6 +7,7 @@
 //! - `admission`: whether a workspace may run.
 //! - `validate`: all violations of an object: rules, disks.
 //! - `routes`: route objects of a workspace.
+//! - `pod_security`: whether a pod keeps Pod Security and our own bounds.
 //! - `effective`: defaults, variables, and the values that a workspace effectively has.
 //! - `files`: what becomes of a workspace's files at a stop or deletion.
 //! - `settings`: the installation's settings.
@@ -37,6 +38,7 @@ pub mod form;
 pub mod keep;
 pub mod manifest;
 pub mod names;
+pub mod pod_security;
 mod quantity;
 pub mod routes;
 mod settings;

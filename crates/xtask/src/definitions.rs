@@ -1,4 +1,6 @@
-//! Pinned Go modules -> definitions of other projects' kinds in the cache folder (IO).
+//! Pinned Go modules -> what tests need of other projects, in the cache folder (IO).
+//!
+//! `pod-security` has the pods by which Kubernetes tests Pod Security; `definitions` has these kinds:
 //!
 //! | file | definitions |
 //! |---|---|
@@ -9,6 +11,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
@@ -17,6 +20,12 @@ use serde_json::Value;
 use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
+
+/// The module whose tests say what Pod Security refuses and takes. Version and hash are those of the node's programs.
+const POD_SECURITY: (&str, &str) = (
+    "k8s.io/pod-security-admission@v0.36.3",
+    "h1:nWRx42eQwSkapa0TPwtho35adfSziRmPYuzwU+4xPpo=",
+);
 
 /// Files of a Go module.
 struct Definition {
@@ -121,24 +130,43 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathB
     Ok(folder)
 }
 
+/// Makes `pod-security` in the cache folder: a link to the pods by which Kubernetes tests its Pod Security admission.
+///
+/// # Errors
+/// When Go cannot fetch the module, or its content differs from the pinned one.
+pub(crate) fn ensure_pod_security(paths: &Paths) -> anyhow::Result<()> {
+    let (module, sum) = POD_SECURITY;
+    let pods = download(module, sum, paths)
+        .with_context(|| format!("cannot fetch {module}"))?
+        .join("test/testdata");
+    let link = paths.cache().join("pod-security");
+    if fs::read_link(&link).is_ok_and(|target| target == pods) {
+        return Ok(());
+    }
+    // It may point to another version.
+    let _ = fs::remove_file(&link);
+    symlink(&pods, &link).with_context(|| format!("cannot make {}", link.display()))
+}
+
 fn fetch(definition: &Definition, paths: &Paths) -> anyhow::Result<String> {
-    fs::create_dir_all(paths.go())?;
-    let download = Cmd::new("go").args(["mod", "download", "-json", definition.module]);
-    let output = download.env("GOWORK", "off").dir(paths.go()).output()?;
-    let output: Value = serde_json::from_str(&output)?;
-    let sum = output["Sum"].as_str().unwrap_or_default();
-    ensure!(
-        sum == definition.sum,
-        "its hash is {sum:?}, not {:?}",
-        definition.sum
-    );
-    let folder = PathBuf::from(output["Dir"].as_str().unwrap_or_default()).join(definition.folder);
+    let folder = download(definition.module, definition.sum, paths)?.join(definition.folder);
     let read = |name: &&str| {
         let file = folder.join(name);
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
     };
     let texts: anyhow::Result<Vec<_>> = definition.files.iter().map(read).collect();
     Ok(texts?.join("\n---\n"))
+}
+
+/// The folder of a module in Go's cache, which has that content.
+fn download(module: &str, sum: &str, paths: &Paths) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(paths.go())?;
+    let download = Cmd::new("go").args(["mod", "download", "-json", module]);
+    let output = download.env("GOWORK", "off").dir(paths.go()).output()?;
+    let output: Value = serde_json::from_str(&output)?;
+    let found = output["Sum"].as_str().unwrap_or_default();
+    ensure!(found == sum, "its hash is {found:?}, not {sum:?}");
+    Ok(PathBuf::from(output["Dir"].as_str().unwrap_or_default()))
 }
 
 fn sums() -> String {

@@ -11,7 +11,7 @@
 //! - `args`: the command line.
 //! - `applications`: the applications that the chart may offer.
 //! - `helm`: helm, installed when missing.
-//! - `definitions`: CRDs of other projects.
+//! - `definitions`: what tests need of other projects.
 //! - `components`: programs built from Go modules.
 //! - `venv`: Python packages.
 //! - `apt`: Debian packages.

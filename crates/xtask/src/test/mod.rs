@@ -39,6 +39,7 @@ use crate::apt;
 use crate::args::TestCommand;
 use crate::cluster::{self, Cluster};
 use crate::components::{VALIDATE_KREW_MANIFEST, ensure_kubectl};
+use crate::definitions;
 use crate::demo;
 use crate::exec::cargo;
 use crate::generate;
@@ -204,6 +205,7 @@ fn unit_tests(run: &mut Run<'_>, names: &[String]) -> anyhow::Result<()> {
     let traefik = traefik::ensure(run.paths, &run.progress)?;
     apt::ensure(&[&PROXIES[..], &REGISTRY, &SHELLS].concat(), &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
+    definitions::ensure_pod_security(run.paths)?;
     let krew = VALIDATE_KREW_MANIFEST.ensure(run.paths, &run.progress)?;
     ensure_kubectl(run.paths, &run.progress)?;
     let kubectl = run.paths.kubectl();

@@ -2,12 +2,12 @@
 //!
 //! They see exactly what the application sees: they have no disks of their own and no ports of the node.
 
-use api::names::{APPLICATION_PORT, SHM_PATH};
 use api::template::PodSecurity;
-use k8s_openapi::api::core::v1::{Container, ContainerPort, VolumeMount};
+use k8s_openapi::api::core::v1::Container;
 
-use super::{Author, env, hooks, pod_security};
-use crate::checks::{image_syntax, mount_path, normal_path, resources};
+use super::{Author, env};
+use crate::checks::{image_syntax, resources};
+use crate::pod_security::{bounds, mounts, standards};
 use crate::violation::Violation;
 
 /// What the checks of init containers need.
@@ -47,24 +47,8 @@ fn one(at: &str, container: &Container, pod: &PodFacts<'_>) -> Vec<Violation> {
         }));
     }
     found.extend(resources_shape(at, container));
-    if let Some(context) = &container.security_context {
-        let at = format!("{at}.securityContext");
-        found.extend(pod_security::container(&at, context, pod.level));
-    }
-    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-    for (index, mount) in mounts.iter().enumerate() {
-        let at = format!("{at}.volumeMounts[{index}]");
-        found.extend(volume_mount(&at, mount, pod));
-        let place = normal_path(&mount.mount_path);
-        if mounts[..index]
-            .iter()
-            .any(|other| normal_path(&other.mount_path) == place)
-        {
-            let rule = "is the place of another volume already: choose another path";
-            found.push(Violation::new(format!("{at}.mountPath"), &mount.mount_path, rule));
-        }
-    }
-    found.extend(hooks_and_probes(at, container));
+    found.extend(standards::container(at, container, pod.level));
+    found.extend(volume_mounts(&format!("{at}.volumeMounts"), container, pod));
     found.extend(forbidden_fields(at, container));
     found
 }
@@ -81,53 +65,24 @@ fn resources_shape(at: &str, container: &Container) -> Vec<Violation> {
     found
 }
 
-fn volume_mount(at: &str, mount: &VolumeMount, pod: &PodFacts<'_>) -> Vec<Violation> {
-    let mut found = Vec::new();
-    if !pod.volumes.contains(&mount.name.as_str()) {
+fn volume_mounts(at: &str, container: &Container, pod: &PodFacts<'_>) -> Vec<Violation> {
+    let given = container.volume_mounts.as_deref().unwrap_or_default();
+    let unknown = given.iter().enumerate();
+    let unknown = unknown.filter(|(_, mount)| !pod.volumes.contains(&mount.name.as_str()));
+    let unknown = unknown.map(|(index, mount)| {
         let rule = format!("must be a volume of the pod: {}", pod.volumes.join(", "));
-        found.push(Violation::new(format!("{at}.name"), &mount.name, rule));
-    }
-    // Shared memory is mounted below /dev, as in the application.
-    if mount.mount_path.trim_end_matches('/') != SHM_PATH {
-        found.extend(mount_path(&format!("{at}.mountPath"), &mount.mount_path));
-    }
-    if let Some(written) = mount.sub_path_expr.as_ref().filter(|path| !path.is_empty()) {
-        let rule = "is known only once the pod runs: use subPath";
-        found.push(Violation::new(format!("{at}.subPathExpr"), written, rule));
-    }
-    if let Some(way) = mount.mount_propagation.as_ref().filter(|way| *way != "None") {
-        let rule = "reaches beyond the pod: leave it out";
-        found.push(Violation::new(format!("{at}.mountPropagation"), way, rule));
-    }
-    found
-}
-
-/// Checks the container's probes and hooks.
-fn hooks_and_probes(at: &str, container: &Container) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for (name, probe) in [
-        ("livenessProbe", &container.liveness_probe),
-        ("readinessProbe", &container.readiness_probe),
-        ("startupProbe", &container.startup_probe),
-    ] {
-        found.extend(
-            probe
-                .iter()
-                .flat_map(|probe| hooks::probe(&format!("{at}.{name}"), probe)),
-        );
-    }
-    if let Some(hooks) = &container.lifecycle {
-        found.extend(hooks::lifecycle(&format!("{at}.lifecycle"), hooks));
-    }
-    found
+        Violation::new(format!("{at}[{index}].name"), &mount.name, rule)
+    });
+    unknown.chain(mounts::of_container(at, given)).collect()
 }
 
 /// Reports fields that no container may have.
 fn forbidden_fields(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
-    let ports = container.ports.as_deref().unwrap_or_default();
-    for (index, one) in ports.iter().enumerate() {
-        found.extend(port(&format!("{at}.ports[{index}]"), one));
+    for (index, port) in container.ports.iter().flatten().enumerate() {
+        let at = format!("{at}.ports[{index}]");
+        found.extend(bounds::host_ip(&at, port));
+        found.extend(bounds::port_name(&at, port));
     }
     if container.volume_devices.iter().flatten().next().is_some() {
         let rule = "are raw devices, which no pod of ours has: leave it out";
@@ -136,27 +91,6 @@ fn forbidden_fields(at: &str, container: &Container) -> Vec<Violation> {
     if let Some(policy) = &container.image_pull_policy {
         let rule = "is decided by the installation: leave it out";
         found.push(Violation::new(format!("{at}.imagePullPolicy"), policy, rule));
-    }
-    found
-}
-
-/// Checks a port of an init container.
-fn port(at: &str, port: &ContainerPort) -> Vec<Violation> {
-    const OF_THE_NODE: &str = "would open a port of the node: leave it out";
-    let mut found = Vec::new();
-    let mut fault = |leaf: &str, value: &str, rule: &str| {
-        found.push(Violation::new(format!("{at}.{leaf}"), value, rule));
-    };
-    if let Some(host) = port.host_port.filter(|host| *host != 0) {
-        fault("hostPort", &host.to_string(), OF_THE_NODE);
-    }
-    if let Some(host) = port.host_ip.as_ref().filter(|host| !host.is_empty()) {
-        fault("hostIP", host, OF_THE_NODE);
-    }
-    // Kubernetes takes the name in each container, and the Service finds its port by it.
-    if port.name.as_deref() == Some(APPLICATION_PORT) {
-        let rule = "is the name of the application's port: choose another";
-        fault("name", APPLICATION_PORT, rule);
     }
     found
 }
@@ -228,14 +162,14 @@ mod tests {
                 "[0].envFrom[0]",
                 "[0].resources.requests.cpu",
                 "[0].resources.claims",
+                "[0].ports[0].hostPort",
+                "[0].livenessProbe.tcpSocket.host",
                 "[0].securityContext.privileged",
                 "[0].volumeMounts[0].name",
                 "[0].volumeMounts[0].subPathExpr",
                 "[0].volumeMounts[0].mountPropagation",
                 "[0].volumeMounts[1].mountPath",
                 "[0].volumeMounts[2].mountPath",
-                "[0].livenessProbe.tcpSocket.host",
-                "[0].ports[0].hostPort",
                 "[0].ports[0].hostIP",
                 "[0].ports[0].name",
                 "[0].volumeDevices",

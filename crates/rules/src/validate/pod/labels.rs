@@ -1,37 +1,16 @@
 //! Labels of pods -> those that the operator forbids (pure).
 
-use api::names::{
-    APP_COMPONENT_LABEL, APP_INSTANCE_LABEL, APP_MANAGED_BY_LABEL, APP_NAME_LABEL, APP_PART_OF_LABEL,
-    RESERVED_PREFIX,
-};
 use api::template::Label;
 
+use crate::pod_security::labels;
 use crate::violation::Violation;
 
-/// Labels that the operator or Kubernetes sets.
-const OURS: [&str; 6] = [
-    APP_NAME_LABEL,
-    APP_INSTANCE_LABEL,
-    APP_COMPONENT_LABEL,
-    APP_PART_OF_LABEL,
-    APP_MANAGED_BY_LABEL,
-    "pod-template-hash",
-];
-
 /// Checks the labels of the pod at `path`.
-pub(in crate::validate) fn base(path: &str, labels: &[Label]) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for (index, label) in labels.iter().enumerate() {
-        let field = format!("{path}[{index}].name");
-        if OURS.contains(&label.name.as_str()) || label.name.starts_with(RESERVED_PREFIX) {
-            found.push(Violation::new(
-                field,
-                &label.name,
-                "is set by the operator: choose another key",
-            ));
-        }
-    }
-    found
+pub(in crate::validate) fn base(path: &str, given: &[Label]) -> Vec<Violation> {
+    let given = given.iter().enumerate();
+    given
+        .filter_map(|(index, label)| labels::key(format!("{path}[{index}].name"), &label.name))
+        .collect()
 }
 
 #[cfg(test)]

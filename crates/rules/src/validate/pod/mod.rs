@@ -1,24 +1,22 @@
 //! Parts of a pod -> what the operator or the template forbids in each (pure).
 //!
-//! Whether it is a valid pod, only the API server says: when the operator creates it. Here is what Kubernetes would take.
+//! Whether it is a valid pod, only the API server says: when the operator creates it. Here is what Kubernetes would take. The rules of
+//! finished pods are in `crate::pod_security`: here they are asked about the fields that people write.
 //!
 //! - `parts`: the checks that workspaces and templates share
-//! - `containers`, `env`, `hooks`: init containers and the application
+//! - `containers`, `env`: init containers and the application
 //! - `totals`: the sum of all containers
 //! - `mounts`: mount paths
 //! - `affinity_scope`: scheduling
-//! - `pod_security`: security contexts
 //! - `annotations`, `labels`: metadata
 
 mod affinity_scope;
 pub(super) mod annotations;
 mod containers;
 pub(super) mod env;
-mod hooks;
 pub(super) mod labels;
 pub(super) mod mounts;
 pub(super) mod parts;
-mod pod_security;
 pub(super) mod totals;
 
 /// The author of a part of the pod.

@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::{
     Affinity, Container, EnvVar, Lifecycle, PodSecurityContext, Probe, SecurityContext,
 };
 
-use super::{Author, affinity_scope, containers, env, hooks, mounts, pod_security};
+use super::{Author, affinity_scope, containers, env, mounts};
+use crate::pod_security::{hooks, standards};
 use crate::violation::Violation;
 
 /// A field's path and its value.
@@ -84,9 +85,13 @@ impl<'a> PodParts<'a> {
         ));
         found.extend(mounts::volumes(self.volumes.0, self.volumes.1));
         let (path, hooks) = self.lifecycle;
-        found.extend(hooks.iter().flat_map(|hooks| hooks::lifecycle(path, hooks)));
+        found.extend(
+            hooks
+                .iter()
+                .flat_map(|hooks| hooks::lifecycle(path, hooks, level)),
+        );
         let (path, probe) = self.readiness_probe;
-        found.extend(probe.iter().flat_map(|probe| hooks::probe(path, probe)));
+        found.extend(probe.iter().flat_map(|probe| hooks::probe(path, probe, level)));
         let (path, affinity) = self.affinity;
         if self.author == Author::Workspace {
             found.extend(
@@ -97,11 +102,11 @@ impl<'a> PodParts<'a> {
         }
         let (path, context) = self.pod_context;
         if let Some(context) = context {
-            found.extend(pod_security::pod(path, context, level));
+            found.extend(standards::pod_context(path, context, level));
         }
         let (path, context) = self.container_context;
         if let Some(context) = context {
-            found.extend(pod_security::container(path, context, level));
+            found.extend(standards::container_context(path, context, level));
         }
         found
     }
