@@ -1,6 +1,6 @@
 //! One pod per workspace, whose name is the lock: after deletions, evictions, a stale cache, other writers and refusals.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use api::{
     Workspace,
@@ -225,6 +225,31 @@ async fn a_pod_left_by_an_orphaning_deletion_ends_before_the_network_policies() 
     stage.end_pods();
     assert_eq!(stage.reconcile_policies().await, None);
     assert_eq!(stage.policies(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_pod_that_breaks_a_rule_for_every_pod_is_not_made_and_the_next_right_one_is() {
+    let mut stage = Stage::with_demo();
+    let run_as = |stage: &mut Stage, user: i64| {
+        let context = Arc::get_mut(&mut stage.context).unwrap();
+        context.installation.identifiers.run_as_user = Some(user);
+    };
+    run_as(&mut stage, 0);
+    stage.reconcile().await.unwrap();
+    assert!(stage.child::<Pod>().is_none());
+    let posts = stage.server.take_calls().into_iter();
+    let mut posts = posts.filter(|call| call.method == Method::POST);
+    assert!(posts.all(|call| !call.path.contains("/pods")));
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Failed), Some(reason::POD_SECURITY_VIOLATION))
+    );
+    let expected = "The Pod was not created: spec.securityContext.runAsUser: \"0\" is not allowed by Pod Security restricted: use a \
+                    number above 0.";
+    assert_eq!(status.message.as_deref(), Some(expected));
+    run_as(&mut stage, 1000);
+    stage.run().await;
 }
 
 #[tokio::test]

@@ -63,7 +63,9 @@ impl Objects {
         let settings = Settings::parse(SETTINGS).unwrap();
         let valid = rules::admit(&workspace, &references, &settings).unwrap();
         let installation = Installation::new("system".to_owned(), "jupyter-k8s".to_owned(), &settings);
-        plan::run(&valid, &installation, "run1")
+        let pod = plan::run(&valid, &installation, "run1");
+        assert_eq!(plan::violations(&valid, &pod), None, "{}", workspace.name_any());
+        pod
     }
 
     /// The pod of a workspace that says nothing but its template.

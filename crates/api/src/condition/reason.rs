@@ -344,8 +344,8 @@ reasons! {
         Owner: "Request less, or have the quota raised. Or stop another workspace; if the message names the PersistentVolumeClaim, delete another workspace or a retained disk instead, which deletes the files there. The workspace recovers by itself within seconds.",
         [AmountsOfMessage, StopOther];
     POD_SECURITY_VIOLATION = "PodSecurityViolation", Blocks(Node), "Degraded=True",
-        "The namespace's Pod Security level refuses the pod.",
-        Administrator: "Have the template's podSecurity or security contexts changed to fit the namespace's level, or the level changed.";
+        "The namespace's Pod Security level refuses the pod. Or the operator does, because it breaks a rule for every pod: the message names field, value and rule.",
+        Administrator: "Have the template's podSecurity or security contexts changed to fit the namespace's level, or the level changed. If the message names fields of the pod, change these in the template.";
     ADMISSION_DENIED = "AdmissionDenied", Blocks(Node), "Degraded=True",
         "A LimitRange, an admission policy or a foreign webhook refuses the pod, the disk or another child, or that webhook does not answer. Or a field makes no valid pod: Kubernetes checks the pod only when it starts.",
         Owner: "Change what the message names, or tell the administrator.",

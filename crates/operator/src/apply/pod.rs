@@ -43,6 +43,10 @@ pub(super) async fn start(
 ) -> Result<(), WriteError> {
     let identity = applied.observed.identity.clone();
     let planned = Box::new(plan::run(valid, &context.installation, &random::identifier()));
+    if let Some(violations) = plan::violations(valid, &planned) {
+        applied.block(Some(Blocker::Refused(refusal::of_gate(&violations))));
+        return Ok(());
+    }
     let profile = valid.profile.as_ref().map(|profile| profile.name.as_str());
     let write = async { outcome(post::<Pod>(context, &identity, planned.as_ref()).await, profile) };
     let outcome = match make(context, &identity, &identity.child_name(), write).await? {

@@ -1,7 +1,8 @@
-//! A refused write (quota, policy, an invalid field) -> reason and remedy (pure).
+//! A refused write (quota, policy, an invalid field), a wrong pod -> reason and remedy (pure).
 
 use api::condition::reason;
 use kube::core::Status;
+use rules::Violations;
 
 /// The API server's message for a webhook that it cannot call.
 const FAILED_WEBHOOK: &str = "failed calling webhook";
@@ -15,6 +16,15 @@ pub struct Refusal {
     pub message: String,
     /// Whether a field of the object is invalid, so that only an edit helps.
     pub is_invalid: bool,
+}
+
+/// The refusal of a pod that breaks rules for every pod, before the API server is asked.
+pub(crate) fn of_gate(violations: &Violations) -> Refusal {
+    Refusal {
+        reason: reason::POD_SECURITY_VIOLATION,
+        message: format!("The Pod was not created: {violations}."),
+        is_invalid: true,
+    }
 }
 
 /// The refusal in an answer to the write of `child`. `None` for transient errors: conflicts, overload, outages, a namespace that is

@@ -35,7 +35,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 use kit::scope::Scope;
-use rules::{PodIdentifiers, Settings, ValidWorkspace};
+use rules::{PodIdentifiers, Settings, ValidWorkspace, Violations, pod_security};
 
 pub use self::{
     images::{ImagesNamespace, PAUSE},
@@ -113,6 +113,23 @@ pub fn run(workspace: &ValidWorkspace, installation: &Installation, run_id: &str
     run::plan(workspace, installation, run_id)
 }
 
+/// What a workspace's pod breaks of the rules for every pod; `None`: nothing. It is asked of every pod before it is made, whatever it was
+/// made from.
+pub fn violations(workspace: &ValidWorkspace, pod: &Pod) -> Option<Violations> {
+    let policy_labels = isolation(workspace).labels();
+    let judged = pod_security::Pod {
+        prefix: "",
+        metadata: &pod.metadata,
+        spec: pod.spec.as_ref()?,
+    };
+    let grants = pod_security::Grants {
+        profile: workspace.profile.as_ref(),
+        policy_labels: &policy_labels,
+    };
+    let stage = pod_security::Stage::Finished(grants);
+    Violations::from_list(pod_security::violations(judged, workspace.pod_security, stage))
+}
+
 /// By whose settings the pods of a workspace are isolated.
 pub fn isolation(workspace: &ValidWorkspace) -> Isolation {
     Isolation {
@@ -156,7 +173,9 @@ fn identity(workspace: &ValidWorkspace) -> Identity {
 mod tests {
     use api::workspace::{ContainerConfig, Storage};
     use proptest::prelude::*;
-    use serde_json::Value;
+    use rules::References;
+    use serde_json::{Value, json};
+    use testkit::random;
 
     use super::*;
     use crate::testing;
@@ -223,7 +242,64 @@ mod tests {
         }
     }
 
+    /// Contexts that level `baseline` alone allows.
+    fn baseline_contexts() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(json!({"podSecurityContext": {"runAsUser": 0}})),
+            Just(json!({"containerSecurityContext": {"runAsUser": 0, "capabilities": {"add": ["CHOWN"]}}})),
+            Just(json!({"containerSecurityContext": {"allowPrivilegeEscalation": true}})),
+            Just(json!({})),
+        ]
+    }
+
+    #[test]
+    fn a_pod_that_breaks_a_rule_is_named_by_its_field_value_and_level() {
+        let found = |change: fn(&mut ValidWorkspace)| {
+            let mut workspace = testing::valid();
+            change(&mut workspace);
+            let pod = run(&workspace, &testing::installation(), "run1");
+            violations(&workspace, &pod).map(|found| found.to_string())
+        };
+        let escalate = |workspace: &mut ValidWorkspace| {
+            let context = json!({"allowPrivilegeEscalation": true});
+            workspace.pod.container_security_context = serde_json::from_value(context).unwrap();
+        };
+        assert_eq!(found(|_| ()), None);
+        assert_eq!(
+            found(escalate).as_deref(),
+            Some(
+                "spec.containers[0].securityContext.allowPrivilegeEscalation: \"true\" is not allowed by Pod Security restricted: \
+                 leave it out"
+            )
+        );
+    }
+
     proptest! {
+        #[test]
+        fn every_pod_of_a_valid_workspace_keeps_the_rules_for_every_pod(
+            mut spec in random::workspace_spec(false),
+            mut of_template in random::template_spec(false),
+            refers: bool,
+            in_recovery: bool,
+            contexts in baseline_contexts(),
+        ) {
+            if refers {
+                of_template["podSecurity"] = json!("Baseline");
+                json_patch::merge(&mut spec, &contexts);
+            }
+            spec["recoveryMode"] = json!(in_recovery && spec.get("storage").is_some());
+            let (workspace, template) = (random::workspace(spec, refers), random::template(&of_template));
+            let (manager, profile) = (random::manager(), random::profile());
+            let references = References::managed_by([&manager])
+                .with_template(refers.then_some(&template))
+                .with_profile(Some(&profile));
+            let settings = Settings::parse(random::SETTINGS).unwrap();
+            let valid = rules::admit(&workspace, &references, &settings).unwrap();
+            let installation = Installation::new("system".to_owned(), "jupyter-k8s".to_owned(), &settings);
+            let pod = run(&valid, &installation, "run1");
+            prop_assert_eq!(violations(&valid, &pod), None);
+        }
+
         #[test]
         fn every_child_is_named_labelled_marked_and_owned(workspace in any_valid()) {
             for object in objects(&workspace) {

@@ -1,91 +1,9 @@
-//! Valid workspaces -> their pods, and what Pod Security requires of them.
+//! Valid workspaces -> their pods.
 
-use k8s_openapi::api::core::v1::Probe;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::testing;
-
-/// What Pod Security `restricted` forbids in this pod: the checks of the Kubernetes standard, one by one.
-fn restricted_violations(pod: &PodSpec) -> Vec<&'static str> {
-    let mut found = Vec::new();
-    let mut check = |holds: bool, rule: &'static str| {
-        if !holds {
-            found.push(rule);
-        }
-    };
-    let context = pod.security_context.clone().unwrap_or_default();
-    check(pod.host_network != Some(true), "hostNetwork");
-    check(pod.host_pid != Some(true), "hostPID");
-    check(pod.host_ipc != Some(true), "hostIPC");
-    check(context.sysctls.is_none(), "sysctls");
-    check(context.se_linux_options.is_none(), "seLinuxOptions");
-    check(context.windows_options.is_none(), "windowsOptions");
-    check(context.app_armor_profile.is_none(), "appArmorProfile");
-    check(context.run_as_non_root == Some(true), "runAsNonRoot");
-    check(context.run_as_user.is_some_and(|user| user != 0), "runAsUser");
-    check(
-        context
-            .seccomp_profile
-            .is_some_and(|profile| profile.type_ == "RuntimeDefault"),
-        "seccompProfile",
-    );
-    for volume in pod.volumes.iter().flatten() {
-        let allowed = volume.config_map.is_some()
-            || volume.csi.is_some()
-            || volume.downward_api.is_some()
-            || volume.empty_dir.is_some()
-            || volume.ephemeral.is_some()
-            || volume.persistent_volume_claim.is_some()
-            || volume.projected.is_some()
-            || volume.secret.is_some();
-        check(allowed, "volume types");
-    }
-    check(pod.ephemeral_containers.is_none(), "ephemeral containers");
-    for container in pod.init_containers.iter().flatten().chain(&pod.containers) {
-        let context = container.security_context.clone().unwrap_or_default();
-        let capabilities = context.capabilities.unwrap_or_default();
-        check(context.privileged != Some(true), "privileged");
-        check(
-            context.allow_privilege_escalation == Some(false),
-            "allowPrivilegeEscalation",
-        );
-        check(context.run_as_non_root != Some(false), "container runAsNonRoot");
-        check(context.run_as_user != Some(0), "container runAsUser");
-        check(context.proc_mount.is_none(), "procMount");
-        check(context.se_linux_options.is_none(), "container seLinuxOptions");
-        check(context.app_armor_profile.is_none(), "container appArmorProfile");
-        check(context.seccomp_profile.is_none(), "container seccompProfile");
-        check(
-            capabilities
-                .drop
-                .is_some_and(|drop| drop.iter().any(|name| name == "ALL")),
-            "capabilities drop",
-        );
-        check(capabilities.add.is_none(), "capabilities add");
-        check(
-            container
-                .ports
-                .iter()
-                .flatten()
-                .all(|port| port.host_port.is_none()),
-            "hostPort",
-        );
-        let probes = [
-            &container.readiness_probe,
-            &container.liveness_probe,
-            &container.startup_probe,
-        ];
-        let host_free = |probe: &&Option<Probe>| {
-            probe
-                .as_ref()
-                .and_then(|probe| probe.tcp_socket.as_ref())
-                .is_none_or(|tcp| tcp.host.is_none())
-        };
-        check(probes.iter().all(host_free), "probe host");
-    }
-    found
-}
 
 fn pod_of(workspace: &api::Workspace) -> PodSpec {
     plan(&testing::admit(workspace), &testing::installation(), "run1")
@@ -103,30 +21,6 @@ fn profile(spec: Value, service_account: Option<&str>) -> rules::ExecutionProfil
         spec: serde_json::from_value(spec).unwrap(),
         service_account: service_account.map(str::to_owned),
     }
-}
-
-#[test]
-fn every_pod_fits_pod_security_restricted() {
-    let plain = testkit::objects::workspace("demo");
-    let mut ephemeral = plain.clone();
-    ephemeral.spec.storage = None;
-    let mut custom = plain.clone();
-    custom.spec.image = Some("example.com/custom:1".to_owned());
-    for workspace in [plain, ephemeral, custom] {
-        assert_eq!(restricted_violations(&pod_of(&workspace)), Vec::<&str>::new());
-    }
-    let full = pod_with(|workspace| {
-        let init = json!([{"name": "a", "image": "b:1"}, {"name": "c", "image": "uv"}]);
-        workspace.pod.init_containers = serde_json::from_value(init).unwrap();
-        workspace.shm_size = serde_json::from_value(json!("64Mi")).unwrap();
-        let spec = json!({
-            "serviceAccount": {"name": "sa"}, "automountToken": true,
-            "projectedTokens": [{"audience": "a", "path": "/t/a"}],
-            "secretMounts": [{"secretName": "s", "mountPath": "/s"}],
-        });
-        workspace.profile = Some(profile(spec, Some("sa")));
-    });
-    assert_eq!(restricted_violations(&full), Vec::<&str>::new());
 }
 
 #[test]
