@@ -3,18 +3,24 @@
 //! The same input gives the same bytes. The modules, from top to bottom; each imports only modules below it:
 //!
 //! - `kubeflow`: Notebooks, `PodDefaults` and Profiles of Kubeflow
+//! - `assemble`: drafts of Workspaces, each with its template -> files of ours
+//! - `steps`: imported workspaces -> what to run, in order
 //! - `rights`: imported workspaces -> the Roles that their owners need
 //! - `output`: objects -> files
 //! - `judge`: objects of ours -> the rules that they break
 //! - `schema`: schema of a definition -> what the API server would refuse
+//! - `templates`: workspaces whose pods are equal -> one template
+//! - `container`: container of a pod -> amounts, variables and mounts
 //! - `table`: path of a leaf -> what becomes of it
 //! - `draft`: leaves with their new places -> objects of ours
 //! - `ledger`: leaves of the source and what became of each
 //! - `read`: text -> objects of the source
 //! - `names`: names of the source -> names of ours
-//! - `secrets`: which variables hold credentials
+//! - `secrets`: variables that hold credentials -> Secrets
 //! - `path`: paths of leaves
 
+mod assemble;
+mod container;
 mod draft;
 mod judge;
 mod kubeflow;
@@ -26,7 +32,9 @@ mod read;
 mod rights;
 mod schema;
 mod secrets;
+mod steps;
 mod table;
+mod templates;
 
 pub use ledger::{Entry, Outcome};
 pub use output::File;

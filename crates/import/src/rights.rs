@@ -9,8 +9,10 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 pub(crate) struct Imported {
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// Name of the object of the source.
+    /// The object of the source, as kubectl calls it: type, slash, name.
     pub(crate) old: String,
+    /// Its UID, if the source has it.
+    pub(crate) uid: Option<String>,
     /// `None`: whoever applies it owns it.
     pub(crate) owner: Option<String>,
     /// The claim that is its home.

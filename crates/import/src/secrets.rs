@@ -1,8 +1,13 @@
-//! Name and value of a variable -> whether it must not be written anywhere (pure).
+//! Variables -> whether they hold credentials, and the commands that put these into Secrets (pure).
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+use crate::names::hash;
+use crate::path::Path;
 
 /// Parts of names of variables that hold credentials.
 const WORDS: [&str; 6] = ["TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH"];
@@ -30,6 +35,100 @@ fn has_password(text: &str) -> bool {
 /// Whether the text, of a command or arguments, holds a credential.
 pub(crate) fn is_command_with_credential(text: &str) -> bool {
     has_password(text) || FLAG.as_ref().is_none_or(|it| it.is_match(text))
+}
+
+/// Why a text of a template is lost; `None`: it shows no credential.
+pub(crate) fn shown_credential(text: &str) -> Option<String> {
+    let why = "it, or what stands beside it, looks like a password, and whoever reads templates would see it: name a Secret by a variable, and write $(NAME)";
+    is_command_with_credential(text).then(|| why.to_owned())
+}
+
+/// Namespace, Secret and key.
+type SecretKey = (String, String, String);
+
+/// Where a source object's credentials go.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    /// The object as kubectl calls it: type, slash, name.
+    pub(crate) old: String,
+    /// Its namespace. Empty: it has none.
+    pub(crate) namespace: String,
+    /// Name of the Secret.
+    pub(crate) secret: String,
+    /// Namespaces that need the Secret.
+    pub(crate) into: Vec<String>,
+}
+
+/// The Secrets of one source object after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets {
+    /// By the object's number.
+    owners: BTreeMap<usize, Owner>,
+    /// Namespace and name of the object that has the value, and where in it the value is.
+    keys: BTreeMap<SecretKey, (String, String, String)>,
+}
+
+impl Secrets {
+    /// Says which Secret holds the credentials of an object.
+    pub(crate) fn name(&mut self, object: usize, owner: Owner) {
+        self.owners.insert(object, owner);
+    }
+
+    /// Secret and key that hold the variable; `None`: a Secret cannot have a key of this name.
+    pub(crate) fn take(&mut self, object: usize, name: &str, at: &Path) -> Option<(String, String)> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if name.is_empty() || !name.bytes().all(is_plain) {
+            return None;
+        }
+        let owner = self.owners.get(&object)?;
+        let value = (owner.namespace.clone(), owner.old.clone(), at.to_string());
+        let id = |into: &str, key: &str| (into.to_owned(), owner.secret.clone(), key.to_owned());
+        // Two containers may have a variable of one name.
+        let is_other = |into: &String| {
+            self.keys
+                .get(&id(into, name))
+                .is_some_and(|known| *known != value)
+        };
+        let key = if owner.into.iter().any(is_other) {
+            format!("{name}.{}", hash(&value.2))
+        } else {
+            name.to_owned()
+        };
+        for into in &owner.into {
+            self.keys.insert(id(into, &key), value.clone());
+        }
+        Some((owner.secret.clone(), key))
+    }
+
+    /// Commands that copy the values, without showing them.
+    pub(crate) fn commands(&self) -> String {
+        const END: &str = " \\\n  | kubectl apply --server-side -f -\n";
+        let mut text = String::new();
+        let mut last = None;
+        for ((into, secret, key), (namespace, old, at)) in &self.keys {
+            if last != Some((into, secret)) {
+                let end = if last.is_some() { END } else { "" };
+                let _ = write!(
+                    text,
+                    "{end}kubectl -n {into} create secret generic {secret} --dry-run=client -o yaml"
+                );
+                last = Some((into, secret));
+            }
+            let flag = if namespace.is_empty() {
+                String::new()
+            } else {
+                format!("-n {namespace} ")
+            };
+            let _ = write!(
+                text,
+                " \\\n  --from-file={key}=<(kubectl {flag}get {old} -o jsonpath='{{.{at}}}')"
+            );
+        }
+        if last.is_some() {
+            text.push_str(END);
+        }
+        text
+    }
 }
 
 #[cfg(test)]

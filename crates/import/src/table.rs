@@ -28,6 +28,34 @@ pub(crate) enum Rule {
 /// Pattern and rule; the first that matches counts.
 pub(crate) type Table = [(&'static str, Rule)];
 
+/// Why a leaf stays that the API server writes.
+pub(crate) const SERVERS: &str = "the API server's own";
+
+/// What every object has.
+pub(crate) const COMMON: &Table = &[
+    ("apiVersion", Rule::Stays("names the old kind")),
+    ("kind", Rule::Stays("names the old kind")),
+    ("status", Rule::Stays("the old controller's")),
+    ("metadata.uid", Rule::Stays(SERVERS)),
+    ("metadata.resourceVersion", Rule::Stays(SERVERS)),
+    ("metadata.generation", Rule::Stays(SERVERS)),
+    ("metadata.creationTimestamp", Rule::Stays(SERVERS)),
+    ("metadata.deletionTimestamp", Rule::Stays(SERVERS)),
+    ("metadata.deletionGracePeriodSeconds", Rule::Stays(SERVERS)),
+    ("metadata.selfLink", Rule::Stays(SERVERS)),
+    ("metadata.generateName", Rule::Stays(SERVERS)),
+    ("metadata.managedFields", Rule::Stays(SERVERS)),
+    ("metadata.finalizers", Rule::Stays("the old controller's")),
+    (
+        "metadata.ownerReferences",
+        Rule::Stays("the old owner's; steps.md says what to do with that of a claim"),
+    ),
+    (
+        "metadata.annotations[kubectl.kubernetes.io/last-applied-configuration]",
+        Rule::Stays("kubectl's record of the old object"),
+    ),
+];
+
 /// Where a table is applied.
 pub(crate) struct Place<'a> {
     /// The object's number in the ledger.
@@ -37,6 +65,21 @@ pub(crate) struct Place<'a> {
     pub(crate) root: &'a Path,
     /// What is added to the index of a moved item, so that lists of several objects follow each other.
     pub(crate) offset: usize,
+}
+
+impl<'a> Place<'a> {
+    /// The same object below another root.
+    pub(crate) fn at<'b>(&self, root: &'b Path) -> Place<'b>
+    where
+        'a: 'b,
+    {
+        Place {
+            object: self.object,
+            value: self.value,
+            root,
+            offset: self.offset,
+        }
+    }
 }
 
 /// Applies tables, one after the other, to the leaves below the place's root.
@@ -79,6 +122,27 @@ pub(crate) fn apply(tables: &[&Table], place: &Place<'_>, ledger: &mut Ledger, d
             Rule::Lost(why) => Fate::new(Outcome::Lost, *why),
         };
         ledger.tell(place.object, &leaf, &fate);
+    }
+}
+
+/// Moves all leaves at or below the place's root, except those at or below `others`. Lists keep their indices.
+pub(crate) fn move_all(
+    place: &Place<'_>,
+    to: Target,
+    dest: &Path,
+    others: &[Path],
+    ledger: &Ledger,
+    draft: &mut Draft,
+) {
+    for leaf in ledger.leaves(place.object, place.root) {
+        let Some(below) = leaf.below(place.root) else {
+            continue;
+        };
+        let value = leaf.get(place.value);
+        if !is_empty(value) && !others.iter().any(|other| leaf.below(other).is_some()) {
+            let at = dest.then(below.iter().cloned());
+            draft.put([(place.object, leaf.clone())], to, at, value.clone());
+        }
     }
 }
 

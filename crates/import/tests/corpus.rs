@@ -61,7 +61,7 @@ const FEATURES: &[(&str, &str, &str, &[&str], &str)] = &[
         "volumes: [{name: w, emptyDir: {}}]",
         "volumeMounts: [{name: w, mountPath: /home/jovyan}]",
         &[],
-        "team-a demo demo -",
+        "team-a notebooks.kubeflow.org/demo demo -",
     ),
     (
         "a home elsewhere",

@@ -1,43 +1,44 @@
 //! Kubeflow's Notebooks, `PodDefaults`, Profiles, claims -> objects, steps, ledger (pure).
 //!
 //! - `steps`: what to run, in order
-//! - `assemble`: templates, profiles and Workspaces of all Notebooks
-//! - `templates`: Notebooks whose pods are equal -> one template
 //! - `notebook`: one Notebook -> parts of our objects
 //! - `pod`: its pod
 //! - `volumes`: what its pod mounts
 //! - `source`: an object that says something about a pod
 //! - `pod_default`: which Notebooks a `PodDefault` selects
-//! - `secrets`: credentials in variables -> Secrets
 //! - `table`: leaf -> what becomes of it
 
-mod assemble;
 mod notebook;
 mod pod;
 mod pod_default;
-mod secrets;
 mod source;
 mod steps;
 mod table;
-mod templates;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::notebook::Notebook;
+use crate::assemble::{Assembled, Candidate, Template, unique};
 use crate::draft::{Draft, Target};
 use crate::judge::Judge;
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
 use crate::read::Object;
-use crate::rights::{Imported, of_all};
-use crate::table::{Place, apply, rest};
-use crate::{Error, Import, Options, output};
+use crate::secrets::Secrets;
+use crate::table::{self as tables, Place, apply, rest};
+use crate::templates::{Need, Style, group};
+use crate::{Error, Import, Options};
 
 const GROUP: &str = "kubeflow.org";
 const NOT_READ: &str = "objects of this kind are not read";
 const CONTRIBUTOR: &str =
     "contributors have no Role here: share the workspace with them, by kubectl workspace share";
+const TOO_MANY: &str = "its pod is unlike those of the 20 templates that most Notebooks have: convert such Notebooks in a run of their own";
+const STYLE: Style = Style {
+    prefix: "kubeflow",
+    title: "Kubeflow",
+    no_owner: "give its Profile in the input",
+};
 /// Kinds by which Kubeflow lets contributors in.
 const CONTRIBUTORS: [&str; 2] = ["RoleBinding", "AuthorizationPolicy"];
 
@@ -58,7 +59,7 @@ pub(crate) fn convert(objects: &[Object], options: &Options) -> Result<Import, E
         return Err(Error::Unreadable(words.to_owned()));
     }
     let judge = Judge::get()?;
-    let mut secrets = secrets::Secrets::default();
+    let mut secrets = Secrets::default();
     let mut selected = BTreeSet::new();
     let mut notebooks = Vec::new();
     for (number, object) in &sorted.notebooks {
@@ -80,49 +81,35 @@ pub(crate) fn convert(objects: &[Object], options: &Options) -> Result<Import, E
         notebook::settle(&mut notebook, judge)?;
         notebooks.push(notebook);
     }
-    notebook::unique(&notebooks)?;
-    let (templates, profiles, imported) = assemble::assemble(&mut notebooks, judge)?;
-    let mut missing = Vec::new();
-    let mut workspaces = Vec::new();
-    let mut kept = Vec::new();
-    for (notebook, imported) in notebooks.iter().zip(imported) {
-        tell(notebook, imported.as_ref(), &mut ledger);
-        let Some(it) = imported else { continue };
-        if it.owner.is_none() {
-            missing.push(format!(
-                "{}: no owner is known: whoever applies it owns it; give its Profile in the input, or set {} in workspaces.yaml",
-                notebook.object.title(),
-                api::names::CREATED_BY
-            ));
+    unique(&notebooks)?;
+    let needs: Vec<_> = notebooks.iter().map(need).collect();
+    let (templates, of_notebook) = group(&needs, &STYLE);
+    let templates = templates.into_iter().map(|it| Template::new(it, judge));
+    let templates: Vec<_> = templates.collect::<Result<_, _>>()?;
+    let mut assembled = Assembled::default();
+    for (notebook, template) in notebooks.iter_mut().zip(of_notebook) {
+        if let Some(template) = template {
+            assembled.add(notebook, &templates[template], &STYLE, judge, &mut ledger)?;
+        } else {
+            notebook.draft.lose(TOO_MANY);
+            notebook.draft.tell(&mut ledger, |_| String::new());
         }
-        workspaces.push(notebook.draft.build(Target::Workspace));
-        kept.push(it);
     }
     finish(&sorted, &selected, &mut ledger);
-    let rights = of_all(&kept);
-    let mut files = Vec::new();
-    for (name, objects) in [
-        ("templates.yaml", &templates),
-        ("profiles.yaml", &profiles),
-        ("rights.yaml", &rights),
-        ("workspaces.yaml", &workspaces),
-    ] {
-        files.extend(output::file(name, objects)?);
-    }
-    let text = steps::text(&kept, &secrets.commands(), !profiles.is_empty(), &missing);
-    files.push(output::File {
-        name: "disks",
-        text: steps::list(&kept),
-    });
-    files.push(output::File {
-        name: "steps.md",
-        text,
-    });
-    Ok(Import {
-        files,
-        entries: ledger.entries(),
-        missing,
+    let commands = secrets.commands();
+    assembled.finish(templates, ledger, |kept, has_profiles, missing| {
+        steps::text(kept, &commands, has_profiles, missing)
     })
+}
+
+/// What a Notebook needs of a template.
+fn need(notebook: &Candidate<'_>) -> Need {
+    let workspace = notebook.draft.build(Target::Workspace);
+    Need {
+        spec: notebook.draft.build(Target::Template)["spec"].clone(),
+        image: workspace["spec"]["image"].as_str().unwrap_or_default().to_owned(),
+        resources: workspace["spec"]["resources"].clone(),
+    }
 }
 
 /// Takes every object into the ledger.
@@ -158,38 +145,25 @@ fn sort<'a>(objects: &'a [Object], ledger: &mut Ledger) -> Result<Sorted<'a>, Er
     Ok(sorted)
 }
 
-/// Says where a Notebook's parts are.
-fn tell(notebook: &Notebook<'_>, imported: Option<&Imported>, ledger: &mut Ledger) {
-    let name = |target| match (imported, target) {
-        (Some(it), Target::Template) => format!("WorkspaceTemplate {}", it.template),
-        (Some(it), Target::Profile) => {
-            let profile = it.profile.as_deref().unwrap_or_default();
-            format!("WorkspaceExecutionProfile {}/{profile}", it.namespace)
-        }
-        _ => format!("Workspace {}/{}", notebook.object.namespace, notebook.name),
-    };
-    notebook.draft.tell(ledger, name);
-}
-
 /// Says what became of the leaves that no Notebook's parts are made of.
 fn finish(sorted: &Sorted<'_>, selected: &BTreeSet<usize>, ledger: &mut Ledger) {
     for (number, notebook) in &sorted.notebooks {
         ledger.tell_rest(*number, rest(&notebook.value, table::REASONS));
     }
-    let mut tables = |number: usize, object: &Object, table: &crate::table::Table| {
+    let mut told = |number: usize, object: &Object, table: &tables::Table| {
         let place = Place {
             object: number,
             value: &object.value,
             root: &Path::default(),
             offset: 0,
         };
-        apply(&[table::COMMON, table], &place, ledger, &mut Draft::default());
+        apply(&[tables::COMMON, table], &place, ledger, &mut Draft::default());
     };
     for (number, object) in &sorted.pod_defaults {
-        tables(*number, object, table::POD_DEFAULT);
+        told(*number, object, table::POD_DEFAULT);
     }
     for (number, object) in sorted.profiles.values() {
-        tables(*number, object, table::PROFILE);
+        told(*number, object, table::PROFILE);
     }
     for (number, object) in &sorted.pod_defaults {
         if !selected.contains(number) {

@@ -1,27 +1,18 @@
 //! A Notebook, the `PodDefaults` of its pod and its Profile -> parts of our objects (pure).
 
-use std::collections::BTreeMap;
-
-use rules::Violation;
 use serde_json::{Value, json};
 
 use super::source::Source;
-use super::{Sorted, pod, secrets, table};
+use super::{Sorted, pod, table};
+use crate::assemble::{self, Candidate, named, unexplained};
 use crate::draft::{Draft, Target};
 use crate::judge::Judge;
 use crate::ledger::Ledger;
 use crate::path::Path;
 use crate::read::Object;
-use crate::table::{Place, apply};
+use crate::secrets::{Owner, Secrets};
+use crate::table::{COMMON, Place, apply};
 use crate::{Error, Options, names};
-
-/// A Notebook on its way.
-pub(super) struct Notebook<'a> {
-    pub(super) object: &'a Object,
-    pub(super) draft: Draft,
-    pub(super) name: String,
-    pub(super) owner: Option<String>,
-}
 
 /// The parts of one Notebook and of the `PodDefaults` of its pod.
 pub(super) fn draft<'a>(
@@ -30,9 +21,9 @@ pub(super) fn draft<'a>(
     pod_defaults: &[&(usize, &'a Object)],
     sorted: &Sorted<'a>,
     options: &Options,
-    secrets: &mut secrets::Secrets,
+    secrets: &mut Secrets,
     ledger: &mut Ledger,
-) -> Result<Notebook<'a>, Error> {
+) -> Result<Candidate<'a>, Error> {
     let containers = Path::of("spec.template.spec.containers");
     if !containers.get(&object.value)[0].is_object() {
         return Err(object.error(
@@ -48,14 +39,16 @@ pub(super) fn draft<'a>(
         root: &root,
         offset: 0,
     };
-    apply(&[table::COMMON, table::NOTEBOOK], &place, ledger, &mut draft);
+    apply(&[COMMON, table::NOTEBOOK], &place, ledger, &mut draft);
     let name = names::workspace(&object.name);
-    secrets.name(
-        number,
-        &object.namespace,
-        format!("imported-{name}"),
-        format!("notebooks.kubeflow.org {}", object.name),
-    );
+    let old = format!("notebooks.kubeflow.org/{}", object.name);
+    let owner = |secret: String, old: &str| Owner {
+        old: old.to_owned(),
+        namespace: object.namespace.clone(),
+        secret,
+        into: vec![object.namespace.clone()],
+    };
+    secrets.name(number, owner(format!("imported-{name}"), &old));
     let mut sources = vec![Source {
         object: number,
         value: &object.value,
@@ -67,13 +60,9 @@ pub(super) fn draft<'a>(
     }];
     let spec = Path::of("spec");
     for (order, (number, pod_default)) in pod_defaults.iter().enumerate() {
-        let old = format!("poddefaults.kubeflow.org {}", pod_default.name);
-        secrets.name(
-            *number,
-            &pod_default.namespace,
-            format!("imported-poddefault-{}", pod_default.name),
-            old,
-        );
+        let old = format!("poddefaults.kubeflow.org/{}", pod_default.name);
+        let secret = format!("imported-poddefault-{}", pod_default.name);
+        secrets.name(*number, owner(secret, &old));
         sources.push(Source {
             object: *number,
             value: &pod_default.value,
@@ -97,10 +86,11 @@ pub(super) fn draft<'a>(
     own(object, &mut draft);
     let prefix = format!("/notebook/{}/{}", object.namespace, object.name);
     draft.change(Target::Template, |value| pod::text(value, &prefix));
-    Ok(Notebook {
+    Ok(Candidate {
         object,
         draft,
         name,
+        old,
         owner,
     })
 }
@@ -200,36 +190,19 @@ fn own(object: &Object, draft: &mut Draft) {
 }
 
 /// Drops what breaks a rule in the Workspace, the template or the profile alone.
-pub(super) fn settle(notebook: &mut Notebook<'_>, judge: &Judge) -> Result<(), Error> {
+pub(super) fn settle(notebook: &mut Candidate<'_>, judge: &Judge) -> Result<(), Error> {
+    let image = notebook.draft.has(Target::Workspace, "spec.image");
+    assemble::settle(notebook, judge)?;
+    let object = notebook.object;
     let draft = &mut notebook.draft;
-    let broken = |violation: Violation| {
-        notebook.object.error(
-            &violation.field,
-            &format!(
-                "{} (a rule of the result, which nothing of the Notebook explains)",
-                violation.message
-            ),
-        )
-    };
-    let image = draft.has(Target::Workspace, "spec.image");
-    draft
-        .settle(Target::Workspace, |it| judge.workspace(it, None, None))
-        .map_err(broken)?;
     draft
         .settle(Target::Template, |it| judge.template(&solo(it)))
-        .map_err(broken)?;
-    if draft.has(Target::Profile, "spec") {
-        draft
-            .settle(Target::Profile, |it| judge.profile(&named(it)))
-            .map_err(broken)?;
-    }
+        .map_err(|violation| unexplained(object, &violation))?;
     if image && draft.has(Target::Workspace, "spec.image") {
         return Ok(());
     }
     let rule = "must be the name of an image, such as registry.example.org/jupyter:1.0";
-    Err(notebook
-        .object
-        .error("spec.template.spec.containers[0].image", rule))
+    Err(object.error("spec.template.spec.containers[0].image", rule))
 }
 
 /// The template of one Notebook alone, with what those of several have.
@@ -238,32 +211,4 @@ fn solo(template: &Value) -> Value {
     template["spec"]["displayName"] = json!("one");
     template["spec"]["defaultImage"] = json!("one");
     template
-}
-
-/// The object with a name, which it gets by its content, and with a spec, of which everything may be dropped.
-fn named(object: &Value) -> Value {
-    let mut object = object.clone();
-    object["metadata"] = json!({"name": "one"});
-    if object["spec"].is_null() {
-        object["spec"] = json!({});
-    }
-    object
-}
-
-/// No two workspaces have one name.
-pub(super) fn unique(notebooks: &[Notebook<'_>]) -> Result<(), Error> {
-    let mut seen = BTreeMap::new();
-    for notebook in notebooks {
-        let key = (&notebook.object.namespace, &notebook.name);
-        if let Some(first) = seen.insert(key, notebook.object) {
-            let rule = format!(
-                "becomes {} here, as that of {} ({}): rename one of them, or convert them in two runs into two namespaces",
-                notebook.name,
-                first.title(),
-                first.origin
-            );
-            return Err(notebook.object.error("metadata.name", &rule));
-        }
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::draft::Target;
 use crate::path::Path;
+use crate::table::Place;
 
 /// Space between the indices of items that come from different objects.
 pub(super) const APART: usize = 100_000;
@@ -28,6 +29,19 @@ pub(super) struct Source<'a> {
 impl<'a> Source<'a> {
     pub(super) fn list(&self, at: &Path) -> &'a [Value] {
         at.get(self.value).as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// Its part below a root.
+    pub(super) fn place<'p>(&self, root: &'p Path) -> Place<'p>
+    where
+        'a: 'p,
+    {
+        Place {
+            object: self.object,
+            value: self.value,
+            root,
+            offset: self.offset(),
+        }
     }
 
     pub(super) fn offset(&self) -> usize {

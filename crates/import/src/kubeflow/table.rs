@@ -2,41 +2,15 @@
 
 use crate::draft::Target::{Profile, Template, Workspace};
 use crate::table::Rule::{Code, Lost, Same, SameIf, Stays, To};
-use crate::table::Table;
+use crate::table::{SERVERS, Table};
 
 /// Annotation: who made the Notebook.
 pub(super) const CREATOR: &str = "notebooks.kubeflow.org/creator";
 /// Annotation: `jupyter`, `group-one` (VS Code) or `group-two` (R).
 pub(super) const SERVER_TYPE: &str = "notebooks.kubeflow.org/server-type";
 
-const SERVERS: &str = "the API server's own";
 const PROBES: &str = "only a readiness probe is set here: let the program end when it is broken, and the container starts again";
 const NODE: &str = "no pod shares network or processes of the node here";
-
-/// What every object has.
-pub(super) const COMMON: &Table = &[
-    ("apiVersion", Stays("names the old kind")),
-    ("kind", Stays("names the old kind")),
-    ("status", Stays("the old controller's")),
-    ("metadata.uid", Stays(SERVERS)),
-    ("metadata.resourceVersion", Stays(SERVERS)),
-    ("metadata.generation", Stays(SERVERS)),
-    ("metadata.creationTimestamp", Stays(SERVERS)),
-    ("metadata.deletionTimestamp", Stays(SERVERS)),
-    ("metadata.deletionGracePeriodSeconds", Stays(SERVERS)),
-    ("metadata.selfLink", Stays(SERVERS)),
-    ("metadata.generateName", Stays(SERVERS)),
-    ("metadata.managedFields", Stays(SERVERS)),
-    ("metadata.finalizers", Stays("the old controller's")),
-    (
-        "metadata.ownerReferences",
-        Stays("the old owner's; steps.md says what to do with that of a claim"),
-    ),
-    (
-        "metadata.annotations[kubectl.kubernetes.io/last-applied-configuration]",
-        Stays("kubectl's record of the old object"),
-    ),
-];
 
 /// A Notebook, without its pod.
 pub(super) const NOTEBOOK: &Table = &[

@@ -1,4 +1,4 @@
-//! Notebooks whose pods are equal but for image and amounts -> one template (pure).
+//! Workspaces whose pods are equal but for image and amounts -> one template (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,17 +12,27 @@ const TEMPLATES: usize = 20;
 /// Most images of a template.
 const IMAGES: usize = 50;
 
-/// What one Notebook needs of a template.
-pub(super) struct Need {
+/// How objects of a source are called here.
+pub(crate) struct Style {
+    /// Before the hash in names of templates and execution profiles.
+    pub(crate) prefix: &'static str,
+    /// Before the image in a template's displayed name.
+    pub(crate) title: &'static str,
+    /// What to do where no owner is known.
+    pub(crate) no_owner: &'static str,
+}
+
+/// What one workspace needs of a template.
+pub(crate) struct Need {
     /// The template's spec without images, amounts and names.
-    pub(super) spec: Value,
-    pub(super) image: String,
+    pub(crate) spec: Value,
+    pub(crate) image: String,
     /// The Workspace's `resources`.
-    pub(super) resources: Value,
+    pub(crate) resources: Value,
 }
 
 /// Templates, and for each need the index of its template; `None`: there are too many kinds of pods, and its kind is among the rarest.
-pub(super) fn group(needs: &[Need]) -> (Vec<Value>, Vec<Option<usize>>) {
+pub(crate) fn group(needs: &[Need], style: &Style) -> (Vec<Value>, Vec<Option<usize>>) {
     let mut groups: BTreeMap<(String, BTreeSet<&str>), Vec<usize>> = BTreeMap::new();
     for (index, need) in needs.iter().enumerate() {
         // A template without GPUs gives none to those who had none.
@@ -45,7 +55,7 @@ pub(super) fn group(needs: &[Need]) -> (Vec<Value>, Vec<Option<usize>>) {
             of_need[*index] = Some(templates.len());
         }
         let members: Vec<_> = group.iter().map(|index| &needs[*index]).collect();
-        templates.push(template(&members));
+        templates.push(template(&members, style));
     }
     (templates, of_need)
 }
@@ -69,7 +79,7 @@ fn by_images(needs: &[Need], group: &[usize]) -> Vec<Vec<usize>> {
     parts.into_values().collect()
 }
 
-fn template(members: &[&Need]) -> Value {
+fn template(members: &[&Need], style: &Style) -> Value {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for need in members {
         *counts.entry(&need.image).or_default() += 1;
@@ -84,7 +94,7 @@ fn template(members: &[&Need]) -> Value {
         .unwrap_or_default();
     let name = usual.rsplit('/').next().unwrap_or_default();
     let name = name.split(['@', ':']).next().unwrap_or_default();
-    let shown: String = format!("Kubeflow: {name}").chars().take(100).collect();
+    let shown: String = format!("{}: {name}", style.title).chars().take(100).collect();
     spec.insert("displayName".to_owned(), json!(shown));
     spec.insert("defaultImage".to_owned(), json!(usual));
     spec.insert(
@@ -93,7 +103,7 @@ fn template(members: &[&Need]) -> Value {
     );
     spec.insert("resourceBounds".to_owned(), bounds(members, &spec));
     let spec = Value::Object(spec);
-    let name = format!("kubeflow-{}", hash(&spec.to_string()));
+    let name = format!("{}-{}", style.prefix, hash(&spec.to_string()));
     json!({
         "apiVersion": format!("{}/{}", api::names::GROUP, api::names::VERSION), "kind": "WorkspaceTemplate",
         "metadata": {"name": name}, "spec": spec,
@@ -107,7 +117,7 @@ fn amounts(resources: &Value) -> impl Iterator<Item = (&str, Quantity)> {
     entries.filter_map(|(name, amount)| Some((name.as_str(), amount.as_str()?.parse().ok()?)))
 }
 
-/// The largest amounts of the Notebooks, with what runs beside them.
+/// The largest amounts of the workspaces, with what runs beside them.
 fn bounds(members: &[&Need], spec: &Map<String, Value>) -> Value {
     let mut most: BTreeMap<String, Quantity> = BTreeMap::new();
     for (name, amount) in members.iter().flat_map(|need| amounts(&need.resources)) {

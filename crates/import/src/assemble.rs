@@ -1,0 +1,238 @@
+//! Drafts of Workspaces, each with its template -> files of ours, judged together (pure).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{WorkspaceExecutionProfile, WorkspaceTemplate};
+use rules::Violation;
+use serde_json::{Value, json};
+
+use crate::draft::{Draft, Target};
+use crate::judge::{Judge, typed};
+use crate::ledger::Ledger;
+use crate::path::Path;
+use crate::read::Object;
+use crate::rights::{Imported, of_all};
+use crate::templates::Style;
+use crate::{Error, Import, names, output, steps};
+
+/// A Workspace on its way.
+pub(crate) struct Candidate<'a> {
+    pub(crate) object: &'a Object,
+    pub(crate) draft: Draft,
+    pub(crate) name: String,
+    /// How kubectl calls the old object: type, slash, name.
+    pub(crate) old: String,
+    pub(crate) owner: Option<String>,
+}
+
+/// No two workspaces have one name.
+pub(crate) fn unique(candidates: &[Candidate<'_>]) -> Result<(), Error> {
+    let mut seen = BTreeMap::new();
+    for candidate in candidates {
+        let key = (&candidate.object.namespace, &candidate.name);
+        if let Some(first) = seen.insert(key, candidate.object) {
+            let rule = format!(
+                "becomes {} here, as that of {} ({}): rename one of them, or convert them in two runs into two namespaces",
+                candidate.name,
+                first.title(),
+                first.origin
+            );
+            return Err(candidate.object.error("metadata.name", &rule));
+        }
+    }
+    Ok(())
+}
+
+/// The object with a name, which it gets by its content, and with a spec, of which everything may be dropped.
+pub(crate) fn named(object: &Value) -> Value {
+    let mut object = object.clone();
+    object["metadata"] = json!({"name": "one"});
+    if object["spec"].is_null() {
+        object["spec"] = json!({});
+    }
+    object
+}
+
+/// Drops what breaks a rule in the Workspace or the profile alone.
+pub(crate) fn settle(candidate: &mut Candidate<'_>, judge: &Judge) -> Result<(), Error> {
+    let object = candidate.object;
+    let draft = &mut candidate.draft;
+    draft
+        .settle(Target::Workspace, |it| judge.workspace(it, None, None))
+        .map_err(|violation| unexplained(object, &violation))?;
+    if draft.has(Target::Profile, "spec") {
+        draft
+            .settle(Target::Profile, |it| judge.profile(&named(it)))
+            .map_err(|violation| unexplained(object, &violation))?;
+    }
+    Ok(())
+}
+
+/// A broken rule about nothing of the source.
+pub(crate) fn unexplained(object: &Object, violation: &Violation) -> Error {
+    let rule = format!(
+        "{} (a rule of the result, which nothing of the source explains)",
+        violation.message
+    );
+    object.error(&violation.field, &rule)
+}
+
+/// A template that comes out.
+pub(crate) struct Template {
+    pub(crate) value: Value,
+    typed: WorkspaceTemplate,
+}
+
+impl Template {
+    /// A template that breaks no rule.
+    pub(crate) fn new(value: Value, judge: &Judge) -> Result<Self, Error> {
+        if let Some(violation) = judge.template(&value).into_iter().next() {
+            return Err(bug(&violation));
+        }
+        let typed = typed(&value).map_err(|violation| bug(&violation))?;
+        Ok(Self { value, typed })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.value["metadata"]["name"].as_str().unwrap_or_default()
+    }
+}
+
+fn bug(violation: &Violation) -> Error {
+    Error::Bug(format!("{}: {}", violation.field, violation.message))
+}
+
+/// What came out so far.
+#[derive(Default)]
+pub(crate) struct Assembled {
+    profiles: BTreeMap<(String, String), Value>,
+    workspaces: Vec<Value>,
+    imported: Vec<Imported>,
+    missing: Vec<String>,
+}
+
+impl Assembled {
+    /// Takes a candidate in with its template, and says where its parts are.
+    pub(crate) fn add(
+        &mut self,
+        candidate: &mut Candidate<'_>,
+        template: &Template,
+        style: &Style,
+        judge: &Judge,
+        ledger: &mut Ledger,
+    ) -> Result<(), Error> {
+        let profile = profile(candidate, style);
+        let of_profile = profile
+            .as_ref()
+            .map(typed::<WorkspaceExecutionProfile>)
+            .transpose()
+            .map_err(|violation| bug(&violation))?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let profile_name = profile.as_ref().map(|profile| text(&profile["metadata"]["name"]));
+        let version = format!("{}/{}", api::names::GROUP, api::names::VERSION);
+        for (field, value) in [
+            ("apiVersion", Some(version.as_str())),
+            ("kind", Some("Workspace")),
+            ("spec.templateRef", Some(template.name())),
+            ("spec.executionProfileRef", profile_name.as_deref()),
+        ] {
+            if let Some(value) = value {
+                candidate.draft.put([], Target::Workspace, Path::of(field), value);
+            }
+        }
+        let check = |it: &Value| judge.workspace(it, Some(&template.typed), of_profile.as_ref());
+        candidate
+            .draft
+            .settle(Target::Workspace, check)
+            .map_err(|violation| candidate.object.error(&violation.field, &violation.message))?;
+        let workspace = candidate.draft.build(Target::Workspace);
+        let namespace = candidate.object.namespace.clone();
+        let home = workspace["spec"]["storage"]["claimName"]
+            .as_str()
+            .map(str::to_owned);
+        let volumes = workspace["spec"]["volumes"].as_array().into_iter().flatten();
+        let others = volumes.map(|volume| text(&volume["persistentVolumeClaimName"]));
+        let claims: BTreeSet<String> = home.iter().cloned().chain(others).collect();
+        if candidate.owner.is_none() {
+            self.missing.push(format!(
+                "{}: no owner is known: whoever applies it owns it; {}, or set {} in workspaces.yaml",
+                candidate.object.title(),
+                style.no_owner,
+                api::names::CREATED_BY
+            ));
+        }
+        candidate.draft.tell(ledger, |target| match target {
+            Target::Template => format!("WorkspaceTemplate {}", template.name()),
+            Target::Profile => {
+                let profile = profile_name.as_deref().unwrap_or_default();
+                format!("WorkspaceExecutionProfile {namespace}/{profile}")
+            }
+            Target::Workspace => format!("Workspace {namespace}/{}", candidate.name),
+        });
+        if let (Some(name), Some(profile)) = (&profile_name, profile) {
+            self.profiles.insert((namespace.clone(), name.clone()), profile);
+        }
+        self.workspaces.push(workspace);
+        self.imported.push(Imported {
+            namespace,
+            name: candidate.name.clone(),
+            old: candidate.old.clone(),
+            uid: candidate.object.value["metadata"]["uid"]
+                .as_str()
+                .map(str::to_owned),
+            owner: candidate.owner.clone(),
+            home,
+            claims: claims.into_iter().collect(),
+            template: template.name().to_owned(),
+            profile: profile_name,
+        });
+        Ok(())
+    }
+
+    /// The files. `steps` writes the steps: of these workspaces, with or without profiles, and what is missing.
+    pub(crate) fn finish(
+        self,
+        templates: Vec<Template>,
+        ledger: Ledger,
+        steps: impl FnOnce(&[Imported], bool, &[String]) -> String,
+    ) -> Result<Import, Error> {
+        let templates: Vec<_> = templates.into_iter().map(|it| it.value).collect();
+        let profiles: Vec<_> = self.profiles.into_values().collect();
+        let mut files = Vec::new();
+        for (name, objects) in [
+            ("templates.yaml", &templates),
+            ("profiles.yaml", &profiles),
+            ("rights.yaml", &of_all(&self.imported)),
+            ("workspaces.yaml", &self.workspaces),
+        ] {
+            files.extend(output::file(name, objects)?);
+        }
+        files.push(output::File {
+            name: "disks",
+            text: steps::list(&self.imported),
+        });
+        files.push(output::File {
+            name: "steps.md",
+            text: steps(&self.imported, !profiles.is_empty(), &self.missing),
+        });
+        Ok(Import {
+            files,
+            entries: ledger.entries(),
+            missing: self.missing,
+        })
+    }
+}
+
+/// The execution profile of a candidate, named by its content.
+fn profile(candidate: &Candidate<'_>, style: &Style) -> Option<Value> {
+    let spec = candidate.draft.build(Target::Profile)["spec"].clone();
+    spec.is_object().then(|| {
+        let name = format!("{}-{}", style.prefix, names::hash(&spec.to_string()));
+        json!({
+            "apiVersion": format!("{}/{}", api::names::GROUP, api::names::VERSION),
+            "kind": "WorkspaceExecutionProfile",
+            "metadata": {"name": name, "namespace": candidate.object.namespace},
+            "spec": spec,
+        })
+    })
+}

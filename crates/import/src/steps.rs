@@ -1,0 +1,194 @@
+//! Imported workspaces -> what to run, in order, with the check after each step (pure).
+//!
+//! A source puts the steps in order, and adds its own between them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::rights::{IMPORTER, Imported};
+
+/// A text that grows by steps.
+pub(crate) struct Steps {
+    text: String,
+    number: usize,
+}
+
+impl Steps {
+    /// The text before the first step. `differences`: what is otherwise here, whatever the source says.
+    pub(crate) fn new(title: &str, differences: &str, missing: &[String], workspaces: &[Imported]) -> Self {
+        let mut text = format!(
+            "# {title}\n\nFor an administrator of both, in bash, in this folder. Each step may be run again.\nThe file `disks` has a line per \
+             workspace: namespace, old object, workspace, claim of the home, UID of the old object. `-`: none.\n\n\
+             ## What is otherwise here\n\n{differences}"
+        );
+        if !missing.is_empty() {
+            text.push_str("\n## What is missing\n\n");
+            for line in missing {
+                let _ = writeln!(text, "- {line}");
+            }
+        }
+        shared(workspaces, &mut text);
+        text.push_str("\n## Steps\n");
+        Self { text, number: 0 }
+    }
+
+    /// One step.
+    pub(crate) fn step(&mut self, title: &str, commands: &str, check: &str) {
+        self.number += 1;
+        let _ = writeln!(
+            self.text,
+            "\n{}. {title}\n\n{}\n   Check: {check}",
+            self.number,
+            indented(commands)
+        );
+    }
+
+    /// `commands` make Secrets.
+    pub(crate) fn secrets(&mut self, commands: &str) {
+        if !commands.is_empty() {
+            self.step(
+                "Copy values that look like credentials from the old objects to Secrets. No file here has them.",
+                commands,
+                "each command prints `serverside-applied`.",
+            );
+        }
+    }
+
+    /// Templates, execution profiles and Roles.
+    pub(crate) fn apply(&mut self, has_profiles: bool) {
+        let profiles = if has_profiles { " -f profiles.yaml" } else { "" };
+        self.step(
+            "Apply templates and the owners' Roles. Owners also need the Role of users of their namespace (`userNamespaces` of the chart).",
+            &format!("kubectl apply -f templates.yaml{profiles}\nkubectl apply -f rights.yaml\n"),
+            "`kubectl get wst` shows no template with `Valid` `False`.",
+        );
+    }
+
+    /// Volumes outlive their claims.
+    pub(crate) fn keep_volumes(&mut self) {
+        let body = "test \"$claim\" != - || continue\n\
+            volume=$(kubectl -n \"$namespace\" get pvc \"$claim\" -o jsonpath='{.spec.volumeName}')\n\
+            test -n \"$volume\" || continue\n\
+            grep -q \"^$volume \" policies || kubectl get pv \"$volume\" -o jsonpath='{.metadata.name} {.spec.persistentVolumeReclaimPolicy}{\"\\n\"}' >> policies\n\
+            kubectl patch pv \"$volume\" --type=merge -p '{\"spec\": {\"persistentVolumeReclaimPolicy\": \"Retain\"}}'\n";
+        self.step(
+            "Keep the volumes, whatever becomes of their claims. The former policies are in the file `policies`.",
+            &format!("touch policies\n{}", each(body)),
+            "`kubectl get pv` shows `Retain` for each volume of `policies`.",
+        );
+    }
+
+    /// Claims without owners.
+    pub(crate) fn free_claims(&mut self) {
+        let body = "test \"$claim\" = - || kubectl -n \"$namespace\" patch pvc \"$claim\" --type=merge \\\n  \
+            -p '{\"metadata\": {\"ownerReferences\": null}}'\n";
+        self.step(
+            "Take the claims' owners away, so that no deletion takes a claim with it.",
+            &each(body),
+            "`kubectl get pvc -A -o jsonpath='{range .items[*]}{.metadata.name} {.metadata.ownerReferences}{\"\\n\"}{end}'` shows no owner beside these claims.",
+        );
+    }
+
+    /// No old objects. `before`: what is done to each of them first, such as a condition.
+    pub(crate) fn delete(&mut self, kind: &str, before: &str) {
+        let body =
+            format!("{before}kubectl -n \"$namespace\" delete \"$old\" --ignore-not-found --timeout=2m\n");
+        self.step(
+            &format!(
+                "Delete the old {kind}. Keep the export from which this folder was made: it is the way back."
+            ),
+            &each(&body),
+            "`while read -r namespace _ _ claim _ <&3; do test \"$claim\" = - || kubectl -n \"$namespace\" get pvc \"$claim\" -o jsonpath='{.status.phase}{\"\\n\"}'; done 3< disks` prints `Bound` for each.",
+        );
+    }
+
+    /// The workspaces, stopped.
+    pub(crate) fn create(&mut self) {
+        self.step(
+            "Create the workspaces for their owners. The binding gives you the Role `workspace-importer` of `rights.yaml` for that time.",
+            &format!(
+                "kubectl create clusterrolebinding {IMPORTER} --clusterrole={IMPORTER} --user=\"$(kubectl auth whoami -o jsonpath='{{.status.userInfo.username}}')\" \
+                 --dry-run=client -o yaml | kubectl apply -f -\n\
+                 kubectl apply -f workspaces.yaml\n"
+            ),
+            "`kubectl get workspaces.workspaces.jupyter.org -A` shows each of them as `Stopped`, none as `Invalid`.",
+        );
+    }
+
+    /// Each workspace runs once.
+    pub(crate) fn start(&mut self) {
+        self.step(
+            "Start each once, look at its files, and stop it.",
+            &each(
+                "kubectl workspace start -n \"$namespace\" \"$workspace\" --wait\n\
+                 kubectl -n \"$namespace\" exec \"workspace-$workspace\" -c workspace -- sh -c 'ls -A \"$HOME\"'\n\
+                 kubectl workspace stop -n \"$namespace\" \"$workspace\" --yes --wait\n",
+            ),
+            "each list holds the user's files.",
+        );
+    }
+
+    /// Nothing of the way over stays.
+    pub(crate) fn give_back(&mut self) {
+        self.step(
+            "Give the volumes their former reclaim policy, and remove the binding.",
+            &format!(
+                "while read -r volume policy <&3; do\n  kubectl patch pv \"$volume\" --type=merge -p '{{\"spec\": {{\"persistentVolumeReclaimPolicy\": \"'\"$policy\"'\"}}}}'\ndone 3< policies\n\
+                 kubectl delete clusterrolebinding {IMPORTER} --ignore-not-found\n"
+            ),
+            "`kubectl get pv` shows the policies of the file `policies`.",
+        );
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// Commands that run for each line of `disks`.
+pub(crate) fn each(body: &str) -> String {
+    let body = body.lines().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "  {line}");
+        text
+    });
+    format!("while read -r namespace old workspace claim uid <&3; do\n{body}done 3< disks\n")
+}
+
+/// Lines of a list item.
+fn indented(commands: &str) -> String {
+    commands.lines().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "       {line}");
+        text
+    })
+}
+
+/// The list that the steps read.
+pub(crate) fn list(workspaces: &[Imported]) -> String {
+    workspaces.iter().fold(String::new(), |mut text, it| {
+        let home = it.home.as_deref().unwrap_or("-");
+        let uid = it.uid.as_deref().unwrap_or("-");
+        let _ = writeln!(text, "{} {} {} {home} {uid}", it.namespace, it.old, it.name);
+        text
+    })
+}
+
+/// Claims that several workspaces mount.
+fn shared(workspaces: &[Imported], text: &mut String) {
+    let mut users: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for workspace in workspaces {
+        for claim in &workspace.claims {
+            users
+                .entry((&workspace.namespace, claim))
+                .or_default()
+                .push(&workspace.name);
+        }
+    }
+    users.retain(|_, names| names.len() > 1);
+    if users.is_empty() {
+        return;
+    }
+    text.push_str("\n## Claims of several workspaces\n\nOf those with one home, one runs at a time; a further disk needs `ReadWriteMany`.\n\n");
+    for ((namespace, claim), names) in users {
+        let _ = writeln!(text, "- {namespace}/{claim}: {}", names.join(", "));
+    }
+}
