@@ -10,7 +10,7 @@ use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
 use crate::secrets::{Secrets, shown_credential};
-use crate::table::{Place, apply};
+use crate::table::apply;
 
 /// Variable by which Kubeflow's images know their path.
 const KNOWN: &Known = &[(
