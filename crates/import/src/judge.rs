@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Error;
+use crate::contradictions;
 use crate::schema::Schema;
 
 /// All rules, with the settings that an installation has by default.
@@ -44,7 +45,9 @@ impl Judge {
 
     pub(crate) fn template(&self, object: &Value) -> Vec<Violation> {
         read(&self.template, object, |template: &WorkspaceTemplate| {
-            validate::template(&template.spec, &self.settings)
+            let mut found = contradictions::of_template(&object["spec"]);
+            found.extend(validate::template(&template.spec, &self.settings));
+            found
         })
     }
 
@@ -65,8 +68,10 @@ impl Judge {
             let references = References::default()
                 .with_template(template)
                 .with_profile(profile);
-            let found = judge(workspace, &references, &self.settings).violations;
-            found.iter().flat_map(|found| found.iter().cloned()).collect()
+            let judged = judge(workspace, &references, &self.settings).violations;
+            let mut found = contradictions::of_workspace(&object["spec"]);
+            found.extend(judged.iter().flat_map(|found| found.iter().cloned()));
+            found
         })
     }
 }

@@ -8,6 +8,7 @@
 //! - `rights`: imported workspaces -> the Roles that their owners need
 //! - `output`: objects -> files
 //! - `judge`: objects of ours -> the rules that they break
+//! - `contradictions`: spec of ours -> what CEL rules of its definition refuse
 //! - `schema`: schema of a definition -> what the API server would refuse
 //! - `templates`: workspaces whose pods are equal -> one template
 //! - `container`: container of a pod -> amounts, variables and mounts
@@ -21,6 +22,7 @@
 
 mod assemble;
 mod container;
+mod contradictions;
 mod draft;
 mod judge;
 mod kubeflow;

@@ -1,6 +1,6 @@
 //! Schema of a definition and a value -> fields that the API server would refuse or drop (pure).
 //!
-//! Its CEL rules are not run: `rules` has the same.
+//! Its CEL rules are not run: `rules` has the same, and `contradictions` those that it has not.
 
 use std::collections::BTreeMap;
 
