@@ -124,7 +124,7 @@
   {{- $name := regexFind "\n  name: \\S+\\.workspaces\\.jupyter\\.org" ($.Files.Get $path) | trim | trimPrefix "name: " -}}
   {{- $live := include "jk8s.lookup" (list "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" $name) | fromJson -}}
   {{- with get (default dict (default dict $live.metadata).annotations) "controller-gen.kubebuilder.io/version" }}
-  - release: the CustomResourceDefinition {{ quote $name }} of this cluster must be of this product, and controller-gen {{ . }} generated it: replace it as docs/coming-from-jupyter-k8s.md says, or choose another cluster
+  - release: the CustomResourceDefinition {{ quote $name }} of this cluster must be of this product, and controller-gen {{ . }} generated it: replace it as docs/coming-over.md says, or choose another cluster
   {{- end -}}
 {{- end -}}
 {{- end }}

@@ -38,8 +38,12 @@ impl Drop for Folder {
 }
 
 fn import(words: &[&str], input: &str) -> Output {
+    import_from("kubeflow", words, input)
+}
+
+fn import_from(source: &str, words: &[&str], input: &str) -> Output {
     let mut command = plugin();
-    command.args(["import", "kubeflow"]).args(words);
+    command.args(["import", source]).args(words);
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -156,4 +160,24 @@ fn what_cannot_be_read_or_written_leaves_nothing_behind() {
         errors(&missing)
     );
     assert_eq!(import(&[], WHOLE).status.code(), Some(2), "--dir is required");
+}
+
+#[test]
+fn an_export_is_read_as_that_of_the_source_that_is_named() {
+    let folder = Folder::new("sources");
+    let earlier = r#"{"apiVersion": "workspace.jupyter.org/v1alpha1", "kind": "Workspace",
+      "metadata": {"name": "demo", "namespace": "team-a", "annotations": {"workspace.jupyter.org/created-by": "alice"}},
+      "spec": {"displayName": "Demo", "image": "r.example.org/jupyter:1"}}"#;
+    for (source, input, code) in [
+        ("jupyter-k8s", earlier, 0),
+        ("kubeflow", earlier, 1),
+        ("kubeflow", WHOLE, 0),
+        ("jupyter-k8s", WHOLE, 1),
+        ("other", WHOLE, 2),
+    ] {
+        let dir = folder.path(&format!("{source}-{code}"));
+        let output = import_from(source, &["--dir", &dir], input);
+        assert_eq!(output.status.code(), Some(code), "{source}: {}", errors(&output));
+        assert_eq!(Path::new(&dir).exists(), code == 0, "{source}");
+    }
 }

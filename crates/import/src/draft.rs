@@ -51,10 +51,14 @@ impl Draft {
 
     /// Changes the values that go into `to`; an error is the reason why one is lost. An item of a list of texts takes the others along:
     /// a command makes sense as a whole.
-    pub(crate) fn change(&mut self, to: Target, change: impl Fn(&Value) -> Result<Option<Value>, String>) {
+    pub(crate) fn change(
+        &mut self,
+        to: Target,
+        change: impl Fn(&Path, &Value) -> Result<Option<Value>, String>,
+    ) {
         let mut lost = Vec::new();
         for part in self.0.iter_mut().filter(|part| part.to == to) {
-            match change(&part.value) {
+            match change(&part.at, &part.value) {
                 Ok(None) => {}
                 Ok(Some(value)) => part.value = value,
                 Err(why) => {

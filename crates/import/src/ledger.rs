@@ -102,6 +102,12 @@ impl Ledger {
         self.0.push((object.title(), leaf));
     }
 
+    /// Takes in an object that stays as it is.
+    pub(crate) fn stays(&mut self, object: &Object, why: &str) {
+        let number = self.open(object);
+        self.tell(number, &Path::default(), &Fate::new(Outcome::Stays, why));
+    }
+
     /// Paths of an object's leaves at or below `at`.
     pub(crate) fn leaves(&self, object: usize, at: &Path) -> Vec<Path> {
         let below = self.0[object].1.range(at.clone()..);

@@ -3,6 +3,7 @@
 //! The same input gives the same bytes. The modules, from top to bottom; each imports only modules below it:
 //!
 //! - `kubeflow`: Notebooks, `PodDefaults` and Profiles of Kubeflow
+//! - `jupyter_k8s`: Workspaces, templates and access strategies of the earlier jupyter-k8s
 //! - `assemble`: drafts of Workspaces, each with its template -> files of ours
 //! - `steps`: imported workspaces -> what to run, in order
 //! - `rights`: imported workspaces -> the Roles that their owners need
@@ -25,6 +26,7 @@ mod container;
 mod contradictions;
 mod draft;
 mod judge;
+mod jupyter_k8s;
 mod kubeflow;
 mod ledger;
 mod names;
@@ -55,6 +57,8 @@ pub struct Input {
 pub enum Source {
     /// Kubeflow: Notebooks, `PodDefaults`, Profiles and claims.
     Kubeflow,
+    /// The earlier jupyter-k8s: Workspaces, templates, access strategies and claims of both of its API groups.
+    JupyterK8s,
 }
 
 /// What the source does not say.
@@ -98,5 +102,6 @@ pub fn convert(source: Source, inputs: &[Input], options: &Options) -> Result<Im
     let objects = read::objects(inputs)?;
     match source {
         Source::Kubeflow => kubeflow::convert(&objects, options),
+        Source::JupyterK8s => jupyter_k8s::convert(&objects, options),
     }
 }

@@ -43,6 +43,11 @@ impl Path {
         self.0.strip_prefix(start.0.as_slice())
     }
 
+    /// Whether its last step is this key.
+    pub(crate) fn ends_with(&self, key: &str) -> bool {
+        matches!(self.0.last(), Some(Step::Key(last)) if last == key)
+    }
+
     /// The value at this path.
     pub(crate) fn get<'v>(&self, value: &'v Value) -> &'v Value {
         self.0.iter().fold(value, |value, step| match step {

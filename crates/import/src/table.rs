@@ -28,6 +28,10 @@ pub(crate) enum Rule {
 /// Pattern and rule; the first that matches counts.
 pub(crate) type Table = [(&'static str, Rule)];
 
+/// Why an object stays that no source reads.
+pub(crate) const NOT_READ: &str = "objects of this kind are not read";
+/// Why a claim stays.
+pub(crate) const CLAIM: &str = "the claim stays as it is";
 /// Why a leaf stays that the API server writes.
 pub(crate) const SERVERS: &str = "the API server's own";
 

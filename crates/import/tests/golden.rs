@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::{env, fs};
 
-use import::Outcome;
+use import::{Error, Import, Outcome};
 
-use crate::kubeflow;
+use crate::{jupyter_k8s, kubeflow, text};
 
 fn compare(path: &Path, text: &str) {
     if env::var_os("UPDATE_EXPECT").is_some() {
@@ -15,11 +15,13 @@ fn compare(path: &Path, text: &str) {
     assert_eq!(text, expected, "{}: UPDATE_EXPECT=1 accepts this", path.display());
 }
 
-#[test]
-fn kubeflow_becomes_templates_profiles_rights_workspaces_and_steps() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/kubeflow");
+/// Compares what comes of a folder's source, and returns it.
+fn golden(name: &str, convert: fn(&str) -> Result<Import, Error>) -> Import {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
     let source = fs::read_to_string(folder.join("source.yaml")).unwrap();
-    let import = kubeflow(&source).unwrap();
+    let import = convert(&source).unwrap();
     for file in &import.files {
         compare(&folder.join(file.name), &file.text);
     }
@@ -48,9 +50,40 @@ fn kubeflow_becomes_templates_profiles_rights_workspaces_and_steps() {
     assert!(lost && import.is_lossy());
     assert_eq!(
         import,
-        kubeflow(&source).unwrap(),
+        convert(&source).unwrap(),
         "the same input gives the same bytes"
     );
+    import
+}
+
+#[test]
+fn kubeflow_becomes_templates_profiles_rights_workspaces_and_steps() {
+    golden("kubeflow", kubeflow);
+}
+
+#[test]
+fn the_earlier_jupyter_k8s_becomes_templates_profiles_rights_workspaces_and_steps() {
+    let import = golden("jupyter-k8s", jupyter_k8s);
+    // Nothing is Public, or the owner's alone, without being written.
+    for (file, kind, fields) in [
+        ("workspaces.yaml", "Workspace", ["accessType", "ownershipType"]),
+        (
+            "templates.yaml",
+            "WorkspaceTemplate",
+            ["defaultAccessType", "defaultOwnershipType"],
+        ),
+    ] {
+        let text = text(&import, file);
+        let count = text.matches(&format!("kind: {kind}\n")).count();
+        assert!(count > 1, "{text}");
+        for field in fields {
+            assert_eq!(
+                text.matches(&format!("  {field}: ")).count(),
+                count,
+                "{field}: {text}"
+            );
+        }
+    }
 }
 
 #[test]

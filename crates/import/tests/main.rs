@@ -4,12 +4,21 @@
 
 mod corpus;
 mod golden;
+mod jupyter_k8s;
 mod refused;
 mod shapes;
 
 use import::{Error, Import, Input, Options, Source, convert};
 
 fn kubeflow(text: &str) -> Result<Import, Error> {
+    from(Source::Kubeflow, text)
+}
+
+fn jupyter_k8s(text: &str) -> Result<Import, Error> {
+    from(Source::JupyterK8s, text)
+}
+
+fn from(source: Source, text: &str) -> Result<Import, Error> {
     let input = Input {
         name: "source.yaml".to_owned(),
         text: text.to_owned(),
@@ -17,5 +26,10 @@ fn kubeflow(text: &str) -> Result<Import, Error> {
     let options = Options {
         user_prefix: "oidc:".to_owned(),
     };
-    convert(Source::Kubeflow, &[input], &options)
+    convert(source, &[input], &options)
+}
+
+/// The text of a file of the result.
+fn text<'a>(import: &'a Import, name: &str) -> &'a str {
+    &import.files.iter().find(|file| file.name == name).unwrap().text
 }

@@ -1,8 +1,8 @@
 //! Sources as people break them -> a sentence with the place, and nothing else (pure).
 
-use import::{Import, Outcome};
+use import::Outcome;
 
-use crate::kubeflow;
+use crate::{kubeflow, text};
 
 /// A Notebook with these fields of its pod.
 fn notebook(name: &str, pod: &str) -> String {
@@ -10,11 +10,6 @@ fn notebook(name: &str, pod: &str) -> String {
         "---\napiVersion: kubeflow.org/v1\nkind: Notebook\nmetadata: {{name: {name}, namespace: team-a, annotations: \
          {{notebooks.kubeflow.org/creator: alice}}}}\nspec: {{template: {{spec: {{{pod}}}}}}}\n"
     )
-}
-
-/// The text of a file of the result.
-fn text<'a>(import: &'a Import, name: &str) -> &'a str {
-    &import.files.iter().find(|file| file.name == name).unwrap().text
 }
 
 const POD: &str = "containers: [{name: a, image: 'r.example.org/a:1'}]";

@@ -1,12 +1,12 @@
-//! Any JSON in the shape of Kubeflow's kinds -> no panic, and each leaf told once (pure).
+//! Any JSON in the shape of the sources' kinds -> no panic, and each leaf told once (pure).
 
 use std::collections::BTreeSet;
 
-use import::Error;
+use import::{Error, Import};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::kubeflow;
+use crate::{jupyter_k8s, kubeflow};
 
 /// Any small value.
 fn value() -> impl Strategy<Value = Value> {
@@ -190,28 +190,133 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
+const WORKSPACE: &[&str] = &[
+    "displayName",
+    "desiredStatus",
+    "ownershipType",
+    "accessType",
+    "resources",
+    "storage",
+    "volumes",
+    "containerConfig",
+    "env",
+    "nodeSelector",
+    "affinity",
+    "tolerations",
+    "lifecycle",
+    "readinessProbe",
+    "accessStrategy",
+    "templateRef",
+    "idleShutdown",
+    "appType",
+    "serviceAccountName",
+    "podSecurityContext",
+    "containerSecurityContext",
+    "initContainers",
+    "integrationTemplateRefs",
+    "sharedMemory",
+    "unknown",
+];
+const TEMPLATE: &[&str] = &[
+    "displayName",
+    "description",
+    "allowedImages",
+    "allowCustomImages",
+    "defaultResources",
+    "resourceBounds",
+    "primaryStorage",
+    "environmentVariables",
+    "baseEnv",
+    "envRequirements",
+    "baseLabels",
+    "labelRequirements",
+    "allowSecondaryStorages",
+    "defaultVolumes",
+    "defaultContainerConfig",
+    "defaultOwnershipType",
+    "defaultAccessType",
+    "defaultAccessStrategy",
+    "defaultIdleShutdown",
+    "idleShutdownOverrides",
+    "defaultLifecycle",
+    "defaultPodSecurityContext",
+    "defaultInitContainers",
+    "allowCustomInitContainers",
+    "appType",
+    "defaultSharedMemory",
+    "unknown",
+];
+
+/// An object of the earlier jupyter-k8s.
+fn earlier(kind: &'static str, names: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let parts = (fields(names), value(), any::<[bool; 3]>());
+    parts.prop_map(move |(mut spec, extra, [group, refers, labelled])| {
+        spec["image"] = json!("r.example.org/a:1");
+        spec["defaultImage"] = json!("r.example.org/a:1");
+        if refers {
+            spec["templateRef"] = json!({"name": "t", "namespace": "team-a"});
+            spec["storage"] = json!({"size": "1Gi", "other": extra});
+            spec["defaultIdleShutdown"] = json!({"enabled": true, "detection": {"httpGet": {"path": "/idle"}}});
+        }
+        let group = if group { "workspace" } else { "workspaces" };
+        let name = if kind == "Workspace" { "demo" } else { "t" };
+        let labels = if labelled {
+            json!({"a": "b", "workspace.jupyter.org/template": "t"})
+        } else {
+            extra.clone()
+        };
+        json!({
+            "apiVersion": format!("{group}.jupyter.org/v1alpha1"), "kind": kind,
+            "metadata": {"name": name, "namespace": "team-a", "uid": "u", "labels": labels, "annotations": extra},
+            "spec": spec, "status": {"a": extra},
+        })
+    })
+}
+
+/// Each leaf of the objects, of these titles, is told once; or the source is refused with its place.
+fn check(
+    convert: fn(&str) -> Result<Import, Error>,
+    objects: [(&Value, &str); 2],
+) -> Result<(), TestCaseError> {
+    let items = objects.map(|(object, _)| object);
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    match convert(&list.to_string()) {
+        Ok(import) => {
+            for (object, title) in objects {
+                let mut expected = Vec::new();
+                leaves(object, "", &mut expected);
+                let told = import.entries.iter().filter(|entry| entry.object == title);
+                let told: Vec<_> = told.map(|entry| entry.path.clone()).collect();
+                let set: BTreeSet<_> = told.iter().cloned().collect();
+                prop_assert_eq!(told.len(), set.len(), "a leaf is told twice: {:?}", told);
+                prop_assert_eq!(set, expected.into_iter().collect::<BTreeSet<_>>());
+            }
+            let texts = import.entries.iter().all(|entry| !entry.text.is_empty());
+            prop_assert!(texts);
+        }
+        Err(Error::Unreadable(words)) => {
+            prop_assert!(words.contains("source.yaml: document 1, items["), "{}", words);
+        }
+        Err(Error::Bug(words)) => prop_assert!(false, "{words}\n{list}"),
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn every_leaf_is_told_once_whatever_the_source_holds(notebook in notebook(), pod_default in pod_default()) {
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": [notebook, pod_default]});
-        match kubeflow(&list.to_string()) {
-            Ok(import) => {
-                for (object, title) in [(&notebook, "Notebook team-a/demo"), (&pod_default, "PodDefault team-a/p")] {
-                    let mut expected = Vec::new();
-                    leaves(object, "", &mut expected);
-                    let told = import.entries.iter().filter(|entry| entry.object == title);
-                    let told: Vec<_> = told.map(|entry| entry.path.clone()).collect();
-                    let set: BTreeSet<_> = told.iter().cloned().collect();
-                    prop_assert_eq!(told.len(), set.len(), "a leaf is told twice: {:?}", told);
-                    prop_assert_eq!(set, expected.into_iter().collect::<BTreeSet<_>>());
-                }
-                let texts = import.entries.iter().all(|entry| !entry.text.is_empty());
-                prop_assert!(texts);
-            }
-            Err(Error::Unreadable(words)) => prop_assert!(words.contains("source.yaml: document 1, items["), "{}", words),
-            Err(Error::Bug(words)) => prop_assert!(false, "{words}\n{list}"),
-        }
+        check(kubeflow, [(&notebook, "Notebook team-a/demo"), (&pod_default, "PodDefault team-a/p")])?;
+    }
+
+    #[test]
+    fn every_leaf_of_the_earlier_jupyter_k8s_is_told_once(
+        workspace in earlier("Workspace", WORKSPACE), template in earlier("WorkspaceTemplate", TEMPLATE),
+    ) {
+        check(
+            jupyter_k8s,
+            [(&workspace, "Workspace team-a/demo"), (&template, "WorkspaceTemplate team-a/t")],
+        )?;
     }
 }

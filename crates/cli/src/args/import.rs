@@ -8,7 +8,8 @@ use super::{Format, report_format};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  kubectl get notebooks,poddefaults,profiles,pvc -A -o json | kubectl workspace import kubeflow --dir out/ --user-prefix oidc:";
+  kubectl get notebooks,poddefaults,profiles,pvc -A -o json | kubectl workspace import kubeflow --dir out/ --user-prefix oidc:
+  kubectl get workspaces.workspace.jupyter.org,workspacetemplates.workspace.jupyter.org,pvc -A -o json | kubectl workspace import jupyter-k8s --dir out/";
 
 /// What is imported, and where the result goes.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,4 +40,7 @@ pub struct Import {
 pub enum ImportSource {
     /// Notebooks, `PodDefaults`, Profiles and claims of Kubeflow.
     Kubeflow,
+    /// Workspaces, templates, access strategies and claims of the earlier jupyter-k8s.
+    #[value(name = "jupyter-k8s")]
+    JupyterK8s,
 }

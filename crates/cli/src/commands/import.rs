@@ -48,6 +48,7 @@ pub(super) fn run(args: &Import, console: &mut Console<'_>) -> Result<(), Failur
     }
     let source = match args.source {
         ImportSource::Kubeflow => Source::Kubeflow,
+        ImportSource::JupyterK8s => Source::JupyterK8s,
     };
     let options = Options {
         user_prefix: args.user_prefix.clone().unwrap_or_default(),

@@ -25,12 +25,11 @@ use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
 use crate::read::Object;
 use crate::secrets::Secrets;
-use crate::table::{self as tables, Place, apply, rest};
+use crate::table::{self as tables, CLAIM, NOT_READ, Place, apply, rest};
 use crate::templates::{Need, Style, group};
 use crate::{Error, Import, Options};
 
 const GROUP: &str = "kubeflow.org";
-const NOT_READ: &str = "objects of this kind are not read";
 const CONTRIBUTOR: &str =
     "contributors have no Role here: share the workspace with them, by kubectl workspace share";
 const TOO_MANY: &str = "its pod is unlike those of the 20 templates that most Notebooks have: convert such Notebooks in a run of their own";
@@ -130,9 +129,7 @@ fn sort<'a>(objects: &'a [Object], ledger: &mut Ledger) -> Result<Sorted<'a>, Er
                 .profiles
                 .insert(&object.name, (ledger.open(object), object));
         } else if object.is("", "PersistentVolumeClaim") {
-            let number = ledger.open(object);
-            let stays = Fate::new(Outcome::Stays, "the claim stays as it is");
-            ledger.tell(number, &Path::default(), &stays);
+            ledger.stays(object, CLAIM);
         } else {
             let fate = if CONTRIBUTORS.contains(&object.kind.as_str()) {
                 Fate::new(Outcome::Lost, CONTRIBUTOR)

@@ -85,7 +85,14 @@ pub(super) fn draft<'a>(
     let owner = identify(number, object, &name, sorted, options, &mut draft);
     own(object, &mut draft);
     let prefix = format!("/notebook/{}/{}", object.namespace, object.name);
-    draft.change(Target::Template, |value| pod::text(value, &prefix));
+    draft.change(Target::Template, |at, value| {
+        // A tag with a digest looks like a user with a password.
+        if at.ends_with("image") {
+            Ok(None)
+        } else {
+            pod::text(value, &prefix)
+        }
+    });
     Ok(Candidate {
         object,
         draft,

@@ -1,0 +1,110 @@
+//! Labels and references that Workspaces and templates have in common -> parts of ours (pure).
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::draft::{Draft, Target};
+use crate::ledger::{Fate, Ledger, Outcome};
+use crate::path::Path;
+use crate::read::Object;
+use crate::secrets::shown_credential;
+
+/// Beginnings of keys that the old operator writes; in the second group they are this product's as well.
+const RECORDS: [&str; 2] = ["workspace.jupyter.org/", "workspaces.jupyter.org/"];
+/// Labels by which an administrator chose a default template.
+const CHOSEN: [&str; 2] = [
+    "workspace.jupyter.org/default-template",
+    "workspace.jupyter.org/default-cluster-template",
+];
+/// Fields with commands, in Workspaces and templates.
+const COMMANDS: [&str; 8] = [
+    "spec.containerConfig",
+    "spec.lifecycle",
+    "spec.readinessProbe",
+    "spec.initContainers",
+    "spec.defaultContainerConfig",
+    "spec.defaultLifecycle",
+    "spec.defaultReadinessProbe",
+    "spec.defaultInitContainers",
+];
+
+/// Fields with quantities that move as they are.
+const QUANTITIES: [&str; 3] = ["spec.resourceBounds", "spec.primaryStorage", "spec.storage.size"];
+
+/// Labels move, except those of the old operator.
+pub(super) fn maps(number: usize, object: &Object, to: Target, ledger: &mut Ledger, draft: &mut Draft) {
+    let stays = Fate::new(Outcome::Stays, "the old operator's record");
+    for map in ["labels", "annotations"] {
+        let at = Path::of("metadata").key(map);
+        for (key, value) in at.get(&object.value).as_object().into_iter().flatten() {
+            let leaf = at.key(key);
+            if RECORDS.iter().any(|start| key.starts_with(start)) {
+                if !CHOSEN.contains(&key.as_str()) {
+                    ledger.tell(number, &leaf, &stays);
+                }
+            } else if map == "labels" && value.is_string() {
+                draft.put([(number, leaf.clone())], to, leaf, value.clone());
+            }
+        }
+    }
+}
+
+/// A reference of an object to another one: its name, and the namespace if it says one.
+pub(super) fn reference<'o>(object: &'o Object, field: &str) -> Option<(Option<&'o str>, &'o str)> {
+    let reference = Path::of(field).get(&object.value);
+    let name = reference.as_str().or_else(|| reference["name"].as_str())?;
+    let namespace = reference["namespace"].as_str();
+    Some((namespace.filter(|namespace| !namespace.is_empty()), name))
+}
+
+/// Says of a reference to an access strategy of the input that the default manager takes its place.
+pub(super) fn strategy(
+    number: usize,
+    object: &Object,
+    field: &str,
+    strategies: &BTreeSet<&str>,
+    ledger: &mut Ledger,
+) {
+    let is_known = reference(object, field).is_some_and(|(_, name)| strategies.contains(name));
+    if is_known {
+        let why = "the default WorkspaceManager routes; what its WorkspaceAccessStrategy did is told there";
+        let fate = Fate::new(Outcome::SameByDefault, why);
+        ledger.tell(number, &Path::of(field), &fate);
+    }
+}
+
+/// Where the old product's own form reported its last use, if a detection does not say where in the answer.
+pub(super) fn last_use(object: &Object, field: &str, to: Target, draft: &mut Draft) {
+    let detection = Path::of(field).key("detection");
+    let request = detection.key("httpGet");
+    let path = request.key("path").get(&object.value).as_str();
+    let place = request.key("lastActivityTimestamp").key("responseBodyPath");
+    if path.is_some_and(|path| !path.ends_with("/api/status")) && place.get(&object.value).is_null() {
+        let at = detection.key("lastActivityTimestamp").key("responseBodyPath");
+        draft.put([], to, at, "lastActiveTimestamp");
+    }
+}
+
+/// Commands show no credentials, no template has a text that begins an escape, and a number is a quantity as well.
+pub(super) fn adapt(to: Target, draft: &mut Draft) {
+    draft.change(to, |at, value| {
+        let is_in = |fields: &[&str]| {
+            let mut fields = fields.iter();
+            fields.any(|field| at.below(&Path::of(field)).is_some())
+        };
+        match value {
+            Value::Number(number) if is_in(&QUANTITIES) => Ok(Some(number.to_string().into())),
+            Value::String(text) if is_in(&COMMANDS) && !at.ends_with("image") => {
+                if let Some(why) = shown_credential(text) {
+                    Err(why)
+                } else if to == Target::Template && text.contains("{{") {
+                    Err("{{ is an escape in templates: write the field by hand".to_owned())
+                } else {
+                    Ok(None)
+                }
+            }
+            _ => Ok(None),
+        }
+    });
+}
