@@ -1,0 +1,391 @@
+//! Disks of the earlier jupyter-k8s, taken over by the steps that `kubectl workspace import` prints.
+//!
+//! The old definitions have a resource `workspaces`, which shadows this product's in `kubectl get workspaces`. So this runs alone.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use api::{Workspace, workspace::Phase};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch, exec, is_ready},
+    command::{self, administered, apply, shell_by},
+    objects::{template, workspace},
+    test_run::finally::always,
+    wait,
+};
+use k8s_openapi::{
+    api::{
+        core::v1::{PersistentVolume, PersistentVolumeClaim, Pod},
+        rbac::v1::ClusterRole,
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams},
+};
+use serde_json::{Value, json};
+
+use super::{pod_of, shell};
+
+const GROUP: &str = "workspace.jupyter.org";
+const FINALIZER: &str = "workspace.jupyter.org/cleanup-protection";
+const NAMES: [&str; 3] = ["first", "second", "third"];
+/// Its claim's owner is not taken away.
+const CONTROL: &str = "control";
+/// Writes a file of random bytes once, and says its sum.
+const WRITE: &str = "cd /home/jovyan; test -e data || head -c 3000000 /dev/urandom > data";
+const SUM: &str = "python3 -c \"import hashlib; print(hashlib.sha256(open('/home/jovyan/data', 'rb').read()).hexdigest())\"";
+
+#[tokio::test]
+async fn three_disks_of_the_earlier_jupyter_k8s_are_taken_over_by_the_printed_steps_and_a_step_left_out_loses_one()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("taken-over", &["alice"]).await?;
+    always(Box::pin(take_over(&scratch)), forget_definitions()).await?;
+    let roles = Api::<ClusterRole>::all(cluster::admin().await?);
+    roles
+        .delete("workspace-importer", &DeleteParams::default())
+        .await?;
+    template::finish(scratch).await
+}
+
+async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    apply(&definitions()).await?;
+    let crds = ["workspaces", "workspacetemplates"].map(|plural| format!("crd/{plural}.{GROUP}"));
+    let established = ["wait", "--for=condition=Established", "--timeout=1m"];
+    administered(&[&established[..], &[&crds[0], &crds[1]]].concat(), "").await?;
+    let old_template = json!({
+        "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "WorkspaceTemplate",
+        "metadata": {"name": scratch.namespace, "namespace": scratch.namespace},
+        "spec": {"displayName": "Template of a test", "defaultImage": environment.images.echo},
+    });
+    apply(&[old_template]).await?;
+    let mut sums = Vec::new();
+    for name in NAMES.into_iter().chain([CONTROL]) {
+        old_workspace(scratch, name).await?;
+        sums.push(old_sum(scratch, name).await?);
+    }
+    let folder = tempfile::tempdir()?;
+    let claims = scratch.api::<PersistentVolumeClaim>();
+    let volumes = Api::<PersistentVolume>::all(cluster::admin().await?);
+
+    // The control: without one step, the deletion of the old object deletes the claim.
+    let control = Steps::import(scratch, &[CONTROL], &folder.path().join("control")).await?;
+    let volume = volume_of(&claims, CONTROL).await?;
+    for step in ["Keep the volumes", "Stop the old operator", "Delete the old"] {
+        control.run(step).await?;
+    }
+    wait::until("the claim to be lost", wait::USUAL, || async {
+        let found = claims
+            .get_opt(&claim(CONTROL))
+            .await
+            .map_err(|error| error.to_string())?;
+        found.map_or(Ok(()), |left| Err(format!("{:?}", left.metadata)))
+    })
+    .await?;
+    assert!(
+        volumes.get_opt(&volume).await?.is_some(),
+        "its volume is kept all the same"
+    );
+    control.run("Give the volumes").await?;
+
+    let steps = Steps::import(scratch, &NAMES, &folder.path().join("out")).await?;
+    let policies = policies(&claims, &volumes).await?;
+    let (until_created, rest) = steps.split("Start each once")?;
+    for step in until_created {
+        // Each may be run again.
+        for _ in 0..2 {
+            steps.execute(step).await?;
+        }
+        if step.title.starts_with("Delete the old") {
+            let phases = steps.check(step).await?;
+            assert_eq!(phases.lines().collect::<Vec<_>>(), ["Bound"; 3]);
+        }
+    }
+    let workspaces: Api<Workspace> = scratch.api();
+    for (name, sum) in NAMES.into_iter().zip(&sums) {
+        workspace::reached(&workspaces, name, Phase::Stopped).await?;
+        administered(
+            &["workspace", "start", "-n", &scratch.namespace, name, "--wait"],
+            "",
+        )
+        .await?;
+        let pod = pod_of(&workspaces, name).await?;
+        assert_eq!(&shell(scratch, &pod, SUM).await?, sum, "{name}");
+        workspace::stop(&workspaces, name).await?;
+    }
+    for step in rest {
+        let printed = steps.execute(step).await?;
+        if step.title.starts_with("Start each once") {
+            assert_eq!(
+                printed.lines().filter(|line| *line == "data").count(),
+                3,
+                "{printed}"
+            );
+        }
+    }
+    assert_eq!(self::policies(&claims, &volumes).await?, policies);
+    for name in NAMES {
+        let disk = claims.get(&claim(name)).await?;
+        assert_eq!(disk.owner_references(), [], "{name}");
+        assert_eq!(
+            workspaces.get(name).await?.annotations()[api::names::CREATED_BY],
+            "alice"
+        );
+    }
+    let all = Api::<CustomResourceDefinition>::all(cluster::admin().await?);
+    assert!(all.get_opt(&format!("workspaces.{GROUP}")).await?.is_none());
+    Ok(())
+}
+
+/// Definitions of the old group, with the mark of the program that wrote them.
+fn definitions() -> Vec<Value> {
+    let kinds = [
+        ("Workspace", "workspace", "workspaces"),
+        ("WorkspaceTemplate", "workspacetemplate", "workspacetemplates"),
+    ];
+    let definition = |(kind, singular, plural)| {
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {
+                "name": format!("{plural}.{GROUP}"),
+                "annotations": {"controller-gen.kubebuilder.io/version": "v0.18.0"},
+            },
+            "spec": {
+                "group": GROUP, "scope": "Namespaced",
+                "names": {"kind": kind, "listKind": format!("{kind}List"), "singular": singular, "plural": plural},
+                "versions": [{"name": "v1alpha1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                }}}],
+            },
+        })
+    };
+    kinds.into_iter().map(definition).collect()
+}
+
+/// Deletes the old definitions, with what is left of their objects.
+async fn forget_definitions() -> anyhow::Result<()> {
+    let objects = format!("workspaces.{GROUP}");
+    let found = command::administer(&["get", &objects, "-A", "-o", "name", "--ignore-not-found"]).await?;
+    if found.code == 0 && !found.stdout.is_empty() {
+        // No operator removes the finalizers.
+        let script = format!(
+            "kubectl get {objects} -A -o jsonpath='{{range .items[*]}}{{.metadata.namespace}} {{.metadata.name}}{{\"\\n\"}}{{end}}' | while read -r \
+             namespace name; do kubectl -n \"$namespace\" patch {objects} \"$name\" --type=merge -p '{{\"metadata\": {{\"finalizers\": null}}}}'; done"
+        );
+        shell_by(&Environment::get()?.kubeconfig, &script).await?;
+    }
+    let templates = format!("workspacetemplates.{GROUP}");
+    administered(&["delete", "crd", &objects, &templates, "--ignore-not-found"], "")
+        .await
+        .map(drop)
+}
+
+fn claim(name: &str) -> String {
+    format!("workspace-{name}-pvc")
+}
+
+/// An old object with a finalizer, which owns a claim and a Deployment whose pod wrote a file.
+async fn old_workspace(scratch: &Scratch, name: &str) -> anyhow::Result<()> {
+    let namespace = &scratch.namespace;
+    let old = json!({
+        "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "Workspace",
+        "metadata": {
+            "name": name, "namespace": namespace, "finalizers": [FINALIZER],
+            "annotations": {"workspace.jupyter.org/created-by": "alice"},
+        },
+        "spec": {
+            "displayName": name, "image": Environment::get()?.images.echo,
+            "templateRef": {"name": namespace, "namespace": namespace},
+            "storage": {"size": "100Mi", "mountPath": "/home/jovyan"},
+            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
+        },
+    });
+    apply(&[old]).await?;
+    let kind = format!("workspaces.{GROUP}");
+    let uid = [
+        "get",
+        &kind,
+        name,
+        "-n",
+        namespace,
+        "-o",
+        "jsonpath={.metadata.uid}",
+    ];
+    let uid = administered(&uid, "").await?;
+    let owner = json!([{
+        "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "Workspace", "name": name, "uid": uid, "controller": true,
+        "blockOwnerDeletion": true,
+    }]);
+    let labels = json!({"app": "jupyter", "workspace.jupyter.org/workspace-name": name});
+    let mut pod = cluster::restricted_pod(
+        name,
+        json!({
+            "image": Environment::get()?.images.echo,
+            "imagePullPolicy": "Never",
+            "command": ["sh", "-c", format!("{WRITE}; exec sleep 3600")],
+            "volumeMounts": [{"name": "workspace-storage", "mountPath": "/home/jovyan"}],
+            "readinessProbe": {"exec": {"command": ["test", "-e", "/home/jovyan/data"]}, "periodSeconds": 1},
+        }),
+        &json!([{"name": "workspace-storage", "persistentVolumeClaim": {"claimName": claim(name)}}]),
+    );
+    let spec = pod["spec"].take();
+    apply(&[
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": claim(name), "namespace": namespace, "ownerReferences": owner},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}},
+        }),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": format!("workspace-{name}"), "namespace": namespace, "ownerReferences": owner},
+            "spec": {
+                "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": spec},
+            },
+        }),
+    ])
+    .await
+}
+
+/// Sum of the file that the old pod wrote.
+async fn old_sum(scratch: &Scratch, name: &str) -> anyhow::Result<String> {
+    let pods = scratch.api::<Pod>();
+    let label = format!("workspace.jupyter.org/workspace-name={name}");
+    let pod = wait::until("the old pod to be ready", wait::USUAL, || async {
+        let found = pods.list(&ListParams::default().labels(&label)).await;
+        let found = found.map_err(|error| error.to_string())?.items;
+        let ready = found
+            .iter()
+            .find(|pod| is_ready(pod))
+            .map(kube::ResourceExt::name_any);
+        ready.ok_or_else(|| format!("{found:?}"))
+    })
+    .await?;
+    Ok(exec(&pods, &pod, &["sh", "-c", SUM]).await?.trim().to_owned())
+}
+
+async fn volume_of(claims: &Api<PersistentVolumeClaim>, name: &str) -> anyhow::Result<String> {
+    let spec = claims.get(&claim(name)).await?.spec;
+    spec.and_then(|spec| spec.volume_name)
+        .context("the claim has no volume")
+}
+
+/// Reclaim policies of the volumes.
+async fn policies(
+    claims: &Api<PersistentVolumeClaim>,
+    volumes: &Api<PersistentVolume>,
+) -> anyhow::Result<Vec<Option<String>>> {
+    let mut policies = Vec::new();
+    for name in NAMES {
+        let volume = volumes.get(&volume_of(claims, name).await?).await?;
+        policies.push(volume.spec.and_then(|spec| spec.persistent_volume_reclaim_policy));
+    }
+    Ok(policies)
+}
+
+/// One step of `steps.md`, as it is printed.
+struct Step {
+    title: String,
+    commands: String,
+    check: String,
+}
+
+/// The steps and their folder.
+struct Steps {
+    folder: String,
+    steps: Vec<Step>,
+}
+
+impl Steps {
+    /// Exports these old objects, and imports them into a folder.
+    async fn import(scratch: &Scratch, names: &[&str], folder: &Path) -> anyhow::Result<Self> {
+        let namespace = ["-n", &scratch.namespace, "-o", "json"];
+        let kind = format!("workspaces.{GROUP}");
+        let objects = administered(&[&["get", &kind][..], names, &namespace].concat(), "").await?;
+        let kinds = format!("workspacetemplates.{GROUP},pvc");
+        let others = administered(&[&["get", &kinds][..], &namespace].concat(), "").await?;
+        let folder = folder.display().to_string();
+        let [first, second] = ["objects", "others"].map(|name| format!("{folder}-{name}.json"));
+        fs::write(&first, objects)?;
+        fs::write(&second, others)?;
+        let import = [
+            "workspace",
+            "import",
+            "jupyter-k8s",
+            "-f",
+            &first,
+            "-f",
+            &second,
+            "--dir",
+            &folder,
+        ];
+        let imported = command::administer(&import).await?;
+        assert_eq!(imported.code, 0, "{imported:?}");
+        let text = fs::read_to_string(Path::new(&folder).join("steps.md"))?;
+        let steps = parse(&text);
+        anyhow::ensure!(steps.len() > 6, "{text}");
+        Ok(Self { folder, steps })
+    }
+
+    /// Those before the one of this title, and the rest.
+    fn split(&self, title: &str) -> anyhow::Result<(&[Step], &[Step])> {
+        let place = self.steps.iter().position(|step| step.title.starts_with(title));
+        Ok(self
+            .steps
+            .split_at(place.with_context(|| format!("no step {title}"))?))
+    }
+
+    async fn run(&self, title: &str) -> anyhow::Result<()> {
+        let step = self.steps.iter().find(|step| step.title.starts_with(title));
+        self.execute(step.with_context(|| format!("no step {title}"))?)
+            .await
+            .map(drop)
+    }
+
+    /// Runs a step's commands in bash, until one fails.
+    async fn execute(&self, step: &Step) -> anyhow::Result<String> {
+        self.bash(&step.commands)
+            .await
+            .with_context(|| step.title.clone())
+    }
+
+    /// Runs the command of a step's check.
+    async fn check(&self, step: &Step) -> anyhow::Result<String> {
+        let command = step.check.split('`').nth(1);
+        self.bash(command.context("the check has no command")?).await
+    }
+
+    async fn bash(&self, commands: &str) -> anyhow::Result<String> {
+        let script = Path::new(&self.folder).join("commands");
+        fs::write(&script, commands)?;
+        let line = format!("cd {} && exec bash -eu commands", self.folder);
+        shell_by(&Environment::get()?.kubeconfig, &line).await
+    }
+}
+
+fn parse(text: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for line in text.lines() {
+        let title = line
+            .split_once(". ")
+            .filter(|(number, _)| number.parse::<u8>().is_ok());
+        if let Some((_, title)) = title {
+            steps.push(Step {
+                title: title.to_owned(),
+                commands: String::new(),
+                check: String::new(),
+            });
+        } else if let Some(step) = steps.last_mut() {
+            if let Some(command) = line.strip_prefix("       ") {
+                step.commands.push_str(command);
+                step.commands.push('\n');
+            } else if let Some(check) = line.strip_prefix("   Check: ") {
+                check.clone_into(&mut step.check);
+            }
+        }
+    }
+    steps
+}
