@@ -9,6 +9,7 @@
 //! - `routes`: route objects of a workspace.
 //! - `pod_security`: whether a pod keeps Pod Security and our own bounds.
 //! - `effective`: defaults, variables, and the values that a workspace effectively has.
+//! - `expiry`: when a stopped workspace is deleted.
 //! - `files`: what becomes of a workspace's files at a stop or deletion.
 //! - `settings`: the installation's settings.
 //! - `access`: which users may connect; shares.
@@ -33,6 +34,7 @@ pub mod access;
 mod admission;
 pub mod checks;
 mod effective;
+pub mod expiry;
 pub mod files;
 pub mod form;
 pub mod keep;

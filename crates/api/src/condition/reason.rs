@@ -177,6 +177,16 @@ reasons! {
         "A time limit in spec.limits is over, or stop-workspace was called, but the API server refuses to stop the workspace: because of an admission rule, or of the stored spec. It runs on. The operator tries again, at least once a minute.",
         Owner: "Do what the message says, often: correct the spec so that it fits the current rules. Or stop it yourself.",
         [Stop];
+    DELETION_ANNOUNCED = "DeletionAnnounced", Fine, "Event",
+        "The stopped workspace has a time of its deletion in status.deletesAt, by status.resolved.stoppedRetentionDays; the Event says what becomes of the files.",
+        Owner: "To keep it, start it, or lengthen spec.limits.stoppedRetentionDays within the template's bounds.",
+        [Start, Field("spec.limits.stoppedRetentionDays")];
+    RETENTION_DELETED = "RetentionDeleted", Fine, "Event",
+        "The workspace was stopped for status.resolved.stoppedRetentionDays and is deleted, as status.deletesAt said; the Event says what becomes of the files.",
+        Owner: "If its disk is kept, create it anew with its name.";
+    DELETION_REFUSED = "DeletionRefused", Wrong, "Event",
+        "The time in status.deletesAt is over, but the API server refuses to delete the workspace: because of an admission rule, or a missing right. The operator tries again, with growing pauses.",
+        Administrator: "Do what the message says. The chart gives the right with retention.enabled.";
     STOPPED = "Stopped", Fine, "Stopped=True; Event",
         "No pod is left, as desired.";
     DELETING = "Deleting", Fine, "Progressing=True, Available=False",

@@ -17,6 +17,9 @@ pub struct LimitBounds {
     /// Of `limits.failedTimeoutMinutes`. `max` is also the limit of workspaces without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_timeout_minutes: Option<MinutesRange>,
+    /// Of `limits.stoppedRetentionDays`. Workspaces without one are never deleted, whatever `max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_retention_days: Option<DaysRange>,
     /// Of the annotation `workspaces.jupyter.org/keep-until`, from the time at which it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_minutes: Option<KeepRange>,
@@ -45,5 +48,22 @@ pub struct MinutesRange {
     /// Most minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 525_600))]
+    pub max: Option<i32>,
+}
+
+/// Days from `min` to `max`. Both ends belong to the range; an end left unset is open.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max")
+        .message("min must not be greater than max")
+)]
+pub struct DaysRange {
+    /// Fewest days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 7, max = 3650))]
+    pub min: Option<i32>,
+    /// Most days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 7, max = 3650))]
     pub max: Option<i32>,
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
 pub use idle::IdleShutdownOverrides;
-pub use limits::{KeepRange, LimitBounds, MinutesRange};
+pub use limits::{DaysRange, KeepRange, LimitBounds, MinutesRange};
 pub use presentation::{Icon, Presentation, PresentedImage};
 
 use crate::{
@@ -75,7 +75,8 @@ use crate::{
         .field_path(".idleShutdownOverrides"),
     validation = schema::default_limit_within("startTimeoutMinutes"),
     validation = schema::default_limit_within("maxAgeMinutes"),
-    validation = schema::default_limit_within("failedTimeoutMinutes")
+    validation = schema::default_limit_within("failedTimeoutMinutes"),
+    validation = schema::default_limit_within("stoppedRetentionDays")
 )]
 pub struct WorkspaceTemplateSpec {
     /// Name shown to users, without control characters and marks that change the reading direction.

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Time limits. Each that is unset is the template's, else the maximum of the template's bounds, else there is none.
+/// Time limits. Each that is unset is the template's, else the maximum of the template's bounds (but for `stoppedRetentionDays`), else there
+/// is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
@@ -22,4 +23,9 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 525_600))]
     pub failed_timeout_minutes: Option<i32>,
+    /// Days from the stop to the deletion, with a day's notice in `status.deletesAt`, if the installation deletes. A start begins them anew.
+    /// Its home or the template must say `retain`. Unset here and in the template: never, whatever the template's bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 7, max = 3650))]
+    pub stopped_retention_days: Option<i32>,
 }

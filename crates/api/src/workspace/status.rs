@@ -76,6 +76,10 @@ pub struct WorkspaceStatus {
     /// The rule that stopped it, if no user did; until the next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_because: Option<StoppedBecause>,
+    /// When the stopped workspace is deleted, unless it is started, changed or kept for longer (`limits.stoppedRetentionDays`). It is stored
+    /// at least a day before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletes_at: Option<Time>,
     /// When memory last ran out in this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_of_memory: Option<OutOfMemory>,
@@ -217,6 +221,9 @@ pub struct Resolved {
     /// Minutes that it may be without a ready pod; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_timeout_minutes: Option<i32>,
+    /// Days from its stop to its deletion; absent: it is never deleted, or the installation deletes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_retention_days: Option<i32>,
     /// Who may change and delete the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ownership_type: Option<OwnershipType>,

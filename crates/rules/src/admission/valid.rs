@@ -194,7 +194,10 @@ pub(crate) fn resolve(
         app_type,
         profile,
         idle,
-        limits,
+        limits: Limits {
+            stopped_retention_days: limits.stopped_retention_days.filter(|_| settings.deletes_stopped),
+            ..limits
+        },
         longest_keep: keep::longest(template),
         ownership,
         access: if routing.disables_sharing() {
@@ -330,6 +333,7 @@ impl ValidWorkspace {
             start_timeout_minutes: self.limits.start_timeout_minutes,
             max_age_minutes: self.limits.max_age_minutes,
             failed_timeout_minutes: self.limits.failed_timeout_minutes,
+            stopped_retention_days: self.limits.stopped_retention_days,
             ownership_type: Some(self.ownership),
             manager: Some(self.manager.clone()),
             access_type: Some(self.access),

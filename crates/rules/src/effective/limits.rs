@@ -3,21 +3,22 @@
 use std::time::Duration;
 
 use api::WorkspaceTemplateSpec;
-use api::template::{LimitBounds, MinutesRange};
+use api::template::LimitBounds;
 use api::workspace::Limits;
 
 /// The effective limits. A template's maximum also applies where neither workspace nor template sets a limit.
-/// Otherwise a workspace could avoid the maximum by setting no limit.
+/// Otherwise a workspace could avoid the maximum by setting no limit. Not so the retention: nothing is deleted unless somebody wrote when.
 pub(crate) fn effective(given: Option<&Limits>, template: Option<&WorkspaceTemplateSpec>) -> Limits {
     let of = |limit: &Limit| {
         let default = || (limit.of)(template?.default_limits.as_ref()?);
-        let longest = || limit.bounds(template?).max;
+        let longest = || limit.bounds(template?)[1].filter(|_| limit.is_filled);
         given.and_then(limit.of).or_else(default).or_else(longest)
     };
     Limits {
         start_timeout_minutes: of(&START_TIMEOUT),
         max_age_minutes: of(&MAX_AGE),
         failed_timeout_minutes: of(&FAILED_TIMEOUT),
+        stopped_retention_days: of(&STOPPED_RETENTION),
     }
 }
 
@@ -25,38 +26,56 @@ pub(crate) fn effective(given: Option<&Limits>, template: Option<&WorkspaceTempl
 pub(crate) struct Limit {
     /// Its name.
     pub(crate) name: &'static str,
-    /// Its minutes.
+    /// What it counts, such as `minute`.
+    pub(crate) unit: &'static str,
+    /// Its number of these.
     pub(crate) of: fn(&Limits) -> Option<i32>,
-    bounds: fn(&LimitBounds) -> Option<MinutesRange>,
+    bounds: fn(&LimitBounds) -> Option<[Option<i32>; 2]>,
+    /// Whether the template's maximum applies where nobody sets it.
+    is_filled: bool,
 }
 
 impl Limit {
-    /// A template's bounds on it.
-    pub(crate) fn bounds(&self, template: &WorkspaceTemplateSpec) -> MinutesRange {
+    /// A template's minimum and maximum.
+    pub(crate) fn bounds(&self, template: &WorkspaceTemplateSpec) -> [Option<i32>; 2] {
         let bounds = template.limit_bounds.as_ref();
         bounds.and_then(self.bounds).unwrap_or_default()
     }
 }
 
 /// Every limit.
-pub(crate) const ALL: [Limit; 3] = [START_TIMEOUT, MAX_AGE, FAILED_TIMEOUT];
+pub(crate) const ALL: [Limit; 4] = [START_TIMEOUT, MAX_AGE, FAILED_TIMEOUT, STOPPED_RETENTION];
 
 const START_TIMEOUT: Limit = Limit {
     name: "startTimeoutMinutes",
+    unit: "minute",
     of: |limits| limits.start_timeout_minutes,
-    bounds: |bounds| bounds.start_timeout_minutes,
+    bounds: |bounds| bounds.start_timeout_minutes.map(|range| [range.min, range.max]),
+    is_filled: true,
 };
 
 const MAX_AGE: Limit = Limit {
     name: "maxAgeMinutes",
+    unit: "minute",
     of: |limits| limits.max_age_minutes,
-    bounds: |bounds| bounds.max_age_minutes,
+    bounds: |bounds| bounds.max_age_minutes.map(|range| [range.min, range.max]),
+    is_filled: true,
 };
 
 const FAILED_TIMEOUT: Limit = Limit {
     name: "failedTimeoutMinutes",
+    unit: "minute",
     of: |limits| limits.failed_timeout_minutes,
-    bounds: |bounds| bounds.failed_timeout_minutes,
+    bounds: |bounds| bounds.failed_timeout_minutes.map(|range| [range.min, range.max]),
+    is_filled: true,
+};
+
+const STOPPED_RETENTION: Limit = Limit {
+    name: "stoppedRetentionDays",
+    unit: "day",
+    of: |limits| limits.stopped_retention_days,
+    bounds: |bounds| bounds.stopped_retention_days.map(|range| [range.min, range.max]),
+    is_filled: false,
 };
 
 /// Converts minutes to a duration.
@@ -84,7 +103,7 @@ mod tests {
     fn no_limit_applies_by_default() {
         assert_eq!(effective(None, None), Limits::default());
         for limit in ALL {
-            let least = json!({limit.name: {"min": 5}});
+            let least = json!({limit.name: {"min": 8}});
             for (given, bounds) in [
                 (json!(null), json!(null)),
                 (json!({}), json!({})),
@@ -104,11 +123,12 @@ mod tests {
     fn each_limit_comes_from_workspace_then_template_then_the_maximum() {
         for limit in ALL {
             let of = |minutes: i32| json!({limit.name: minutes});
-            let bounds = json!({limit.name: {"min": 5, "max": 60}});
-            let minutes = |given, default| (limit.of)(&limits(given, default, bounds.clone()));
-            assert_eq!(minutes(of(7), of(20)), Some(7), "{}", limit.name);
-            assert_eq!(minutes(json!({}), of(20)), Some(20), "{}", limit.name);
-            assert_eq!(minutes(json!(null), json!(null)), Some(60), "{}", limit.name);
+            let bounds = json!({limit.name: {"min": 8, "max": 60}});
+            let value = |given, default| (limit.of)(&limits(given, default, bounds.clone()));
+            assert_eq!(value(of(9), of(20)), Some(9), "{}", limit.name);
+            assert_eq!(value(json!({}), of(20)), Some(20), "{}", limit.name);
+            let filled = (limit.name != "stoppedRetentionDays").then_some(60);
+            assert_eq!(value(json!(null), json!(null)), filled, "{}", limit.name);
         }
     }
 }

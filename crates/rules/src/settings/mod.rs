@@ -23,6 +23,10 @@ use crate::violation::{Violation, Violations};
 /// The administrator's decisions for all workspaces of an installation. Operator and webhook read them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the settings file, and they are independent"
+)]
 pub struct Settings {
     /// Image or alias of workspaces where neither workspace nor template names one.
     pub default_image: String,
@@ -90,6 +94,10 @@ pub struct Settings {
     /// `PriorityClass` of the product's own pods. No execution profile may name it. Default: none.
     #[serde(default)]
     pub own_priority_class: Option<String>,
+    /// Whether the operator deletes stopped workspaces after `limits.stoppedRetentionDays`. It needs the right to.
+    /// Default: false; nothing is deleted, and no time of a deletion is announced.
+    #[serde(default)]
+    pub deletes_stopped: bool,
     /// Whether every workspace must name a template.
     /// A workspace without a template has no bounds and needs no `use` permission. Default: false.
     #[serde(default)]

@@ -132,6 +132,8 @@ fn together(case: &Case<'_>) -> Vec<Violation> {
         profile: case.profile.map(|profile| (name.as_str(), &profile.spec)),
     }
     .clashes();
+    let template = case.template.map(|template| &template.spec);
+    found.extend(limits::unsaid_fate(case.workspace, effective, template));
     if let Some(size) = &effective.shm_size {
         let most = case
             .template

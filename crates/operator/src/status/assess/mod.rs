@@ -181,6 +181,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         stops_because: None,
         kept: None,
         stopped_because: None,
+        deletes_at: None,
         out_of_memory: None,
         disk,
         started_at,

@@ -41,6 +41,7 @@ pub(crate) fn deleting(workspace: &Workspace, left: &str, now: Timestamp) -> Wor
         idle: None,
         stops_at: None,
         stops_because: None,
+        deletes_at: None,
         stop_requested_at: None,
         out_of_memory: None,
         pending_update: Vec::new(),
@@ -72,6 +73,7 @@ pub(crate) fn unreadable(
         idle: None,
         stops_at: None,
         stops_because: None,
+        deletes_at: None,
         conditions,
         ..before
     }
