@@ -41,6 +41,7 @@ pub struct Metrics {
     errors: Family<Labels<2>, Counter>,
     writes: Family<Labels<1>, Counter>,
     unanswered: Counter,
+    expired: Counter,
     leading: Gauge,
     audit: kit::audit::Counters,
     undeclared: Gauge,
@@ -53,6 +54,7 @@ impl Default for Metrics {
             errors: Family::default(),
             writes: Family::default(),
             unanswered: Counter::default(),
+            expired: Counter::default(),
             leading: Gauge::default(),
             audit: kit::audit::Counters::default(),
             undeclared: Gauge::default(),
@@ -80,6 +82,11 @@ impl Metrics {
             "idle_checks_unanswered",
             "Requests for the last activity of a pod that got no answer",
             self.unanswered.clone(),
+        );
+        registry.register(
+            "expired_workspaces",
+            "Stopped workspaces that were deleted because their retention was over",
+            self.expired.clone(),
         );
         registry.register_collector(Box::new(Phases {
             workspaces,
@@ -140,6 +147,11 @@ impl Metrics {
     /// Counts a pod that did not report whether it is used. This is a problem of the pod, not an error of the operator.
     pub fn count_unanswered(&self) {
         self.unanswered.inc();
+    }
+
+    /// Counts a deletion of a stopped workspace.
+    pub fn count_expired(&self) {
+        self.expired.inc();
     }
 
     /// Sets whether this replica leads. Only the leader reports phases.

@@ -7,6 +7,7 @@ mod contested;
 mod crashes;
 mod deletion;
 mod disks;
+mod expiry;
 mod external_changes;
 mod faults;
 mod gates;

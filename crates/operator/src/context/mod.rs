@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use kit::limit::KeyedRate;
 use kube::{
     Client,
     runtime::events::{Event, Recorder, Reporter},
@@ -67,6 +68,8 @@ pub struct Context {
     pub term: Mutex<String>,
     /// The last activity of workspaces that stop when idle.
     pub idle: ActivityTracker,
+    /// How often stopped workspaces are deleted.
+    pub deletions: KeyedRate,
     /// The public keys with which workspaces' pods check assertions.
     pub keys: Keys,
     /// What the CRDs of our kinds in the cluster lack.
@@ -103,6 +106,7 @@ impl Context {
             namespaces: NamespaceLocks::default(),
             term: Mutex::new(random::identifier()),
             idle: ActivityTracker::default(),
+            deletions: KeyedRate::new(1),
             keys: Keys::default(),
             definitions: Definitions::default(),
             now: Timestamp::now,

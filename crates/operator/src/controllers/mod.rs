@@ -6,6 +6,7 @@
 //! | `shares` | WorkspaceShares -> bound, active, ended, removed |
 //! | `routes` | managers with `routing.custom` -> route objects of each workspace |
 //! | `idle` | workspaces that stop when idle -> their last activity, and a stop |
+//! | `expiry` | stopped workspaces whose retention is over -> announced, then deleted |
 //! | `assertion_keys` | public keys of gateway and operator -> a ConfigMap in each namespace with workspaces |
 //! | `images` | templates with labels for it -> images on nodes, and room, before a workspace starts |
 //! | `network_policies` | policies of pods -> as planned, and deleted once no pod needs them |
@@ -17,6 +18,7 @@ pub mod assertion_keys;
 mod attempt;
 pub mod catalog;
 pub(crate) mod definitions;
+pub mod expiry;
 pub mod idle;
 pub mod images;
 pub mod network_policies;

@@ -28,7 +28,7 @@ use crate::{
     },
     context::Context,
     controllers::{
-        assertion_keys, catalog,
+        assertion_keys, catalog, expiry,
         idle::{self, NextStop},
         routes,
     },
@@ -243,10 +243,19 @@ async fn report(
     context: &Context,
 ) -> Result<Next, Error> {
     let Workspace { metadata, status, .. } = seen.workspace;
-    let next_stop = NextStop::of(&assessment.status, &done.observed);
+    let Assessment {
+        status: mut next,
+        mut events,
+        recheck,
+    } = assessment;
+    let is_applied = done.failure.is_none();
+    let announced = expiry::announce(context, seen.workspace, &mut next, is_applied);
+    events.extend(Box::pin(announced).await);
+    let next_stop = NextStop::of(&next, &done.observed);
+    let deletes_at = next.deletes_at.as_ref().map(|time| time.0);
     let update = StatusUpdate {
-        status: assessment.status,
-        events: assessment.events,
+        status: next,
+        events,
         run: done.observed.run_id().map(str::to_owned),
     };
     let published = publish::publish(context, metadata, status.as_ref(), update);
@@ -260,15 +269,19 @@ async fn report(
     if let Some(failure) = done.failure {
         return Err(failure);
     }
-    let recheck = sooner(sooner(assessment.recheck, seen.recheck), again);
+    let recheck = sooner(sooner(recheck, seen.recheck), again);
     match published {
-        Published::Written => Ok(next(done.intent, done.blocker.as_ref(), recheck)),
+        Published::Written => {
+            let expires = Box::pin(expiry::enforce(context, seen.workspace, deletes_at)).await;
+            let recheck = sooner(recheck, expires);
+            Ok(next_reconcile(done.intent, done.blocker.as_ref(), recheck))
+        }
         Published::Outdated => Ok(Next::Blocked(recheck)),
     }
 }
 
 /// When the next reconcile is, if nothing triggers one before.
-fn next(intent: Intent, blocker: Option<&Blocker>, recheck: Option<Duration>) -> Next {
+fn next_reconcile(intent: Intent, blocker: Option<&Blocker>, recheck: Option<Duration>) -> Next {
     match blocker {
         Some(Blocker::Refused(refusal)) if !refusal.is_invalid => {
             Next::Blocked(sooner(Some(REFUSED_INTERVAL), recheck))

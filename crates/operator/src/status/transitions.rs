@@ -8,6 +8,7 @@ use api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 use rules::{
+    expiry,
     files::{Disk, Moment},
     stops,
 };
@@ -89,6 +90,31 @@ pub(crate) fn not_stopped(rule: StopRule, why: &str) -> Event {
     };
     let note = format!("{cause} and the workspace cannot be stopped: the API server refuses it. {why}");
     event(EventType::Warning, "Stop", rule.refusal_reason(), &note)
+}
+
+/// The Event about the time of a deletion that is announced first. `name`: of the workspace.
+pub(crate) fn deletion_announced(name: &str, status: &WorkspaceStatus) -> Event {
+    let note = expiry::notice(name, status).unwrap_or_default();
+    normal("AnnounceDeletion", reason::DELETION_ANNOUNCED, &note)
+}
+
+/// The Event about a deletion by the retention. `status`: the last one of the workspace of this name.
+pub(crate) fn deleted(name: &str, status: &WorkspaceStatus) -> Event {
+    let when = expiry::when(status.resolved.as_ref());
+    let files = expiry::fate(name, status).text;
+    normal(
+        "Delete",
+        reason::RETENTION_DELETED,
+        &format!("Deleted {when}; {files}."),
+    )
+}
+
+/// The Event if the retention requires a deletion and the API server refuses it.
+pub(crate) fn not_deleted(why: &str) -> Event {
+    let note = format!(
+        "The time in status.deletesAt is over and the workspace cannot be deleted: the API server refuses it. {why}"
+    );
+    event(EventType::Warning, "Delete", reason::DELETION_REFUSED, &note)
 }
 
 /// The Events for the change from one status to the next.

@@ -24,7 +24,7 @@ impl Backoff {
             *count = count.saturating_add(1);
             *count
         };
-        ceiling(count).mul_f64(fraction(random::bits()))
+        up_to(ceiling(count))
     }
 
     /// Forgets the failures of `key`, because it succeeded or is gone.
@@ -46,6 +46,11 @@ fn fraction(bits: u64) -> f64 {
 
 /// A random part of `span`.
 pub(crate) fn part(span: Duration) -> Duration {
+    span.mul_f64(fraction(random::bits()))
+}
+
+/// A random time up to `span`.
+pub(crate) fn up_to(span: Duration) -> Duration {
     span.mul_f64(fraction(random::bits()))
 }
 

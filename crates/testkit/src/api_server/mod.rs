@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use kube::{Client, Resource, client::Body};
 use serde::{Serialize, de::DeserializeOwned};
@@ -88,7 +88,11 @@ struct State {
     authenticator: Option<Authenticator>,
     admission: Option<Admission>,
     logs: Option<Logs>,
+    clock: Option<Clock>,
 }
+
+/// Returns the `Date` of answers.
+type Clock = Box<dyn Fn() -> String + Send>;
 
 /// Returns the output of a container for the query of a request.
 type Logs = Box<dyn Fn(&str) -> String + Send>;
@@ -276,6 +280,11 @@ impl ApiServer {
         self.lock().logs = Some(Box::new(logs));
     }
 
+    /// Answers requests for the version of the server from now on, with this `Date`.
+    pub fn show_date(&self, clock: impl Fn() -> String + Send + 'static) {
+        self.lock().clock = Some(Box::new(clock));
+    }
+
     /// Answers matching calls with this fault from now on, as often as the fault says.
     pub fn fail(&self, fault: Fault) {
         self.lock().faults.push(fault);
@@ -313,7 +322,7 @@ impl ApiServer {
             query: head.uri.query().unwrap_or_default().to_owned(),
             content_type: head
                 .headers
-                .get(http::header::CONTENT_TYPE)
+                .get(header::CONTENT_TYPE)
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or_default()
                 .to_owned(),
@@ -385,6 +394,14 @@ impl ApiServer {
         {
             let text = Full::new(Bytes::from(logs(&call.query)));
             return Answer::Response(Response::new(text.boxed_unsync()));
+        }
+        if call.path == "/version"
+            && let Some(clock) = &state.clock
+            && let Ok(date) = HeaderValue::from_str(&clock())
+        {
+            let mut response = respond(Ok(json!({"major": "1", "minor": "34"})));
+            response.headers_mut().insert(header::DATE, date);
+            return Answer::Response(response);
         }
         if let Some(watch) = Watch::requested(&call.path, &call.query) {
             return Answer::Response(Response::new(state.watches.open(watch, &state.store)));

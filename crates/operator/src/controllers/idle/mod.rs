@@ -27,7 +27,7 @@ use rules::{ValidWorkspace, keep, stops};
 pub use self::{
     enforce::{NextStop, enforce},
     reconcile::run,
-    stop::stopped_because,
+    stop::{is_refusal, stopped_because},
 };
 use crate::{
     activity::subject::{self, is_last_of_its_disk},

@@ -174,8 +174,8 @@ async fn has_changed(error: &kube::Error, workspaces: &Metadata, tested: &Worksp
     }
 }
 
-/// Whether the API server or an admission webhook refuses the stop.
-pub(super) fn is_refusal(error: &kube::Error) -> bool {
+/// Whether the API server or an admission webhook refuses the write.
+pub fn is_refusal(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422))
 }
 
