@@ -8,6 +8,7 @@ mod catalog;
 mod cluster;
 mod defaults;
 mod disks;
+mod expiry;
 mod http_surface;
 mod keep;
 mod limits;

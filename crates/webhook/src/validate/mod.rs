@@ -2,6 +2,7 @@
 //!
 //! - `workspace`, `shares`, `catalog`: by kind (`catalog`: templates, managers, profiles)
 //! - `ownership`: which users change and delete a workspace
+//! - `expiry`: when the operator deletes a stopped workspace
 //! - `use_permission`: the verb `use` on template, manager and profile
 //! - `references`: permissions for the Secrets, ConfigMaps and claims that a workspace names
 //! - `profile_permissions`: the same for an execution profile
@@ -11,6 +12,7 @@
 
 mod catalog;
 mod disks;
+mod expiry;
 mod metadata;
 mod ownership;
 mod profile_permissions;

@@ -9,7 +9,7 @@ use kube::{Resource, ResourceExt as _};
 use rules::files::{Disk, Moment};
 use rules::{Home, MissingReference, Settings, ValidationResult, Violation, Violations, keep};
 
-use super::{disks, invalid, ownership, public_access, references, unreadable, use_permission};
+use super::{disks, expiry, invalid, ownership, public_access, references, unreadable, use_permission};
 use crate::lookups::{LookupError, Lookups};
 use crate::records::attested_template;
 use crate::review::{Changes, Findings, Kind, Request};
@@ -23,7 +23,11 @@ pub(super) async fn check(
     lookups: &Lookups,
 ) -> Result<Findings, LookupError> {
     if request.is_delete() {
-        let forbidden = unless(by_us, ownership::violation(request, changes, lookups)).await?;
+        let forbidden = if by_us {
+            expiry::violation(request, Timestamp::now())
+        } else {
+            ownership::violation(request, changes, lookups).await?
+        };
         return Ok(Findings {
             forbidden: Vec::from_iter(forbidden),
             ..Findings::default()
@@ -188,6 +192,9 @@ impl Referred {
             found
                 .warnings
                 .extend(self.warnings(request, changes, workspace, &validation));
+            found
+                .warnings
+                .extend(never_deleted(request, changes, workspace, settings));
             found.warnings.extend(unmended.map(|it| it.to_string()));
         }
         found
@@ -309,6 +316,21 @@ fn stop_loses_files(request: &Request, changes: &Changes, workspace: &Workspace)
         && workspace.spec.desired_status == DesiredStatus::Stopped;
     let fate = Disk::from_workspace(workspace).fate(Moment::Stop);
     (stops && fate.loses_files).then(|| format!("the workspace stops: {}", fate.text))
+}
+
+/// The warning that a retention has no effect.
+fn never_deleted(
+    request: &Request,
+    changes: &Changes,
+    workspace: &Workspace,
+    settings: &Settings,
+) -> Option<String> {
+    let is_set = workspace.spec.limits?.stopped_retention_days.is_some();
+    let is_new = request.is_create() || changes.spec.contains("limits");
+    (is_set && is_new && !settings.deletes_stopped).then(|| {
+        "spec.limits.stoppedRetentionDays has no effect: this installation deletes no stopped workspaces (retention.enabled of its chart)"
+            .to_owned()
+    })
 }
 
 /// Whether the workspace is validated again. Changes that run nothing new, such as finalizers or a stop, need no validation.
