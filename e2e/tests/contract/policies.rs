@@ -2,6 +2,8 @@
 //!
 //! The use of Secrets is tested in the suite `admission_down`. The API server does not call the webhook for writes of `UNASKED`.
 
+use std::time::Duration;
+
 use api::{
     Workspace, WorkspaceManager, WorkspaceShare,
     names::{
@@ -14,10 +16,11 @@ use e2e::{
     cluster::{self, Scratch},
     installation::unasked::{UNASKED, unasked},
     objects::workspace,
+    wait,
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Value, json};
 
@@ -159,18 +162,70 @@ async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects(
         patch(json!({"metadata": {"annotations": {CREATED_BY: "x"}}})).await,
         "stopped-because of workspaces alone",
     );
-    let dry_delete = DeleteParams {
-        dry_run: true,
-        ..DeleteParams::default()
-    };
-    // Its role has no such verb, and the policy would not allow it either.
-    assert!(workspaces.delete("lab", &dry_delete).await.is_err());
+    the_operator_s_account_deletes_only_what_is_announced(scratch, &workspaces).await?;
     let managers = Api::<WorkspaceManager>::all(operator);
     let evil = json!({"spec": {"authorization": {"adminGroups": ["evil"]}}});
     refused(
         managers.patch("default", &dry_patch(), &Patch::Merge(evil)).await,
         "the operator's account",
     );
+    Ok(())
+}
+
+/// `workspaces`: as the operator's account.
+async fn the_operator_s_account_deletes_only_what_is_announced(
+    scratch: &Scratch,
+    workspaces: &Api<Workspace>,
+) -> anyhow::Result<()> {
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let limits =
+        json!({"limits": {"stoppedRetentionDays": 7}, "storage": {"size": "1Mi", "retain": "Delete"}});
+    let old = stopped("old", json!({}), limits)?;
+    alice.create(&PostParams::default(), &old).await?;
+    let announced = wait::until("a time of the deletion", Duration::from_secs(30), || async {
+        let old = alice.get("old").await.map_err(|error| error.to_string())?;
+        let is_announced = old
+            .status
+            .as_ref()
+            .is_some_and(|status| status.deletes_at.is_some());
+        if is_announced {
+            Ok(old)
+        } else {
+            Err(format!("{:?}", old.status))
+        }
+    });
+    let announced = announced.await?;
+    let delete = async |uid: Option<String>, resource_version: Option<String>, of: &Workspace| {
+        let params = DeleteParams {
+            dry_run: true,
+            preconditions: Some(Preconditions {
+                uid,
+                resource_version,
+            }),
+            ..DeleteParams::default()
+        };
+        workspaces.delete(&of.name_any(), &params).await
+    };
+    let lab = alice.get("lab").await?;
+    refused(
+        delete(lab.uid(), lab.resource_version(), &lab).await,
+        "status.deletesAt announces that",
+    );
+    refused(
+        delete(None, None, &announced).await,
+        "preconditions of UID and resourceVersion",
+    );
+    refused(
+        delete(announced.uid(), None, &announced).await,
+        "preconditions of UID and resourceVersion",
+    );
+    // The policy lets this pass, and the webhook, which has a clock, does not.
+    let early = delete(announced.uid(), announced.resource_version(), &announced).await;
+    let by_webhook = |error: &kube::Error| {
+        matches!(error, kube::Error::Api(it)
+            if it.code == 403 && it.message.contains("admission webhook") && it.message.contains("status.deletesAt"))
+    };
+    assert!(early.as_ref().is_err_and(by_webhook), "{early:?}");
     Ok(())
 }
 

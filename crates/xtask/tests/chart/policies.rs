@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use api::names;
 use serde_json::{Value, json};
 
-use crate::render::{list, name, named, of_kind, rendering, renderings, strings, yaml};
+use crate::render::{list, name, named, of_kind, rendering, renderings, rights, strings, with, yaml};
 
 #[test]
 fn every_policy_refuses_fails_closed_and_has_its_binding() {
@@ -103,6 +103,47 @@ fn no_policy_visits_keys_of_users_beyond_their_maximum() {
     }
     let bound = format!("variables.sameAnnotations || variables.foreign <= {max}");
     assert!(text("owners").contains(&bound));
+}
+
+#[test]
+fn only_with_retention_the_operator_may_delete_workspaces_that_are_stopped_and_announced() {
+    for enabled in [false, true] {
+        let objects = with(&json!({"retention": {"enabled": enabled}}), &[]).unwrap();
+        let role = named(&objects, "ClusterRole", "jupyter-k8s-operator");
+        let may = rights(role)
+            .iter()
+            .any(|[verb, _, resource, _]| (*verb, *resource) == ("delete", "workspaces"));
+        assert_eq!(may, enabled);
+        let settings = named(&objects, "ConfigMap", "jupyter-k8s-settings")["data"].to_string();
+        assert_eq!(settings.contains("deletesStopped: true"), enabled);
+        let policy = named(
+            &objects,
+            "ValidatingAdmissionPolicy",
+            "jupyter-k8s-operator-writes",
+        );
+        let expressions: Vec<_> = list(&policy["spec"]["validations"])
+            .filter_map(|it| it["expression"].as_str())
+            .collect();
+        assert_eq!(
+            expressions[0].contains("'workspaces'"),
+            enabled,
+            "{}",
+            expressions[0]
+        );
+        let bound = expressions.iter().filter(|it| it.contains("deletesAt"));
+        let bounds: Vec<_> = bound.collect();
+        assert_eq!(bounds.len(), usize::from(enabled));
+        for expression in bounds {
+            for part in [
+                "desiredStatus",
+                "'Stopped'",
+                "?preconditions.?uid",
+                "?preconditions.?resourceVersion",
+            ] {
+                assert!(expression.contains(part), "{part}: {expression}");
+            }
+        }
+    }
 }
 
 /// Paths of fields in a schema with one of these names.
