@@ -151,6 +151,11 @@ async fn a_change_says_what_takes_effect_now_and_what_at_the_next_start() {
     );
     let limits = json!({"maxAgeMinutes": 720, "failedTimeoutMinutes": 60, "startTimeoutMinutes": 15});
     assert_eq!(stored(&server)["limits"], limits);
+    let ran = run(&client, "set demo --stopped-retention 30").await;
+    assert_eq!(ran.err, "Takes effect now: spec.limits (stoppedRetentionDays)\n");
+    assert_eq!(stored(&server)["limits"]["stoppedRetentionDays"], 30);
+    run(&client, "set demo --stopped-retention default").await;
+    assert_eq!(stored(&server)["limits"], limits);
     let ran = run(&client, "set demo --max-age default").await;
     assert_eq!(ran.err, "Takes effect now: spec.limits (maxAgeMinutes)\n");
     let limits = json!({"failedTimeoutMinutes": 60, "startTimeoutMinutes": 15});
@@ -207,7 +212,8 @@ async fn templates_are_listed_and_shown() {
     }]});
     lab.status = serde_json::from_value(prepared).unwrap();
     lab.spec.default_idle_shutdown = serde_json::from_value(json!({"enabled": false})).unwrap();
-    lab.spec.default_limits = serde_json::from_value(json!({"maxAgeMinutes": 720})).unwrap();
+    lab.spec.default_limits =
+        serde_json::from_value(json!({"maxAgeMinutes": 720, "stoppedRetentionDays": 30})).unwrap();
     lab.spec.limit_bounds = serde_json::from_value(json!({"maxAgeMinutes": {"max": 1440}})).unwrap();
     server.put(&lab);
     let ran = run(&client, "template list").await;
@@ -217,6 +223,7 @@ async fn templates_are_listed_and_shown() {
     assert!(ran.out.contains("1Gi to 5Gi, default 1Gi"), "{}", ran.out);
     assert!(ran.out.contains("cpu 100m to 2"), "{}", ran.out);
     assert!(ran.out.contains("- to 1440 min, default 720"), "{}", ran.out);
+    assert!(ran.out.contains("days, default 30"), "{}", ran.out);
     assert!(!ran.out.contains("Idle stop"), "{}", ran.out);
     assert!(ran.out.contains("In advance:"), "{}", ran.out);
     assert!(ran.out.contains("8 of 8 nodes have the image."), "{}", ran.out);

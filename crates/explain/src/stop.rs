@@ -6,7 +6,7 @@ use api::names::LAST_UPDATED_BY;
 use api::workspace::{DesiredStatus, Phase, StopRule, WorkspaceStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-use rules::{keep, stops};
+use rules::{expiry, keep, stops};
 
 use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
 
@@ -25,6 +25,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         found.extend(idleness(evidence, &status));
     }
     found.extend(limit(workspace, &status));
+    found.extend(deletion(workspace, &status));
     found.extend(recovery(workspace));
     if !status.pending_update.is_empty() {
         found.push(Finding {
@@ -139,6 +140,28 @@ fn limit(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
             Remedy::edit(workspace, advice, &format!("spec.{field}"))
         })),
         ..Finding::default()
+    })
+}
+
+/// When it is deleted because it is stopped, and what prevents that.
+fn deletion(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
+    let at = status.deletes_at.as_ref()?.0;
+    let days = status.resolved.as_ref()?.stopped_retention_days?;
+    let field = "status.resolved.stoppedRetentionDays";
+    Some(Finding {
+        what: format!(
+            "It is deleted {}, at the time in status.deletesAt; {}.",
+            expiry::when(status.resolved.as_ref()),
+            expiry::fate(&workspace.name_any(), status).text
+        ),
+        reason: Some(reason::DELETION_ANNOUNCED.to_owned()),
+        because: vec![
+            of_workspace(workspace, "status.deletesAt", "set", Some(at)),
+            of_workspace(workspace, field, days.to_string(), None),
+        ],
+        remedies: Remedy::of_reason(workspace, reason::DELETION_ANNOUNCED, "")
+            .into_iter()
+            .collect(),
     })
 }
 

@@ -73,6 +73,32 @@ fn a_running_workspace_says_when_it_stops_and_what_waits_for_a_restart() {
 }
 
 #[test]
+fn a_stopped_workspace_says_when_it_is_deleted_and_what_prevents_it() {
+    let of = |deletes_at: Value| {
+        let status = json!({
+            "phase": "Stopped", "conditions": [condition("Stopped", "True", reason::STOPPED, "")], "deletesAt": deletes_at,
+            "resolved": {"stoppedRetentionDays": 30, "storage": {"mountPath": "/h", "retain": "Retain"}},
+            "disk": {"claimUID": "c", "size": "1Gi"},
+        });
+        let workspace = workspace_with(json!({"desiredStatus": "Stopped"}), status);
+        let mut findings = super::workspace(&evidence(&workspace)).findings.into_iter();
+        findings.find(|finding| finding.what.starts_with("It is deleted"))
+    };
+    assert!(of(json!(null)).is_none());
+    let found = of(json!("2026-01-31T00:00:00Z")).unwrap();
+    assert!(
+        found.what.starts_with(
+            "It is deleted after 30 days without a start (spec.limits.stoppedRetentionDays), at the time in status.deletesAt; its disk"
+        ),
+        "{}",
+        found.what
+    );
+    assert_eq!(values(&found), ["set", "30"]);
+    assert_eq!(found.reason.as_deref(), Some(reason::DELETION_ANNOUNCED));
+    assert!(!found.remedies.is_empty());
+}
+
+#[test]
 fn a_kept_workspace_says_until_when_and_no_longer_than_that() {
     for (until, said) in [
         (

@@ -217,6 +217,14 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     let html = page(of(&idle, Audience::Viewer)).await;
     assert!(html.contains("Stopped after 60 min without use"), "{html}");
 
+    let old = with(stopped.clone(), |status_detail| {
+        status_detail.deletion = "It is deleted at 2026-01-31T00:00:00Z".to_owned();
+    });
+    let html = page(of(&old, Audience::OwnerOrAdmin)).await;
+    assert!(html.contains("It is deleted at 2026-01-31T00:00:00Z"), "{html}");
+    let html = page(of(&old, Audience::Viewer)).await;
+    assert!(!html.contains("It is deleted"), "{html}");
+
     let form = render(pages::start_form(&domain(), &stopped, "alice"), Reader::Browser);
     assert_eq!(form.status(), StatusCode::OK);
     assert_eq!(

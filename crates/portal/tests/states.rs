@@ -117,6 +117,30 @@ async fn a_limit_is_named_before_and_after_its_stop() {
 }
 
 #[tokio::test]
+async fn a_stopped_workspace_that_is_deleted_says_when_and_what_prevents_it() {
+    let status = |resolved: Value, deletes_at: Value| {
+        json!({
+            "phase": "Stopped", "disk": {"claimUID": "c", "size": "1Gi"}, "resolved": resolved, "deletesAt": deletes_at,
+            "conditions": [condition("Stopped", "True", "Stopped", "")],
+        })
+    };
+    let spec = json!({"desiredStatus": "Stopped", "storage": {"retain": "Retain"}});
+    let announced = status(json!({"stoppedRetentionDays": 30}), json!("2026-01-31T00:00:00Z"));
+    let pages = page(&lab(&json!({}), &spec, &announced), &[]).await;
+    let said = pages["head"]["deletion"].as_str().unwrap();
+    assert!(
+        said.starts_with("It is deleted at 2026-01-31T00:00:00Z, after 30 days without a start (spec.limits.stoppedRetentionDays); its disk"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("To keep it, start it, or write more days into spec.limits.stoppedRetentionDays."),
+        "{said}"
+    );
+    let never = page(&lab(&json!({}), &spec, &status(json!({}), json!(null))), &[]).await;
+    assert_eq!(never["head"]["deletion"], "");
+}
+
+#[tokio::test]
 async fn the_question_before_a_restart_names_the_changes_that_it_applies() {
     let mut status = running();
     status["pendingUpdate"] = json!(["spec.image", "spec.resources"]);

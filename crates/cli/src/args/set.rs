@@ -1,13 +1,15 @@
 //! Command line of `set` -> its arguments (pure).
 
-use super::values::{Assignment, Gpus, Idle, LimitValue, assignment, gpus, idle, image, limit, positive};
+use super::values::{
+    Assignment, Gpus, Idle, LimitValue, assignment, gpus, idle, image, limit, positive, retention,
+};
 use super::{Format, name, object_format};
 
 /// Which fields of a workspace change.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(group = clap::ArgGroup::new("fields").required(true).multiple(true)
     .args(["image", "cpu", "memory", "gpu", "storage", "profile", "env", "variable", "display_name", "idle",
-        "max_age", "failed_timeout", "start_timeout"]))]
+        "max_age", "failed_timeout", "start_timeout", "stopped_retention"]))]
 pub struct Set {
     /// Name of the workspace
     #[arg(value_name = "NAME", value_parser = name)]
@@ -65,6 +67,11 @@ pub struct Set {
     /// Count a start that takes longer as failed, such as 15m; default: the template's time, if it has one
     #[arg(long, value_name = "DURATION", value_parser = limit)]
     pub start_timeout: Option<LimitValue>,
+
+    /// Delete it this many days after its stop, such as 30; default: the template's days, if it has some. Its home or the template must
+    /// say retain
+    #[arg(long, value_name = "DAYS", value_parser = retention)]
+    pub stopped_retention: Option<LimitValue>,
 
     /// The changed object, or its name, in place of a sentence
     #[arg(short, long, value_name = "FORMAT", value_parser = object_format())]

@@ -131,8 +131,8 @@ pub(super) fn idle(text: &str) -> Result<Idle, String> {
 /// What a limit of a workspace becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitValue {
-    /// So many minutes.
-    Minutes(u64),
+    /// So many minutes, or days.
+    Amount(u64),
     /// The template's, if it has one.
     Default,
 }
@@ -143,9 +143,19 @@ pub(super) fn limit(text: &str) -> Result<LimitValue, String> {
     }
     let time = duration::parse(text).map_err(|rule| format!("{rule}; or default"))?;
     match whole_minutes(time) {
-        Some(minutes) => Ok(LimitValue::Minutes(minutes)),
+        Some(minutes) => Ok(LimitValue::Amount(minutes)),
         None => Err("expected whole minutes, such as 90m, or default".to_owned()),
     }
+}
+
+pub(super) fn retention(text: &str) -> Result<LimitValue, String> {
+    if text == "default" {
+        return Ok(LimitValue::Default);
+    }
+    let days = text.strip_suffix('d').unwrap_or(text).parse().ok();
+    let days = days.filter(|days| (7..=3650).contains(days));
+    days.map(LimitValue::Amount)
+        .ok_or_else(|| "expected 7 to 3650 days, such as 30, or default".to_owned())
 }
 
 fn whole_minutes(time: Duration) -> Option<u64> {
@@ -181,11 +191,22 @@ mod tests {
 
     #[test]
     fn a_limit_is_whole_minutes_or_the_template_s() {
-        assert_eq!(limit("12h"), Ok(LimitValue::Minutes(720)));
-        assert_eq!(limit("1h30m"), Ok(LimitValue::Minutes(90)));
+        assert_eq!(limit("12h"), Ok(LimitValue::Amount(720)));
+        assert_eq!(limit("1h30m"), Ok(LimitValue::Amount(90)));
         assert_eq!(limit("default"), Ok(LimitValue::Default));
         for text in ["90s", "60500ms", "0m", "never", "720", ""] {
             assert!(limit(text).unwrap_err().ends_with("or default"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_retention_is_whole_days_or_the_template_s() {
+        for (text, days) in [("7", 7), ("30d", 30), ("3650", 3650)] {
+            assert_eq!(retention(text), Ok(LimitValue::Amount(days)), "{text}");
+        }
+        assert_eq!(retention("default"), Ok(LimitValue::Default));
+        for text in ["6", "3651", "30h", "never", "-7", "d", ""] {
+            assert!(retention(text).unwrap_err().ends_with("or default"), "{text}");
         }
     }
 

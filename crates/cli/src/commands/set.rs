@@ -130,10 +130,11 @@ impl SpecChange {
             ("maxAgeMinutes", args.max_age),
             ("failedTimeoutMinutes", args.failed_timeout),
             ("startTimeoutMinutes", args.start_timeout),
+            ("stoppedRetentionDays", args.stopped_retention),
         ] {
             if let Some(value) = value {
                 change.patch["spec"]["limits"][name] = match value {
-                    LimitValue::Minutes(minutes) => json!(minutes),
+                    LimitValue::Amount(amount) => json!(amount),
                     LimitValue::Default => Value::Null,
                 };
                 change.fields.push(format!("spec.limits ({name})"));

@@ -177,16 +177,17 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
         let minutes = idle["idleTimeoutInMinutes"].as_i64().unwrap_or(60);
         rows.push(("Idle stop", format!("after {minutes} min")));
     }
-    for (title, field) in [
-        ("Maximum age", "maxAgeMinutes"),
-        ("Failed stop", "failedTimeoutMinutes"),
+    for (title, field, unit) in [
+        ("Maximum age", "maxAgeMinutes", "min"),
+        ("Failed stop", "failedTimeoutMinutes", "min"),
+        ("Deletion when stopped", "stoppedRetentionDays", "days"),
     ] {
         let (default, bounds) = (&spec["defaultLimits"][field], &spec["limitBounds"][field]);
         if default.is_number() || bounds.is_object() {
             let default = default
                 .as_i64()
-                .map_or_else(String::new, |minutes| format!(", default {minutes}"));
-            rows.push((title, format!("{} min{default}", range(bounds, "min", "max"))));
+                .map_or_else(String::new, |amount| format!(", default {amount}"));
+            rows.push((title, format!("{} {unit}{default}", range(bounds, "min", "max"))));
         }
     }
     if let Some(minutes) = spec["limitBounds"]["keepMinutes"]["max"].as_i64() {

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use rules::access::Policy;
 use rules::files::{Disk, Moment};
-use rules::stops;
+use rules::{expiry, stops};
 
 use crate::index::partial::{Key, Projection};
 use crate::index::pods::PodFacts;
@@ -189,6 +189,7 @@ impl Projection for WorkspaceFacts {
             .to_owned();
         let phase = explain::progress::phase(&workspace);
         let files = files(&workspace, phase);
+        let deletion = deletion(&workspace, phase);
         let mut status = workspace.status.unwrap_or_default();
         let judged = status.observed_generation == workspace.metadata.generation;
         let resolved = status.resolved.take().unwrap_or_default();
@@ -202,6 +203,7 @@ impl Projection for WorkspaceFacts {
         let status_detail = (phase != Phase::Running)
             .then(|| StatusDetail {
                 files,
+                deletion,
                 ..status_detail(&mut status, &resolved, phase, created)
             })
             .filter(|status_detail| *status_detail != StatusDetail::default());
@@ -309,6 +311,15 @@ fn files(workspace: &Workspace, phase: Phase) -> String {
     Disk::from_workspace(workspace).fate(moment).sentence()
 }
 
+/// When a stopped workspace is deleted.
+fn deletion(workspace: &Workspace, phase: Phase) -> String {
+    let status = workspace.status.as_ref().filter(|_| phase == Phase::Stopped);
+    let name = workspace.metadata.name.as_deref().unwrap_or_default();
+    status
+        .and_then(|status| expiry::notice(name, status))
+        .unwrap_or_default()
+}
+
 /// What a page shows beside the phase. Moves the texts out of the status.
 fn status_detail(
     status: &mut WorkspaceStatus,
@@ -337,6 +348,7 @@ fn status_detail(
         started: is_of_phase && status.started_at.is_some(),
         stopped_when: because.map(|because| stops::when(because.rule, Some(resolved))),
         files: String::new(),
+        deletion: String::new(),
     }
 }
 

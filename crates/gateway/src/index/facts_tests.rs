@@ -156,6 +156,25 @@ fn what_becomes_of_files_is_known_while_a_workspace_stops_and_afterwards() {
 }
 
 #[test]
+fn a_stopped_workspace_has_the_notice_of_its_deletion() {
+    let deletion = |desired: &str, phase: &str| {
+        let (_, facts) = workspace("lab", |object| {
+            object["spec"]["desiredStatus"] = json!(desired);
+            object["status"]["phase"] = json!(phase);
+            object["status"]["deletesAt"] = json!("2026-01-31T00:00:00Z");
+            object["status"]["resolved"]["stoppedRetentionDays"] = json!(30);
+        });
+        facts.target.detail().deletion.clone()
+    };
+    let notice = deletion("Stopped", "Stopped");
+    assert!(
+        notice.starts_with("It is deleted at 2026-01-31T00:00:00Z, after 30 days without a start"),
+        "{notice}"
+    );
+    assert_eq!(deletion("Running", "Running"), "");
+}
+
+#[test]
 fn access_granted_by_a_template_ends_with_a_change_until_it_is_reconciled() {
     let mut observed = observed_with([manager("main", "ws.example", true)]);
     let change = json!({"metadata": {"generation": 8}, "status": {"observedGeneration": 7}});

@@ -86,6 +86,7 @@ impl Target {
             started: false,
             stopped_when: None,
             files: String::new(),
+            deletion: String::new(),
         };
         self.status_detail.as_deref().unwrap_or(NONE)
     }
@@ -131,6 +132,8 @@ pub struct StatusDetail {
     pub stopped_when: Option<String>,
     /// What becomes of its files, for users who may read the status; empty unless it stops or has stopped.
     pub files: String,
+    /// When it is deleted, what becomes of its files and what prevents that, for users who may read the status; empty: it is not.
+    pub deletion: String,
 }
 
 /// What a gateway serves.

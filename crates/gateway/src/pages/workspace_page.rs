@@ -171,10 +171,11 @@ fn stopped(
         Some(when) => format!("Stopped {when}."),
         None => "Stopped.".to_owned(),
     };
-    let message = match audience {
-        Audience::OwnerOrAdmin => target.message.clone(),
-        Audience::Starter | Audience::Viewer => String::new(),
+    let texts = match audience {
+        Audience::OwnerOrAdmin => [&target.message, &target.detail().deletion].map(Clone::clone),
+        Audience::Starter | Audience::Viewer => <[String; 2]>::default(),
     };
+    let [message, deletion] = texts;
     let auth = domain.auth_origin();
     let form = Action::Form {
         get: true,
@@ -199,7 +200,7 @@ fn stopped(
         }
     };
     Message {
-        text: vec![why, message, who.to_owned()]
+        text: vec![why, message, deletion, who.to_owned()]
             .into_iter()
             .filter(|text| !text.is_empty())
             .collect(),

@@ -28,6 +28,7 @@ pub(crate) fn target(phase: Phase, reason: &str, message: &str) -> Target {
             started: false,
             stopped_when: None,
             files: String::new(),
+            deletion: String::new(),
         })),
         ..fixture::target("seismic-lab-abc.ws.example", "alice", AccessType::OwnerOnly)
     }

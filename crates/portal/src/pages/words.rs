@@ -10,6 +10,8 @@ use crate::views::Moment;
 /// Names of the limits that stop a workspace.
 pub(super) const MAX_AGE: &str = "Maximum age";
 pub(super) const FAILED_TIMEOUT: &str = "Stops when not ready for";
+/// Name of the limit that deletes a stopped workspace.
+pub(super) const STOPPED_RETENTION: &str = "Deleted when stopped for";
 
 /// A time, for a sentence.
 pub(super) fn moment(time: Timestamp) -> Moment {

@@ -170,6 +170,8 @@ pub(crate) struct Row {
     pub(crate) stops: Option<Moment>,
     /// That rule, such as `maximum age`. Empty: none, or it is not known.
     pub(crate) stops_because: &'static str,
+    /// When it is deleted, because nobody starts it.
+    pub(crate) deletes: Option<Moment>,
     /// How a guest sees it: `Shared until`, with the end.
     pub(crate) shared: Option<Moment>,
     /// What fits now.
@@ -268,6 +270,7 @@ pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
         since: short_of(status.and_then(|status| status.started_at.as_ref())),
         stops: short_of(status.and_then(|status| status.stops_at.as_ref())),
         stops_because: summary::stop_rule(workspace),
+        deletes: short_of(status.and_then(|status| status.deletes_at.as_ref())),
         select: Some(
             if may.stops(seen) && context.read_only_in(&full.namespace).is_none() {
                 format!("{}/{}", full.namespace, full.name)

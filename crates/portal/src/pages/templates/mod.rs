@@ -7,7 +7,7 @@ pub(super) mod view;
 use std::sync::Arc;
 
 use api::names::{DEPRECATED, REPLACED_BY, USE_VERB};
-use api::template::MinutesRange;
+use api::template::{DaysRange, MinutesRange};
 use api::{WorkspaceSpec, WorkspaceTemplate};
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
@@ -19,7 +19,7 @@ use super::answers::{link, note};
 use super::extract::Path;
 use super::form::view::Card;
 use super::may::UNKNOWN;
-use super::words::{FAILED_TIMEOUT, MAX_AGE};
+use super::words::{FAILED_TIMEOUT, MAX_AGE, STOPPED_RETENTION};
 use crate::app::Context;
 use crate::views::{Empty, Fact, Icon, Nav, Tone};
 
@@ -204,33 +204,52 @@ fn bounds(field: &form::Field) -> Option<Bounds> {
     })
 }
 
+/// Label and unit of a limit, its default, its minimum and maximum.
+type LimitOfTemplate = (
+    (&'static str, &'static str),
+    Option<i32>,
+    Option<[Option<i32>; 2]>,
+);
+
 /// The limits that the template sets or bounds. Users write them as YAML.
 fn limits(context: &Context, template: &WorkspaceTemplate) -> Vec<Bounds> {
     let spec = &template.spec;
-    let defaults =
-        rules::effective(&WorkspaceSpec::default(), Some(spec), &context.app.parts.settings).limits;
+    let settings = &context.app.parts.settings;
+    let defaults = rules::effective(&WorkspaceSpec::default(), Some(spec), settings).limits;
     let bounds = spec.limit_bounds.unwrap_or_default();
+    let minutes = |range: Option<MinutesRange>| range.map(|range| [range.min, range.max]);
+    let days = |range: DaysRange| [range.min, range.max];
+    // Where nothing is deleted it has no effect.
+    let deletes = settings.deletes_stopped;
     let all = [
-        (MAX_AGE, defaults.max_age_minutes, bounds.max_age_minutes),
         (
-            FAILED_TIMEOUT,
+            (MAX_AGE, "minutes"),
+            defaults.max_age_minutes,
+            minutes(bounds.max_age_minutes),
+        ),
+        (
+            (FAILED_TIMEOUT, "minutes"),
             defaults.failed_timeout_minutes,
-            bounds.failed_timeout_minutes,
+            minutes(bounds.failed_timeout_minutes),
+        ),
+        (
+            (STOPPED_RETENTION, "days"),
+            defaults.stopped_retention_days.filter(|_| deletes),
+            bounds.stopped_retention_days.filter(|_| deletes).map(days),
         ),
     ];
-    let limit = |(label, default, range): (&str, Option<i32>, Option<MinutesRange>)| {
-        let range = range.unwrap_or_default();
-        let allowed = match (range.min, range.max) {
-            (Some(min), Some(max)) => format!("{min} to {max} minutes"),
-            (Some(min), None) => format!("at least {min} minutes"),
-            (None, Some(max)) => format!("at most {max} minutes"),
-            (None, None) if default.is_some() => "any number of minutes".to_owned(),
-            (None, None) => return None,
+    let limit = |((label, unit), default, range): LimitOfTemplate| {
+        let allowed = match range.unwrap_or_default() {
+            [Some(min), Some(max)] => format!("{min} to {max} {unit}"),
+            [Some(min), None] => format!("at least {min} {unit}"),
+            [None, Some(max)] => format!("at most {max} {unit}"),
+            [None, None] if default.is_some() => format!("any number of {unit}"),
+            [None, None] => return None,
         };
         Some(Bounds {
             label: label.to_owned(),
             allowed,
-            default: default.map(|minutes| minutes.to_string()).unwrap_or_default(),
+            default: default.map(|amount| amount.to_string()).unwrap_or_default(),
         })
     };
     all.into_iter().filter_map(limit).collect()

@@ -16,7 +16,9 @@ use crate::index::{access_type, resolved_values};
 use crate::pages::answers::{link, note};
 use crate::pages::may::MayBeside;
 use crate::pages::summary::path;
-use crate::pages::words::{FAILED_TIMEOUT, MAX_AGE, amount, approximate, bytes, percent, short};
+use crate::pages::words::{
+    FAILED_TIMEOUT, MAX_AGE, STOPPED_RETENTION, amount, approximate, bytes, percent, short,
+};
 use crate::views::{Fact, Tone};
 use crate::visible::VisibleWorkspace;
 
@@ -78,6 +80,12 @@ pub(super) fn facts(workspace: &Workspace) -> Facts {
     ] {
         values.push(value(label, minutes.map(span), own.map(span)));
     }
+    let days = |days: i32| format!("{days} days");
+    values.push(value(
+        STOPPED_RETENTION,
+        resolved.stopped_retention_days.map(days),
+        own_limits.stopped_retention_days.map(days),
+    ));
     values.push(value(
         "Execution profile",
         resolved.execution_profile.clone(),

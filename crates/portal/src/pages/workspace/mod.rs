@@ -24,7 +24,7 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use rules::access::{Policy, Requester};
 use rules::files::{Disk, Moment};
-use rules::stops;
+use rules::{expiry, stops};
 
 use self::view::{Head, Pending, Workspace as View};
 use super::answers::{Done, link, note};
@@ -309,6 +309,9 @@ fn head(context: &Context, seen: &VisibleWorkspace, may: May, beside: MayBeside)
         since: short_of(status.and_then(|status| status.started_at.as_ref())),
         stops: short_of(status.and_then(|status| status.stops_at.as_ref())),
         stops_because: summary::stop_rule(workspace),
+        deletion: status
+            .and_then(|status| expiry::notice(&workspace.name_any(), status))
+            .unwrap_or_default(),
         used: short_of(idle.and_then(|idle| idle.last_activity.as_ref())),
         ..base
     }

@@ -58,6 +58,8 @@ pub(crate) struct Head {
     pub(crate) stops: Option<Moment>,
     /// That rule, such as `maximum age`. Empty: none, or it is not known.
     pub(crate) stops_because: &'static str,
+    /// That it is deleted, when, and what prevents it. Empty: it is not.
+    pub(crate) deletion: String,
     /// Last known use.
     pub(crate) used: Option<Moment>,
     /// For a guest: end of the share.
