@@ -181,3 +181,32 @@ fn an_export_is_read_as_that_of_the_source_that_is_named() {
         assert_eq!(Path::new(&dir).exists(), code == 0, "{source}");
     }
 }
+
+#[test]
+fn a_hub_stays_or_goes_as_the_command_line_says() {
+    let folder = Folder::new("hub");
+    let values = folder.path("values.yaml");
+    fs::write(&values, "singleuser: {image: {name: r.example.org/a, tag: 1}}").unwrap();
+    let claim = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: claim-alice, namespace: jhub, annotations: {hub.jupyter.org/username: alice}}}";
+    for (fate, file) in [("keep", "hub-values.yaml"), ("replace", "workspaces.yaml")] {
+        let dir = folder.path(fate);
+        let output = import_from(
+            "z2jh",
+            &["--hub", fate, "-f", &values, "-f", "-", "--dir", &dir],
+            claim,
+        );
+        assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+        assert!(files(&dir).contains(&file.to_owned()), "{:?}", files(&dir));
+    }
+    let dir = folder.path("none");
+    for (source, words) in [
+        ("z2jh", vec!["--dir", &dir, "-f", &values]),
+        ("z2jh", vec!["--dir", &dir, "-f", &values, "--hub-namespace", "a"]),
+        ("kubeflow", vec!["--dir", &dir, "-f", &values, "--hub", "keep"]),
+    ] {
+        let output = import_from(source, &words, "");
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {}", errors(&output));
+        assert!(errors(&output).contains("--hub"), "{}", errors(&output));
+    }
+    assert!(!Path::new(&dir).exists());
+}

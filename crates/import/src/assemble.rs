@@ -112,6 +112,17 @@ pub(crate) struct Assembled {
 }
 
 impl Assembled {
+    /// Takes an execution profile in that a template names.
+    pub(crate) fn add_profile(&mut self, namespace: &str, name: &str, profile: Value) {
+        self.profiles
+            .insert((namespace.to_owned(), name.to_owned()), profile);
+    }
+
+    /// Says what no leaf says.
+    pub(crate) fn miss(&mut self, lines: impl IntoIterator<Item = String>) {
+        self.missing.extend(lines);
+    }
+
     /// Takes a candidate in with its template, and says where its parts are.
     pub(crate) fn add(
         &mut self,

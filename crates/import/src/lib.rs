@@ -2,6 +2,7 @@
 //!
 //! The same input gives the same bytes. The modules, from top to bottom; each imports only modules below it:
 //!
+//! - `z2jh`: values of zero-to-jupyterhub and claims of its servers
 //! - `kubeflow`: Notebooks, `PodDefaults` and Profiles of Kubeflow
 //! - `jupyter_k8s`: Workspaces, templates and access strategies of the earlier jupyter-k8s
 //! - `assemble`: drafts of Workspaces, each with its template -> files of ours
@@ -39,6 +40,7 @@ mod secrets;
 mod steps;
 mod table;
 mod templates;
+mod z2jh;
 
 pub use ledger::{Entry, Outcome};
 pub use output::File;
@@ -59,6 +61,17 @@ pub enum Source {
     Kubeflow,
     /// The earlier jupyter-k8s: Workspaces, templates, access strategies and claims of both of its API groups.
     JupyterK8s,
+    /// Values of the chart zero-to-jupyterhub, and claims.
+    Z2jh,
+}
+
+/// What becomes of a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hub {
+    /// It stays, with our spawner.
+    Keep,
+    /// It goes, and its users have workspaces.
+    Replace,
 }
 
 /// What the source does not say.
@@ -66,6 +79,10 @@ pub enum Source {
 pub struct Options {
     /// What the API server puts before names of users, such as `oidc:`.
     pub user_prefix: String,
+    /// What becomes of the hub, where there is one.
+    pub hub: Option<Hub>,
+    /// Its namespace, where no claim tells it.
+    pub hub_namespace: Option<String>,
 }
 
 /// What comes out.
@@ -99,9 +116,12 @@ pub enum Error {
 
 /// Converts a source.
 pub fn convert(source: Source, inputs: &[Input], options: &Options) -> Result<Import, Error> {
-    let objects = read::objects(inputs)?;
     match source {
-        Source::Kubeflow => kubeflow::convert(&objects, options),
-        Source::JupyterK8s => jupyter_k8s::convert(&objects, options),
+        Source::Kubeflow => kubeflow::convert(&read::objects(inputs)?, options),
+        Source::JupyterK8s => jupyter_k8s::convert(&read::objects(inputs)?, options),
+        Source::Z2jh => {
+            let (files, objects) = read::values(inputs)?;
+            z2jh::convert(files, &objects, options)
+        }
     }
 }

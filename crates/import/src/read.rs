@@ -50,15 +50,47 @@ pub(crate) fn objects(inputs: &[Input]) -> Result<Vec<Object>, Error> {
             flatten(document, origin, &mut found)?;
         }
     }
+    unique(&found)?;
+    Ok(found)
+}
+
+/// Values of a chart, with their file's name.
+pub(crate) type Values = Vec<(String, Value)>;
+
+/// The values of each file, and all objects of Kubernetes, as `objects` has them.
+pub(crate) fn values(inputs: &[Input]) -> Result<(Values, Vec<Object>), Error> {
+    let (mut values, mut found) = (Values::new(), Vec::new());
+    for input in inputs {
+        let before = values.len();
+        for (number, document) in documents(input)?.into_iter().enumerate() {
+            let origin = format!("{}: document {}", input.name, number + 1);
+            if document["apiVersion"].is_string() && document["kind"].is_string() {
+                flatten(document, origin, &mut found)?;
+            } else if !document.is_object() {
+                let words = "must be values of a chart by name, or an object of Kubernetes";
+                return Err(Error::Unreadable(format!("{origin}: {words}")));
+            } else if values.len() > before {
+                let words = "must be the only values of its file, as Helm reads the first document alone: write each to a file of its own";
+                return Err(Error::Unreadable(format!("{origin}: {words}")));
+            } else {
+                values.push((input.name.clone(), document));
+            }
+        }
+    }
+    unique(&found)?;
+    Ok((values, found))
+}
+
+fn unique(found: &[Object]) -> Result<(), Error> {
     let mut seen = BTreeMap::new();
-    for object in &found {
+    for object in found {
         let key = (&object.group, &object.kind, &object.namespace, &object.name);
         if let Some(first) = seen.insert(key, &object.origin) {
             let rule = format!("it is there already ({first}): leave one out");
             return Err(object.error("metadata.name", &rule));
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn flatten(mut value: Value, origin: String, found: &mut Vec<Object>) -> Result<(), Error> {

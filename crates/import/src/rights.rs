@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-const RBAC: &str = "rbac.authorization.k8s.io";
+/// Group of Roles.
+pub(crate) const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// A workspace that comes out.
 #[derive(Debug, Clone, PartialEq, Eq)]

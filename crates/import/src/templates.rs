@@ -118,7 +118,7 @@ fn amounts(resources: &Value) -> impl Iterator<Item = (&str, Quantity)> {
 }
 
 /// The largest amounts of the workspaces, with what runs beside them.
-fn bounds(members: &[&Need], spec: &Map<String, Value>) -> Value {
+pub(crate) fn bounds(members: &[&Need], spec: &Map<String, Value>) -> Value {
     let mut most: BTreeMap<String, Quantity> = BTreeMap::new();
     for (name, amount) in members.iter().flat_map(|need| amounts(&need.resources)) {
         let known = most.entry(name.to_owned()).or_insert(amount);

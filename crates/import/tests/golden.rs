@@ -7,12 +7,26 @@ use import::{Error, Import, Outcome};
 
 use crate::{jupyter_k8s, kubeflow, text};
 
-fn compare(path: &Path, text: &str) {
+pub(crate) fn compare(path: &Path, text: &str) {
     if env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(path, text).unwrap();
     }
     let expected = fs::read_to_string(path).unwrap_or_default();
     assert_eq!(text, expected, "{}: UPDATE_EXPECT=1 accepts this", path.display());
+}
+
+/// The table as a text.
+pub(crate) fn table(import: &Import) -> String {
+    let lines = import.entries.iter().map(|entry| {
+        format!(
+            "{} | {} | {} | {}\n",
+            entry.object,
+            entry.path,
+            entry.outcome.words(),
+            entry.text
+        )
+    });
+    lines.collect()
 }
 
 /// Compares what comes of a folder's source, and returns it.
@@ -25,16 +39,7 @@ fn golden(name: &str, convert: fn(&str) -> Result<Import, Error>) -> Import {
     for file in &import.files {
         compare(&folder.join(file.name), &file.text);
     }
-    let lines = import.entries.iter().map(|entry| {
-        format!(
-            "{} | {} | {} | {}\n",
-            entry.object,
-            entry.path,
-            entry.outcome.words(),
-            entry.text
-        )
-    });
-    let table: String = lines.collect();
+    let table = table(&import);
     compare(&folder.join("table.txt"), &table);
     // Values that are credentials are nowhere.
     assert!(source.contains("never-shown-7"));

@@ -7,6 +7,7 @@ mod golden;
 mod jupyter_k8s;
 mod refused;
 mod shapes;
+mod z2jh;
 
 use import::{Error, Import, Input, Options, Source, convert};
 
@@ -25,6 +26,7 @@ fn from(source: Source, text: &str) -> Result<Import, Error> {
     };
     let options = Options {
         user_prefix: "oidc:".to_owned(),
+        ..Options::default()
     };
     convert(source, &[input], &options)
 }

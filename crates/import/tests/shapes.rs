@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{jupyter_k8s, kubeflow};
 
 /// Any small value.
-fn value() -> impl Strategy<Value = Value> {
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -162,7 +162,7 @@ fn pod_default() -> impl Strategy<Value = Value> {
 }
 
 /// Paths of leaves, as the table has them.
-fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
+pub(crate) fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     let is_plain = |key: &str| {
         !key.is_empty()
             && key

@@ -1,4 +1,4 @@
-"""The values that docs/zero-to-jupyterhub.md gives, upon what that chart sets (no cluster)."""
+"""The values that docs/zero-to-jupyterhub.md gives, and those that `import` writes, upon what that chart sets (no cluster)."""
 
 import json
 import pathlib
@@ -14,6 +14,7 @@ from workspacespawner import launch
 from workspacespawner import spawner as module
 
 ROOT = pathlib.Path(__file__).parents[3]
+GOLDEN = ROOT / "crates/import/tests/golden"
 
 
 def values():
@@ -37,8 +38,8 @@ def of_the_chart():
 
 
 class FromZeroToJupyterHub(Case):
-    def hub_of(self, change=None):
-        c, given = of_the_chart(), values()
+    def hub_of(self, change=None, c=None, given=None):
+        c, given = c or of_the_chart(), given or values()
         for text in given["hub"]["extraConfig"].values():
             exec(text, {"c": c})
         self.namespace = c.WorkspaceSpawner.namespace
@@ -77,3 +78,48 @@ class FromZeroToJupyterHub(Case):
         await self.spawn(options={"profile": "large"})
         spec = self.api.objects["alice"]["spec"]
         self.assertEqual((spec["templateRef"], spec["image"], spec["resources"]["limits"]), ("jupyterhub", "large:1", {"memory": str(4 * 1024**3)}))
+
+
+class FromImport(FromZeroToJupyterHub):
+    """The lines of `kubectl workspace import z2jh --hub keep` for the made-up hub of its golden pair."""
+
+    def hub_of(self, change=None, c=None, given=None):
+        chart = yaml.safe_load((GOLDEN / "z2jh/values.yaml").read_text())["singleuser"]
+        c = of_the_chart()
+        c.KubeSpawner.update(
+            profile_list=chart["profileList"], environment=chart["extraEnv"], node_selector=chart["nodeSelector"],
+            extra_annotations=chart["extraAnnotations"], cpu_limit=2.0, mem_limit="4G", start_timeout=600,
+        )  # fmt: skip
+        return super().hub_of(change, c, yaml.safe_load((GOLDEN / "z2jh-keep/hub-values.yaml").read_text()))
+
+    def template(self, title):
+        found = yaml.safe_load_all((GOLDEN / "z2jh-keep/templates.yaml").read_text())
+        return next(item for item in found if item["spec"]["displayName"] == title)
+
+    async def test_a_server_of_the_template_starts_with_what_templates_take(self):
+        c = self.hub_of()
+        self.assertEqual((c.JupyterHub.spawner_class, self.namespace), ("workspace", "courses"))
+        spawner = await self.spawn()
+        spec = self.api.objects["alice"]["spec"]
+        self.assertEqual((spec["templateRef"], spec["storage"]), (self.template("Small")["metadata"]["name"], {"claimName": "claim-alice"}))
+        # The template says them.
+        self.assertEqual({"image", "resources", "tolerations", "affinity", "nodeSelector", "podAnnotations"} & set(spec), set())
+        env = json.loads(launch.answer(spawner))["environment"]
+        self.assertEqual((env["COURSE"], "BUCKET" in env), ("statistics", False))
+
+    async def test_servers_of_another_namespace_find_the_hub_and_their_tokens_are_for_it(self):
+        c = self.hub_of()
+        profile = yaml.safe_load((GOLDEN / "z2jh-keep/profiles.yaml").read_text().split("---")[0])
+        audience = profile["spec"]["projectedTokens"][0]["audience"]
+        self.assertTrue(audience.startswith(c.JupyterHub.hub_connect_url + "/lab/hub/api/workspaces/"), audience)
+
+    async def test_a_profile_of_values_chooses_image_and_size(self):
+        self.hub_of()
+        await self.spawn(options={"profile": "gpu", "image": "jax", "memory": "m16"})
+        spec, template = self.api.objects["alice"]["spec"], self.template("GPU \u201clarge\u201d")
+        self.assertEqual((spec["templateRef"], spec["resources"]), (template["metadata"]["name"], {"limits": {"memory": str(16 * 1024**3)}}))
+        self.assertIn(spec["image"], template["spec"]["allowedImages"])
+        # With that of the container beside it.
+        self.assertEqual(template["spec"]["resourceBounds"]["memory"]["max"], "17Gi")
+        # The choice of other nodes, which the template does not allow, would have the start refused.
+        self.assertNotIn("nodeSelector", spec)

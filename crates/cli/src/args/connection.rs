@@ -125,7 +125,7 @@ fn request_timeout(text: &str) -> Result<RequestTimeout, String> {
     }
 }
 
-fn namespace(text: &str) -> Result<String, String> {
+pub(super) fn namespace(text: &str) -> Result<String, String> {
     super::accept(
         text,
         rules::checks::namespace("metadata.namespace", text).as_ref(),

@@ -41,7 +41,7 @@ pub use explain::Explain;
 pub use format::{Format, ListFormat};
 use format::{list_format, object_format, report_format};
 pub use further::{Completion, Logs, Shell, Shown, Version};
-pub use import::{Import, ImportSource};
+pub use import::{Import, ImportHub, ImportSource};
 pub use keep::Keep;
 pub use remote::{Code, Connect, Login, Logout, Remote, Ssh, SshConfig};
 pub use set::Set;

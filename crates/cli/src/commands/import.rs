@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
-use ::import::{Entry, File, Input, Options, Outcome, Source, convert};
+use ::import::{Entry, File, Hub, Input, Options, Outcome, Source, convert};
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use super::targets;
-use crate::args::{Import, ImportSource};
+use crate::args::{Import, ImportHub, ImportSource};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
@@ -32,6 +32,10 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Import, console: &mut Console<'_>) -> Result<(), Failure> {
+    if args.hub.is_some() && args.source != ImportSource::Z2jh {
+        let words = "--hub is for the source z2jh: other sources have no hub";
+        return Err(Failure::Usage(words.to_owned()));
+    }
     let is_new = check(&args.dir)?;
     let mut inputs = Vec::new();
     for file in &args.filename {
@@ -49,9 +53,15 @@ pub(super) fn run(args: &Import, console: &mut Console<'_>) -> Result<(), Failur
     let source = match args.source {
         ImportSource::Kubeflow => Source::Kubeflow,
         ImportSource::JupyterK8s => Source::JupyterK8s,
+        ImportSource::Z2jh => Source::Z2jh,
     };
     let options = Options {
         user_prefix: args.user_prefix.clone().unwrap_or_default(),
+        hub: args.hub.map(|hub| match hub {
+            ImportHub::Keep => Hub::Keep,
+            ImportHub::Replace => Hub::Replace,
+        }),
+        hub_namespace: args.hub_namespace.clone(),
     };
     let import = convert(source, &inputs, &options).map_err(|error| Failure::Other(anyhow!(error)))?;
     write(&args.dir, is_new, &import.files)

@@ -1,0 +1,301 @@
+//! `singleuser` and its `profileList` -> profiles with their settings and choices (pure).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::template::{OF_HUB, Out};
+use super::traits::{Leaf, Traits};
+use super::{Hub, amounts};
+use crate::assemble::named;
+use crate::draft::Target;
+use crate::ledger::{Ledger, Outcome};
+use crate::path::{Path, Step};
+use crate::table::is_empty;
+
+/// Fields with overrides; the later one counts.
+const OVERRIDES: [&str; 2] = ["kubespawner_override", "spawner_override"];
+/// What a choice may change: image and amounts.
+const OF_CHOICE: [&str; 7] = [
+    "image",
+    "cpu_guarantee",
+    "cpu_limit",
+    "mem_guarantee",
+    "mem_limit",
+    "extra_resource_guarantees",
+    "extra_resource_limits",
+];
+
+const FORM: &str = "the hub's form: our spawner shows it, too";
+const NO_OPTIONS: &str =
+    "templates have no options: users choose an image and amounts within the template's bounds";
+const CHOICE: &str =
+    "a choice changes image and amounts alone: make a profile of each of these choices, and import again";
+
+/// A profile, or `singleuser` where there is none.
+pub(super) struct Profile {
+    /// Where it is; `None`: it is `singleuser` itself.
+    pub(super) at: Option<Path>,
+    pub(super) traits: Traits,
+    pub(super) is_default: bool,
+    /// Names of the settings that it overrides.
+    pub(super) overridden: Vec<String>,
+    choices: Vec<Path>,
+    /// Choices that users type.
+    unlisted: Vec<Path>,
+}
+
+impl Profile {
+    /// Names of the settings that choices override and must not.
+    pub(super) fn lost_choices(&self, value: &Value) -> Vec<String> {
+        let fields = self.choices.iter().chain(&self.unlisted);
+        let fields = fields.flat_map(|at| OVERRIDES.map(|field| at.key(field)));
+        let names = fields.flat_map(|at| at.get(value).as_object().cloned().unwrap_or_default());
+        let names = names.map(|(name, _)| name);
+        names.filter(|name| !OF_CHOICE.contains(&name.as_str())).collect()
+    }
+}
+
+/// The profiles, in their order; one of them is the default one.
+pub(super) fn all(object: usize, value: &Value, at: &Path, ledger: &Ledger) -> Vec<Profile> {
+    let common = Traits::of_values(object, value, at, ledger);
+    let list = at.key("profileList");
+    let mut profiles: Vec<_> = children(list.get(value), &list)
+        .into_iter()
+        .filter(|at| at.get(value).is_object())
+        .map(|at| profile(object, value, at, common.clone(), ledger))
+        .collect();
+    if !profiles.iter().any(|profile| profile.is_default)
+        && let Some(first) = profiles.first_mut()
+    {
+        first.is_default = true;
+    }
+    if profiles.is_empty() {
+        profiles.push(Profile {
+            at: None,
+            traits: common,
+            is_default: true,
+            overridden: Vec::new(),
+            choices: Vec::new(),
+            unlisted: Vec::new(),
+        });
+    }
+    profiles
+}
+
+fn profile(object: usize, value: &Value, at: Path, mut traits: Traits, ledger: &Ledger) -> Profile {
+    let mut overridden = Vec::new();
+    for field in OVERRIDES {
+        let at = at.key(field);
+        traits.lay(object, value, &at, ledger, |_| true);
+        overridden.extend(
+            at.get(value)
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name.clone()),
+        );
+    }
+    let (mut choices, mut unlisted) = (Vec::new(), Vec::new());
+    for option in of_map(&at.key("profile_options"), value) {
+        unlisted.push(option.key("unlisted_choice"));
+        let all = of_map(&option.key("choices"), value);
+        let default = all.iter().find(|at| at.get(value)["default"] == true);
+        for field in OVERRIDES {
+            if let Some(default) = default.or_else(|| all.first()) {
+                let at = default.key(field);
+                traits.lay(object, value, &at, ledger, |name| OF_CHOICE.contains(&name));
+            }
+        }
+        choices.extend(all);
+    }
+    Profile {
+        is_default: at.get(value)["default"] == true,
+        at: Some(at),
+        traits,
+        overridden,
+        choices,
+        unlisted,
+    }
+}
+
+/// What an entry says beside its overrides. Returns the amounts that its choices need.
+pub(super) fn entry(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
+    let Some(at) = &profile.at else {
+        return Vec::new();
+    };
+    for (field, outcome, text) in [
+        ("slug", Outcome::Stays, FORM),
+        ("default", Outcome::Stays, FORM),
+        ("profile_options", Outcome::Stays, FORM),
+    ] {
+        let (outcome, text) = match (out.hub, field) {
+            (Hub::Keep, _) => (outcome, text),
+            (Hub::Replace, "profile_options") => (Outcome::Lost, NO_OPTIONS),
+            (Hub::Replace, _) => (Outcome::Stays, "names it in the hub's form"),
+        };
+        for path in out.ledger.leaves(out.object, &at.key(field)) {
+            let is_choice = field == "profile_options"
+                && path
+                    .0
+                    .iter()
+                    .any(|step| matches!(step, Step::Key(key) if OVERRIDES.contains(&key.as_str())));
+            let leaf = leaf(&path, value);
+            if is_empty(&leaf.value) {
+                out.tell([&leaf], Outcome::SameByDefault, "it is empty");
+            } else if !is_choice {
+                out.tell([&leaf], outcome, text);
+            }
+        }
+    }
+    let description = at.key("description");
+    if let Some(text) = description.get(value).as_str().filter(|text| !text.is_empty()) {
+        let at = Path::of("spec.description");
+        out.put(&leaf(&description, value), Target::Template, at, text);
+    }
+    choices(profile, value, out)
+}
+
+/// Images that the template allows, and the amounts of each choice.
+fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
+    let mut images: BTreeMap<String, Vec<Leaf>> = BTreeMap::new();
+    let mut needed = Vec::new();
+    for choice in &profile.choices {
+        for field in OVERRIDES {
+            let root = choice.key(field);
+            let mut resources = json!({});
+            for path in out.ledger.leaves(out.object, &root) {
+                let leaf = leaf(&path, value);
+                let name = path.below(&root).and_then(|below| below.first());
+                let Some(Step::Key(name)) = name.filter(|_| !is_empty(&leaf.value)) else {
+                    out.tell([&leaf], Outcome::SameByDefault, "it is empty");
+                    continue;
+                };
+                match (name.as_str(), leaf.value.as_str()) {
+                    ("image", Some(image)) => {
+                        images.entry(image.to_owned()).or_default().push(leaf);
+                    }
+                    (name, _) if OF_CHOICE.contains(&name) && name != "image" => {
+                        amount(&leaf, &path, name, &mut resources, out);
+                    }
+                    (name, _) if out.hub == Hub::Keep && is_of_hub(name) => {
+                        out.tell([&leaf], Outcome::Stays, FORM);
+                    }
+                    _ => out.lose([&leaf], CHOICE),
+                }
+            }
+            needed.push(resources);
+        }
+    }
+    if let Some(own) = profile.traits.one("image")
+        && !images.is_empty()
+        && let Some(image) = own.value.as_str()
+    {
+        images.entry(image.to_owned()).or_default().push(own.clone());
+    }
+    for (index, (image, leaves)) in images.iter().enumerate() {
+        for leaf in leaves {
+            let at = Path::of("spec.allowedImages").index(index);
+            out.put(leaf, Target::Template, at, image.as_str());
+        }
+    }
+    for at in &profile.unlisted {
+        unlisted(at, value, out);
+    }
+    needed
+}
+
+/// Whether the steps below the list of profiles are in an override of a profile.
+pub(super) fn is_override(steps: &[Step]) -> bool {
+    matches!(steps.get(1), Some(Step::Key(key)) if OVERRIDES.contains(&key.as_str()))
+}
+
+/// Whether a setting stays the hub's, whatever changes it.
+pub(super) fn is_of_hub(name: &str) -> bool {
+    OF_HUB.contains(&name) || name == "environment"
+}
+
+/// An amount of a choice.
+fn amount(leaf: &Leaf, path: &Path, name: &str, resources: &mut Value, out: &mut Out<'_>) {
+    let (resource, amount) = match name {
+        "cpu_guarantee" | "cpu_limit" => ("cpu".to_owned(), amounts::count(&leaf.value)),
+        "mem_guarantee" | "mem_limit" => ("memory".to_owned(), amounts::bytes(&leaf.value)),
+        _ => match path.0.last() {
+            Some(Step::Key(key)) if key != name => (key.clone(), amounts::count(&leaf.value)),
+            _ => (String::new(), None),
+        },
+    };
+    let Some(amount) = amount else {
+        return out.lose([leaf], "must be an amount, such as 0.5, 2 or 4G");
+    };
+    let map = if name.ends_with("_limit") || name.ends_with("_limits") {
+        "limits"
+    } else {
+        "requests"
+    };
+    let alone = json!({map: {&resource: amount}});
+    let spec = json!({"displayName": "one", "defaultImage": "one", "defaultResources": alone});
+    let found = out.judge.template(&named(&json!({"spec": spec})));
+    if let Some(violation) = found.first() {
+        return out.lose([leaf], &violation.message);
+    }
+    resources[map][&resource] = amount.into();
+    let text = "the resourceBounds of its profile's template";
+    out.tell([leaf], Outcome::Template, text);
+}
+
+/// A choice that users type.
+fn unlisted(at: &Path, value: &Value, out: &mut Out<'_>) {
+    let is_on = at.get(value)["enabled"] == true;
+    for field in OVERRIDES {
+        let root = at.key(field);
+        for path in out.ledger.leaves(out.object, &root) {
+            let leaf = leaf(&path, value);
+            if is_empty(&leaf.value) {
+                out.tell([&leaf], Outcome::SameByDefault, "it is empty");
+            } else if path.below(&root) != Some(&[Step::Key("image".to_owned())]) {
+                out.lose([&leaf], CHOICE);
+            } else if !is_on {
+                out.tell([&leaf], Outcome::SameByDefault, "it is off");
+            } else if out.hub == Hub::Keep {
+                let at = Path::of("spec.allowCustomImages");
+                out.put(&leaf, Target::Template, at, true);
+            } else {
+                let why = "the template's allowCustomImages lets its users choose any image, not only those that match a rule";
+                out.lose([&leaf], why);
+            }
+        }
+    }
+}
+
+/// A leaf of its own.
+fn leaf(path: &Path, value: &Value) -> Leaf {
+    Leaf {
+        below: Vec::new(),
+        from: vec![path.clone()],
+        value: path.get(value).clone(),
+    }
+}
+
+/// Paths of the items of a list, or of a map.
+fn children(value: &Value, at: &Path) -> Vec<Path> {
+    match value {
+        Value::Array(items) => (0..items.len()).map(|index| at.index(index)).collect(),
+        Value::Object(items) => {
+            let mut keys: Vec<_> = items.keys().collect();
+            keys.sort();
+            keys.into_iter().map(|key| at.key(key)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Paths of the values of a map.
+fn of_map(at: &Path, value: &Value) -> Vec<Path> {
+    let found = at.get(value);
+    if found.is_object() {
+        children(found, at)
+    } else {
+        Vec::new()
+    }
+}

@@ -1,0 +1,346 @@
+//! `KubeSpawner`'s settings of one profile -> parts of a template and an execution profile (pure).
+
+use serde_json::{Value, json};
+
+use super::traits::{Leaf, Traits};
+use super::{Hub, amounts, items, pod, volumes};
+use crate::draft::{Draft, Target};
+use crate::judge::Judge;
+use crate::ledger::{Fate, Ledger, Outcome};
+use crate::path::{Path, Step};
+use crate::table::is_empty;
+
+/// The chart's memory for who sets none.
+const GUARANTEE: &str = "1Gi";
+
+const NATIVE: &str = "unchanged: the hub gives it to our spawner, too";
+const NOT_SPAWNERS: &str =
+    "our spawner has no such setting: write what it does into the template, or into the image";
+const HUB_LABEL: &str = "a label of the hub's own, for its network policies: that of the manager counts here";
+
+/// Settings that our spawner takes as they are, so that they stay the hub's.
+pub(super) const OF_HUB: [&str; 9] = [
+    "args",
+    "cmd",
+    "debug",
+    "default_url",
+    "disable_user_config",
+    "extra_labels",
+    "http_timeout",
+    "notebook_dir",
+    "start_timeout",
+];
+
+/// Settings and where they go as a whole.
+const MOVED: [(&str, Target, &str); 12] = [
+    ("node_selector", Target::Template, "spec.defaultNodeSelector"),
+    ("lifecycle_hooks", Target::Template, "spec.defaultLifecycle"),
+    (
+        "uid",
+        Target::Template,
+        "spec.defaultPodSecurityContext.runAsUser",
+    ),
+    (
+        "gid",
+        Target::Template,
+        "spec.defaultPodSecurityContext.runAsGroup",
+    ),
+    (
+        "fs_gid",
+        Target::Template,
+        "spec.defaultPodSecurityContext.fsGroup",
+    ),
+    (
+        "supplemental_gids",
+        Target::Template,
+        "spec.defaultPodSecurityContext.supplementalGroups",
+    ),
+    (
+        "container_security_context",
+        Target::Template,
+        "spec.defaultContainerSecurityContext",
+    ),
+    (
+        "pod_security_context",
+        Target::Template,
+        "spec.defaultPodSecurityContext",
+    ),
+    ("priority_class_name", Target::Profile, "spec.priorityClassName"),
+    (
+        "storage_capacity",
+        Target::Template,
+        "spec.primaryStorage.defaultSize",
+    ),
+    (
+        "storage_class",
+        Target::Template,
+        "spec.primaryStorage.defaultStorageClassName",
+    ),
+    ("port", Target::Template, "spec.defaultPort"),
+];
+
+/// Settings whose items follow each other in a list of ours.
+const LISTS: [(&str, &str); 7] = [
+    ("tolerations", "spec.defaultTolerations"),
+    (
+        "node_affinity_required",
+        "spec.defaultAffinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
+    ),
+    (
+        "node_affinity_preferred",
+        "spec.defaultAffinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution",
+    ),
+    (
+        "pod_affinity_required",
+        "spec.defaultAffinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+    ),
+    (
+        "pod_affinity_preferred",
+        "spec.defaultAffinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution",
+    ),
+    (
+        "pod_anti_affinity_required",
+        "spec.defaultAffinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+    ),
+    (
+        "pod_anti_affinity_preferred",
+        "spec.defaultAffinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution",
+    ),
+];
+
+/// Where parts and words go.
+pub(super) struct Out<'o> {
+    /// The values' number in the ledger.
+    pub(super) object: usize,
+    pub(super) hub: Hub,
+    pub(super) ledger: &'o mut Ledger,
+    pub(super) draft: &'o mut Draft,
+    /// Variables whose values are credentials: name, and where the value is.
+    pub(super) secrets: &'o mut super::env::Secrets,
+    pub(super) judge: &'static Judge,
+}
+
+impl Out<'_> {
+    /// Puts a leaf.
+    pub(super) fn put(&mut self, leaf: &Leaf, to: Target, at: Path, value: impl Into<Value>) {
+        let from: Vec<_> = leaf.from.iter().map(|path| (self.object, path.clone())).collect();
+        self.draft.put(from, to, at, value);
+    }
+
+    /// Says what became of leaves that are not put.
+    pub(super) fn tell<'l>(
+        &mut self,
+        leaves: impl IntoIterator<Item = &'l Leaf>,
+        outcome: Outcome,
+        text: &str,
+    ) {
+        for path in leaves.into_iter().flat_map(|leaf| &leaf.from) {
+            self.ledger.tell(self.object, path, &Fate::new(outcome, text));
+        }
+    }
+
+    pub(super) fn lose<'l>(&mut self, leaves: impl IntoIterator<Item = &'l Leaf>, why: &str) {
+        self.tell(leaves, Outcome::Lost, why);
+    }
+
+    /// Moves leaves below a field.
+    pub(super) fn shift<'l>(&mut self, leaves: impl IntoIterator<Item = &'l Leaf>, to: Target, at: &Path) {
+        for leaf in leaves {
+            if is_empty(&leaf.value) {
+                self.tell([leaf], Outcome::SameByDefault, "it is empty");
+            } else {
+                self.put(leaf, to, at.then(leaf.below.iter().cloned()), leaf.value.clone());
+            }
+        }
+    }
+}
+
+/// Takes all settings. `home`: what the volume of the home is called there.
+pub(super) fn take(mut traits: Traits, home: &str, out: &mut Out<'_>) {
+    let image = Path::of("spec.defaultImage");
+    for leaf in traits.take("image") {
+        out.put(&leaf, Target::Template, image.clone(), leaf.value.clone());
+    }
+    resources(&mut traits, out);
+    for (name, to, field) in MOVED {
+        out.shift(&traits.take(name), to, &Path::of(field));
+    }
+    for (name, field) in LISTS {
+        list(&traits.take(name), &Path::of(field), 0, out);
+    }
+    super::env::take(&traits.take("environment"), out);
+    labels(&mut traits, out);
+    identity(&mut traits, out);
+    let known = volumes::take(&traits.take("volumes"), &traits.take("volume_mounts"), home, out);
+    pod::containers(&traits.take("init_containers"), false, &known, out);
+    pod::containers(&traits.take("extra_containers"), true, &known, out);
+    pod::config(&traits.take("extra_pod_config"), out);
+    pod::container_config(&traits.take("extra_container_config"), out);
+    if out.hub == Hub::Replace {
+        pod::program(&mut traits, out);
+    }
+    let names: Vec<_> = traits.0.keys().cloned().collect();
+    for name in names {
+        let leaves = traits.take(&name);
+        if out.hub == Hub::Keep && OF_HUB.contains(&name.as_str()) {
+            out.tell(&leaves, Outcome::Stays, NATIVE);
+        } else {
+            out.lose(&leaves, NOT_SPAWNERS);
+        }
+    }
+}
+
+/// Items of a template's list, from an index on.
+pub(super) fn list(leaves: &[Leaf], at: &Path, offset: usize, out: &mut Out<'_>) {
+    for (index, item) in items::of(leaves).iter().enumerate() {
+        out.shift(&item.leaves, Target::Template, &at.index(offset + index));
+    }
+    let others: Vec<_> = leaves.iter().filter(|leaf| leaf.below.is_empty()).collect();
+    out.lose(
+        others.into_iter().filter(|leaf| !is_empty(&leaf.value)),
+        "must be a list",
+    );
+}
+
+/// Requests and limits. Where one of both is unset, the other counts for both: here each container has limits.
+fn resources(traits: &mut Traits, out: &mut Out<'_>) {
+    let mut found: Vec<(&str, String, Leaf, Option<String>)> = Vec::new();
+    let has_memory = traits.0.contains_key("mem_guarantee");
+    for (name, map, resource) in [
+        ("cpu_guarantee", "requests", "cpu"),
+        ("cpu_limit", "limits", "cpu"),
+        ("mem_guarantee", "requests", "memory"),
+        ("mem_limit", "limits", "memory"),
+    ] {
+        for leaf in traits.take(name) {
+            let amount = match resource {
+                "cpu" => amounts::count(&leaf.value),
+                _ => amounts::bytes(&leaf.value),
+            };
+            let amount = amount.filter(|_| leaf.below.is_empty());
+            found.push((map, resource.to_owned(), leaf, amount));
+        }
+    }
+    for (name, map) in [
+        ("extra_resource_guarantees", "requests"),
+        ("extra_resource_limits", "limits"),
+    ] {
+        for leaf in traits.take(name) {
+            if let [Step::Key(resource)] = leaf.below.as_slice() {
+                let amount = amounts::count(&leaf.value);
+                found.push((map, resource.clone(), leaf, amount));
+            } else if !is_empty(&leaf.value) {
+                out.lose([&leaf], "must be an amount of each resource, by name");
+            }
+        }
+    }
+    let at = Path::of("spec.defaultResources");
+    for (map, resource, leaf, amount) in &found {
+        let Some(amount) = amount else {
+            out.lose([leaf], "must be an amount, such as 0.5, 2 or 4G");
+            continue;
+        };
+        let other = if *map == "limits" { "requests" } else { "limits" };
+        let is_alone = !found.iter().any(|(map, name, _, amount)| {
+            (*map, name.as_str()) == (other, resource.as_str()) && amount.is_some()
+        });
+        out.put(leaf, Target::Template, at.key(map).key(resource), amount.as_str());
+        if is_alone {
+            out.put(
+                leaf,
+                Target::Template,
+                at.key(other).key(resource),
+                amount.as_str(),
+            );
+        }
+    }
+    let has_limit = found
+        .iter()
+        .any(|(_, name, _, amount)| name == "memory" && amount.is_some());
+    if !has_memory && !has_limit {
+        for map in ["requests", "limits"] {
+            let at = at.key(map).key("memory");
+            out.draft.put([], Target::Template, at, GUARANTEE);
+        }
+    }
+}
+
+/// Labels and annotations of the pods.
+fn labels(traits: &mut Traits, out: &mut Out<'_>) {
+    let pairs = |leaves: &[Leaf], field: &str, out: &mut Out<'_>| {
+        for (index, leaf) in leaves.iter().enumerate() {
+            let dest = Path::of(field).index(index);
+            match leaf.below.as_slice() {
+                [Step::Key(key)] if key.starts_with("hub.jupyter.org/") => {
+                    out.tell([leaf], Outcome::Stays, HUB_LABEL);
+                }
+                [Step::Key(key)] => {
+                    out.put(leaf, Target::Template, dest.key("name"), key.as_str());
+                    out.put(leaf, Target::Template, dest.key("value"), leaf.value.clone());
+                }
+                _ if is_empty(&leaf.value) => {
+                    out.tell([leaf], Outcome::SameByDefault, "it is empty");
+                }
+                _ => out.lose([leaf], "must be a text by name"),
+            }
+        }
+    };
+    pairs(&traits.take("extra_annotations"), "spec.baseAnnotations", out);
+    if out.hub == Hub::Replace {
+        pairs(&traits.take("extra_labels"), "spec.baseLabels", out);
+    }
+}
+
+/// Account, privileges and image pulls.
+fn identity(traits: &mut Traits, out: &mut Out<'_>) {
+    let account = traits.take("service_account");
+    let account: Vec<_> = account
+        .into_iter()
+        .chain(traits.take("service_account_name"))
+        .collect();
+    if out.hub == Hub::Keep {
+        let why = "the hub knows its servers by the account jupyterhub-server: bind the roles of the old account to that one, and set automountToken in the execution profile";
+        out.lose(account.iter().filter(|leaf| !is_empty(&leaf.value)), why);
+    } else {
+        for leaf in account.iter().filter(|leaf| !is_empty(&leaf.value)) {
+            out.put(
+                leaf,
+                Target::Profile,
+                Path::of("spec.serviceAccount.name"),
+                leaf.value.clone(),
+            );
+            // KubeSpawner gives a pod its account's token if an account is named.
+            out.put(leaf, Target::Profile, Path::of("spec.automountToken"), true);
+        }
+    }
+    for (index, item) in items::of(&traits.take("image_pull_secrets")).iter().enumerate() {
+        let at = Path::of("spec.imagePullSecrets").index(index);
+        let at = if item.value.is_string() {
+            at.key("name")
+        } else {
+            at
+        };
+        out.shift(&item.leaves, Target::Profile, &at);
+    }
+    for (name, same, why) in [
+        (
+            "allow_privilege_escalation",
+            json!(false),
+            "no program gains rights here, such as by sudo: put what needs them into the image",
+        ),
+        ("privileged", json!(false), "no container is privileged here"),
+        (
+            "image_pull_policy",
+            json!("IfNotPresent"),
+            "the installation decides: settings.imagePullPolicy of the chart",
+        ),
+    ] {
+        for leaf in traits.take(name) {
+            if leaf.value == same {
+                out.tell([&leaf], Outcome::SameByDefault, "it is so here");
+            } else {
+                out.lose([&leaf], why);
+            }
+        }
+    }
+}

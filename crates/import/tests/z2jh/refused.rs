@@ -1,0 +1,182 @@
+//! Values as people break them -> a sentence with the place, and nothing else; large ones -> in seconds (pure).
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use import::{Hub, Input, Options, Outcome, Source, convert};
+
+use super::{CLAIM, lost, z2jh};
+use crate::text;
+
+const IMAGE: &str = "singleuser: {image: {name: r.example.org/a, tag: '1'}}\n";
+
+#[test]
+fn what_cannot_be_converted_is_said_with_its_place() {
+    let static_disk = "singleuser: {image: {name: a.example.org/a, tag: x}, storage: {type: static, static: {pvcName: homes}}}";
+    for (hub, files, words) in [
+        (Hub::Keep, vec![("pvcs.json", CLAIM)], "the input holds no values"),
+        (Hub::Keep, vec![("a.yaml", "")], "the input holds no values"),
+        (
+            Hub::Keep,
+            vec![("a.yaml", "- 1")],
+            "a.yaml: document 1: must be values",
+        ),
+        (
+            Hub::Keep,
+            vec![("a.yaml", "hub: {}\n---\nproxy: {}\n")],
+            "a.yaml: document 2: must be the only values of its file",
+        ),
+        (
+            Hub::Keep,
+            vec![("a.yaml", "hub:\n  b: {{ .Values.c }}\n")],
+            "a.yaml:2: {{ begins an expression of a Helm template",
+        ),
+        (Hub::Keep, vec![("a.yaml", "hub: [")], "a.yaml:1:"),
+        (
+            Hub::Keep,
+            vec![("a.yaml", IMAGE), ("b.yaml", "jupyterhub: {hub: {a: b}}")],
+            "b.yaml: must have the chart's values where the others have them",
+        ),
+        (
+            Hub::Keep,
+            vec![("a.yaml", "hub: {}")],
+            "a.yaml: Values a.yaml: singleuser: must have an image",
+        ),
+        (
+            Hub::Replace,
+            vec![(
+                "a.yaml",
+                "jupyterhub: {singleuser: {profileList: [{display_name: A}]}}",
+            )],
+            "jupyterhub.singleuser.profileList[0]: must have an image",
+        ),
+        (
+            Hub::Replace,
+            vec![("a.yaml", static_disk)],
+            "singleuser.storage.static.pvcName: names a claim that is not in the input",
+        ),
+        (
+            Hub::Keep,
+            vec![
+                ("a.yaml", IMAGE),
+                ("b.json", CLAIM),
+                (
+                    "c.json",
+                    "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: claim-bob, namespace: team-b, annotations: {hub.jupyter.org/username: bob}}}",
+                ),
+            ],
+            "homes must be in one namespace, as a hub has its servers in one, and are in team-a, team-b",
+        ),
+        (
+            Hub::Keep,
+            vec![(
+                "a.yaml",
+                "hub: {baseUrl: \"/a b'\"}\nsingleuser: {image: {name: r.example.org/a}}",
+            )],
+            "hub.baseUrl: must be a path",
+        ),
+    ] {
+        let error = z2jh(hub, &files).unwrap_err().to_string();
+        assert!(error.contains(words), "{files:?}\n{error}");
+    }
+    // The controls.
+    for hub in [Hub::Keep, Hub::Replace] {
+        let import = z2jh(hub, &[("a.yaml", IMAGE), ("b.json", CLAIM)]).unwrap();
+        assert!(
+            !import.is_lossy(),
+            "{:?} {:?}",
+            lost(&import).collect::<Vec<_>>(),
+            import.missing
+        );
+    }
+    let input = |name: &str, text: &str| Input {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    };
+    let given = Options {
+        hub: Some(Hub::Replace),
+        hub_namespace: Some("jhub".to_owned()),
+        ..Options::default()
+    };
+    let import = convert(Source::Z2jh, &[input("a.yaml", static_disk)], &given).unwrap();
+    assert!(import.missing[0].contains("who has a folder of the common claim is not known"));
+    let error = convert(Source::Z2jh, &[input("a.yaml", IMAGE)], &Options::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("--hub must be keep or replace"),
+        "{error}"
+    );
+}
+
+#[test]
+fn anchors_and_files_of_a_parent_chart_are_read_as_helm_does() {
+    let first = "jupyterhub:\n  singleuser:\n    image: {name: r.example.org/a, tag: '1'}\n    nodeSelector: &n {a: b}\n    cpu: {limit: 1}\nother: *n\n";
+    let second = "jupyterhub: {singleuser: {cpu: {limit: 2}}}\nglobal: 1\n";
+    let import = z2jh(
+        Hub::Keep,
+        &[("a.yaml", first), ("b.yaml", second), ("c.json", CLAIM)],
+    )
+    .unwrap();
+    assert!(text(&import, "templates.yaml").contains("cpu: \"2\""));
+    assert!(text(&import, "hub-values.yaml").starts_with("jupyterhub:\n  hub:\n"));
+    let find = |object: &str, path: &str| {
+        let mut entries = import.entries.iter();
+        entries
+            .find(|entry| entry.object == object && entry.path == path)
+            .map(|entry| (entry.outcome, entry.text.as_str()))
+    };
+    assert_eq!(
+        find("Values a.yaml", "jupyterhub.singleuser.cpu.limit"),
+        Some((Outcome::Stays, "another file says otherwise"))
+    );
+    assert_eq!(
+        find("Values a.yaml, b.yaml", "other.a"),
+        Some((Outcome::Stays, "another chart's"))
+    );
+    assert!(!import.is_lossy(), "{:?}", lost(&import).collect::<Vec<_>>());
+}
+
+#[test]
+fn claims_say_in_which_way_the_hub_names_them() {
+    let claim = |name: &str| {
+        format!(
+            "{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: {name}, namespace: a, annotations: {{hub.jupyter.org/username: a@b}}}}}}"
+        )
+    };
+    for (name, template, missing) in [
+        ("claim-a-40b", "claim-{escaped_username}--{escaped_servername}", 0),
+        ("claim-a-b---8a35d2ca", "claim-{user_server}", 1),
+        ("other", "claim-{user_server}", 1),
+    ] {
+        let claim = claim(name);
+        let import = z2jh(Hub::Keep, &[("a.yaml", IMAGE), ("b.json", &claim)]).unwrap();
+        let line = format!("pvc_name_template = \"{template}\"");
+        let values = text(&import, "hub-values.yaml");
+        assert!(values.contains(&line), "{name}: {values}");
+        assert_eq!(import.missing.len(), missing, "{name}: {:?}", import.missing);
+    }
+}
+
+#[test]
+fn values_of_20_mb_and_10_000_claims_take_seconds() {
+    let mut values = String::from("singleuser:\n  image: {name: r.example.org/a, tag: '1'}\n  extraFiles:\n");
+    while values.len() < 20_000_000 {
+        let at = values.len();
+        let _ = writeln!(
+            values,
+            "    f{at}: {{mountPath: /etc/f{at}, stringData: \"{}\"}}",
+            "x".repeat(400)
+        );
+    }
+    let claims: Vec<_> = (0..10_000)
+        .map(|at| {
+            serde_json::json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {
+                "name": format!("claim-u{at}"), "namespace": "a", "annotations": {"hub.jupyter.org/username": format!("u{at}")}}})
+        })
+        .collect();
+    let claims = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": claims}).to_string();
+    let begin = Instant::now();
+    let import = z2jh(Hub::Replace, &[("a.yaml", &values), ("b.json", &claims)]).unwrap();
+    let took = begin.elapsed();
+    assert_eq!(text(&import, "disks").lines().count(), 10_000);
+    assert!(took < Duration::from_mins(1), "{took:?}");
+}
