@@ -1,4 +1,4 @@
-//! Deletion by the operator, stored workspace -> violation unless its announced time is over (pure).
+//! Stored workspace -> violation, unless its announced time is over (pure).
 //!
 //! The chart's policy asks for the rest. It has no clock.
 

@@ -1,4 +1,4 @@
-//! New status of a workspace -> the time of its deletion in it, and the Event about that (IO: the API server's clock).
+//! New status -> the time of the deletion in it, and the Event about that (IO).
 
 use std::time::Duration;
 
