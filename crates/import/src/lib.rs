@@ -18,8 +18,8 @@
 //! - `draft`: leaves with their new places -> objects of ours
 //! - `ledger`: leaves of the source and what became of each
 //! - `read`: text -> objects of the source
-//! - `names`: names of the source -> names of ours
 //! - `secrets`: variables that hold credentials -> Secrets
+//! - `names`: names of the source -> names of ours
 //! - `path`: paths of leaves
 
 mod assemble;

@@ -35,7 +35,8 @@ const NAMES: [&str; 3] = ["first", "second", "third"];
 /// Its claim's owner is not taken away.
 const CONTROL: &str = "control";
 /// Writes a file of random bytes once, and says its sum.
-const WRITE: &str = "cd /home/jovyan; test -e data || { head -c 3000000 /dev/urandom > part && mv part data; }";
+const WRITE: &str =
+    "cd /home/jovyan; test -e data || { head -c 3000000 /dev/urandom > part && mv part data; }";
 const SUM: &str = "python3 -c \"import hashlib; print(hashlib.sha256(open('/home/jovyan/data', 'rb').read()).hexdigest())\"";
 
 #[tokio::test]

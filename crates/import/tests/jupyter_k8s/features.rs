@@ -1,4 +1,4 @@
-//! Objects of the earlier jupyter-k8s, one feature each -> what is lost, and a text that comes out (pure).
+//! The earlier jupyter-k8s, one feature each -> what is lost, and a text that comes out (pure).
 
 use import::{Import, Outcome};
 
