@@ -166,14 +166,40 @@ async fn after_an_outage_nothing_is_deleted_that_was_not_announced_a_day_before(
     set_up(&mut stage, true);
     pass(&mut stage, DAY).await;
     assert!(!is_deleted(&stage));
-    pass(&mut stage, MINUTE).await;
+    pass(&mut stage, MINUTE * 11).await;
     assert!(is_deleted(&stage));
-    // Announced long before: it acts when it is back.
+    // Announced before: it acts when it is back, or after another day's notice.
+    for (outage, is_at_once) in [(DAY * 31, true), (DAY * 31 + MINUTE, false)] {
+        let mut stage = stopped("Delete").await;
+        set_up(&mut stage, true);
+        pass(&mut stage, outage).await;
+        assert_eq!(is_deleted(&stage), is_at_once, "{outage:?}");
+        if !is_at_once {
+            pass(&mut stage, DAY + MINUTE * 11).await;
+            assert!(is_deleted(&stage));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_owner_has_another_day_although_an_apply_fails() {
     let mut stage = stopped("Delete").await;
-    let due = announced(&stage);
-    set_up(&mut stage, true);
-    pass(&mut stage, DAY * 90).await;
-    assert!(due.is_some() && is_deleted(&stage));
+    let begin = now();
+    tokio::time::advance(DAY * 30 - MINUTE).await;
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", hand_over);
+    stage.fail(
+        Method::PATCH,
+        "persistentvolumeclaims",
+        403,
+        "a policy says no",
+        1,
+    );
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.server.unmet(), [""; 0]);
+    pass(&mut stage, MINUTE * 2).await;
+    assert!(!is_deleted(&stage));
+    let next = announced(&stage).map(|at| at.duration_since(begin).as_hours() / 24);
+    assert_eq!(next, Some(30 + 1));
 }
 
 /// What users do in the last second.

@@ -1,7 +1,7 @@
 //! Stopped workspace, its earlier and new status -> when it is deleted, in time and words (pure).
 //!
 //! The time that the status announces is never less than [`NOTICE`] after it was stored: only a stored time counts, and it moves to an
-//! earlier one by no more than that allows. So nothing else has to be remembered, and an outage of the operator shortens no notice.
+//! earlier one by no more than that allows. So nothing else has to be remembered, and an outage shortens no notice.
 
 use api::Workspace;
 use api::condition::{STOPPED, find};
@@ -11,8 +11,14 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::files::{Disk, Fate, Moment};
 
-/// From the announcement to the deletion, at least: a day, and a minute in which the status is written.
-pub const NOTICE: SignedDuration = SignedDuration::from_mins(24 * 60 + 1);
+/// By how much the clocks of operator and API server may differ, when a time is announced and when it comes.
+pub const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// From the announcement to the deletion, at least: a day, both differences of the clocks, and a minute in which the status is written.
+pub const NOTICE: SignedDuration = SignedDuration::from_mins(24 * 60 + 2 * 5 + 1);
+
+/// A time that is over for longer lapses. Where the operator did not act, as in an outage, users could perhaps not act either.
+const LAPSE: SignedDuration = SignedDuration::from_hours(24);
 
 /// When the workspace is deleted; `None`: not while it is so. `status`: its new status, of which the time of the deletion is not read.
 pub fn deletes_at(workspace: &Workspace, status: &WorkspaceStatus, now: Timestamp) -> Option<Timestamp> {
@@ -21,7 +27,7 @@ pub fn deletes_at(workspace: &Workspace, status: &WorkspaceStatus, now: Timestam
     let due = stopped_since(workspace, status)?.checked_add(retention).ok()?;
     let soonest = to_next_second(now.checked_add(NOTICE).ok()?);
     let earliest = match announced(workspace) {
-        Some(announced) if announced >= due => announced.min(soonest),
+        Some(announced) if announced >= due && !has_lapsed(announced, now) => announced.min(soonest),
         _ => soonest,
     };
     Some(due.max(earliest))
@@ -46,9 +52,14 @@ pub fn announced(workspace: &Workspace) -> Option<Timestamp> {
     (is_same_spec && is_same_owner).then_some(time)
 }
 
-/// Whether it is deleted now: its time is over, and is the one that its stored status announces. `next`: its time by its new status.
+/// Whether it is deleted now: its time is over since less than a day, and is the one that its stored status announces. `next`: its time by
+/// its new status.
 pub fn is_due(workspace: &Workspace, next: Option<Timestamp>, now: Timestamp) -> bool {
-    next.is_some_and(|next| next <= now) && announced(workspace) == next
+    next.is_some_and(|next| next <= now && !has_lapsed(next, now)) && announced(workspace) == next
+}
+
+fn has_lapsed(announced: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(announced) > LAPSE
 }
 
 /// When a workspace is deleted, such as `after 30 days without a start (spec.limits.stoppedRetentionDays)`. Whatever tells of a deletion says
@@ -138,15 +149,15 @@ mod tests {
         assert_eq!(announced_minute(&demo), Some(30 * DAY));
         let mut late = workspace();
         late.status = Some(assess(&late, Some(30), 0, at(40 * DAY)));
-        assert_eq!(announced_minute(&late), Some(41 * DAY + 1));
+        assert_eq!(announced_minute(&late), Some(41 * DAY + 11));
         let again = assess(&late, Some(30), 0, at(41 * DAY));
         assert_eq!(
             again.deletes_at,
             late.status.as_ref().unwrap().deletes_at,
             "it stays"
         );
-        assert!(!is_due(&late, Some(at(41 * DAY + 1)), at(41 * DAY)));
-        assert!(is_due(&late, Some(at(41 * DAY + 1)), at(41 * DAY + 1)));
+        assert!(!is_due(&late, Some(at(41 * DAY + 11)), at(41 * DAY)));
+        assert!(is_due(&late, Some(at(41 * DAY + 11)), at(41 * DAY + 11)));
         assert_eq!(
             assess(&late, None, 0, at(41 * DAY)).deletes_at,
             None,
@@ -164,8 +175,20 @@ mod tests {
         };
         assert_eq!(moved(60, DAY), 60 * DAY);
         assert_eq!(moved(7, DAY), 7 * DAY);
-        assert_eq!(moved(7, 10 * DAY), 11 * DAY + 1);
+        assert_eq!(moved(7, 10 * DAY), 11 * DAY + 11);
         assert_eq!(moved(7, 29 * DAY + 30), 30 * DAY, "not later than announced");
+    }
+
+    #[test]
+    fn a_time_that_is_over_for_a_day_lapses_and_another_day_is_announced() {
+        let mut demo = workspace();
+        demo.status = Some(assess(&demo, Some(30), 0, at(0)));
+        let due = Some(at(30 * DAY));
+        assert!(is_due(&demo, due, at(31 * DAY)));
+        let late = at(31 * DAY + 1);
+        assert!(!is_due(&demo, due, late));
+        let next = assess(&demo, Some(30), 0, late).deletes_at.unwrap().0;
+        assert_eq!(next, late + NOTICE);
     }
 
     #[test]
@@ -272,7 +295,7 @@ mod tests {
             }
         }
 
-        /// Who leaves it alone sees one time, and then the deletion.
+        /// Who leaves it alone sees one time, and then the deletion, unless nothing acts for a day.
         #[test]
         fn the_announced_time_stays_and_comes(days in 7_i32..40, steps in prop::collection::vec(0_i64..2 * DAY, 1..40)) {
             let mut demo = workspace();
@@ -281,6 +304,9 @@ mod tests {
             let mut now = 0;
             for minutes in steps {
                 now += minutes;
+                if now > (i64::from(days) + 1) * DAY {
+                    break;
+                }
                 demo.status = Some(assess(&demo, Some(days), 0, at(now)));
                 prop_assert_eq!(announced_minute(&demo), first);
                 let time = demo.status.as_ref().unwrap().deletes_at.as_ref().map(|time| time.0);

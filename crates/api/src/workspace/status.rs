@@ -76,8 +76,8 @@ pub struct WorkspaceStatus {
     /// The rule that stopped it, if no user did; until the next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_because: Option<StoppedBecause>,
-    /// When the stopped workspace is deleted, unless it is started, changed or kept for longer (`limits.stoppedRetentionDays`). It is stored
-    /// at least a day before.
+    /// When the stopped workspace is deleted. A start or more days (`limits.stoppedRetentionDays`) prevent that; another change gives a day
+    /// more. It is stored at least a day before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletes_at: Option<Time>,
     /// When memory last ran out in this run.

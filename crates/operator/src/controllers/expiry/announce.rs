@@ -18,15 +18,15 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Completes a new status with the time of the deletion, and returns the Event about a first one. A time is announced only while our clock
-/// is right: one of a slow clock would come too soon. `is_applied`: the spec is applied; until then the earlier time stays.
+/// is right: one of a slow clock would come too soon. `is_applied`: the spec is applied; until then a time stays that is announced to its
+/// present spec and owner.
 pub async fn announce(
     context: &Context,
     workspace: &Workspace,
     status: &mut WorkspaceStatus,
     is_applied: bool,
 ) -> Option<Event> {
-    let before = workspace.status.as_ref();
-    let before = before.and_then(|before| before.deletes_at.clone());
+    let before = expiry::announced(workspace).map(Time);
     let next = expiry::deletes_at(workspace, status, (context.now)()).map(Time);
     status.deletes_at = if is_applied {
         next

@@ -1,13 +1,11 @@
 //! The `Date` of an answer of the API server -> whether our clock is right (IO).
 
 use http::{Request, header::DATE};
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use jiff::{Timestamp, fmt::rfc2822};
 use kube::client::Body;
+use rules::expiry::MAX_SKEW;
 
 use crate::context::Context;
-
-/// By how much the clocks may differ.
-const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// Whether the API server's clock and ours differ by little. Without its date they may differ by any time.
 pub(super) async fn is_right(context: &Context) -> Result<bool, kube::Error> {
