@@ -129,6 +129,7 @@ pub mod template {
             allow_custom_security_context = "allowCustomSecurityContext",
             allow_recovery = "allowRecovery",
             pod_security = "podSecurity",
+            pod_template = "podTemplate",
             host_users = "hostUsers",
             default_idle_shutdown = "defaultIdleShutdown",
             idle_shutdown_overrides = "idleShutdownOverrides",

@@ -151,6 +151,11 @@ pub const SHM_VOLUME: &str = "shm";
 /// Where a pod has shared memory.
 pub const SHM_PATH: &str = "/dev/shm";
 
+/// Whether a volume of this name belongs to the operator, in every pod.
+pub fn is_own_volume(name: &str) -> bool {
+    [HOME_VOLUME, SCRATCH_VOLUME, SHM_VOLUME].contains(&name) || name.starts_with("jupyter-k8s-")
+}
+
 /// Prefix of every annotation and label key that is ours.
 pub const RESERVED_PREFIX: &str = "workspaces.jupyter.org/";
 

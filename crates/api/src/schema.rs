@@ -1,5 +1,6 @@
 //! Type -> schema fragments that `schemars` cannot derive, such as quantities (pure).
 
+use k8s_openapi::api::core::v1::PodSpec;
 use kube::core::{Message, Rule};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
@@ -54,6 +55,13 @@ const MAX_EMBEDDED_ITEMS: u32 = 64;
 pub(crate) fn embedded<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = T::json_schema(generator);
     bound(schema.ensure_object());
+    schema
+}
+
+/// The spec of a pod, in which nothing is required.
+pub(crate) fn pod_spec(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = embedded::<PodSpec>(generator);
+    schema.remove("required");
     schema
 }
 

@@ -18,4 +18,5 @@ mod rules;
 mod samples;
 mod schema;
 mod security;
+mod templates;
 mod variables;

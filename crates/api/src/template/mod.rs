@@ -3,11 +3,13 @@
 //! - `bounds`: bounds on values and disks
 //! - `idle`: bounds on idle shutdown
 //! - `limits`: bounds on time limits
+//! - `pod`: the pod over which a workspace's own is laid
 //! - `presentation`: how a template is shown to users
 
 mod bounds;
 mod idle;
 mod limits;
+mod pod;
 mod presentation;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
 pub use idle::IdleShutdownOverrides;
 pub use limits::{DaysRange, KeepRange, LimitBounds, MinutesRange};
+pub use pod::{PodTemplate, PodTemplateMetadata};
 pub use presentation::{Icon, Presentation, PresentedImage};
 
 use crate::{
@@ -222,6 +225,11 @@ pub struct WorkspaceTemplateSpec {
     #[schemars(schema_with = "schema::embedded_list::<core::Container, 10>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub default_init_containers: Vec<core::Container>,
+
+    /// Any other part of the pod, such as sidecars, volumes and probes: the pod that this template and the workspace give is laid over it.
+    /// A part that has a field of its own here or in another object is refused, with that field's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
 
     /// Whether workspaces may set init containers.
     #[serde(default)]

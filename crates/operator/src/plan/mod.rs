@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `run.rs` | the pod of one run |
 //! | `pod`, `volumes.rs`, `security.rs` | its spec |
+//! | `overlay` | its spec, laid over the template's `podTemplate` |
 //! | `container.rs` | the container: image, command, environment, probes |
 //! | `claim.rs` | the claim of its disk |
 //! | `disks` | whose an existing claim is, and whether it is retained |
@@ -19,6 +20,7 @@ mod container;
 pub(crate) mod disks;
 mod images;
 pub(crate) mod network_policy;
+mod overlay;
 mod pod;
 pub(crate) mod record;
 mod run;

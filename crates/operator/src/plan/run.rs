@@ -6,7 +6,7 @@ use api::names;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use rules::ValidWorkspace;
 
-use super::{Installation, pod};
+use super::{Installation, overlay, pod};
 use crate::{cache::observed::Identity, plan::record};
 
 /// Component label of the pod.
@@ -16,9 +16,8 @@ pub(super) fn plan(workspace: &ValidWorkspace, installation: &Installation, run_
     // A pod that is not isolated lacks labels of ours. A template must not set them.
     let base = workspace.base_labels.iter();
     let base = base.filter(|label| !label.name.starts_with(names::RESERVED_PREFIX));
-    let mut labels: BTreeMap<_, _> = base
-        .map(|label| (label.name.clone(), label.value.clone()))
-        .collect();
+    let mut labels = overlay::labels(workspace);
+    labels.extend(base.map(|label| (label.name.clone(), label.value.clone())));
     // Ours come last, so that a template cannot replace the labels that select the pod.
     let marks = marks(&super::identity(workspace), Some(run_id));
     labels.extend(marks.labels.clone().unwrap_or_default());
@@ -30,7 +29,10 @@ pub(super) fn plan(workspace: &ValidWorkspace, installation: &Installation, run_
             annotations: Some(annotations(workspace)),
             ..marks
         },
-        spec: Some(pod::plan(workspace, installation, run_id)),
+        spec: Some(overlay::spec(
+            workspace,
+            pod::plan(workspace, installation, run_id),
+        )),
         status: None,
     }
 }
@@ -47,7 +49,8 @@ pub(super) fn marks(identity: &Identity, run_id: Option<&str>) -> ObjectMeta {
 
 /// Annotations of the pod. Ours come last, as with labels.
 fn annotations(workspace: &ValidWorkspace) -> BTreeMap<String, String> {
-    let mut annotations = workspace.annotations.clone();
+    let mut annotations = overlay::annotations(workspace);
+    annotations.extend(workspace.annotations.clone());
     annotations.extend(super::marks(&super::identity(workspace)));
     annotations.insert(names::STARTED_FROM.to_owned(), record::record(workspace));
     let users = [

@@ -29,12 +29,18 @@ pub(super) fn pod(given: Option<&PodSecurityContext>, default: PodIdentifiers) -
 
 /// `read_only`: whether the image is made to run with a read-only root file system.
 pub(crate) fn container(given: Option<&SecurityContext>, read_only: bool) -> SecurityContext {
+    let mut context = restricted(given);
+    context.read_only_root_filesystem.get_or_insert(read_only);
+    context
+}
+
+/// What `restricted` needs, where it is unset.
+pub(super) fn restricted(given: Option<&SecurityContext>) -> SecurityContext {
     let mut context = given.cloned().unwrap_or_default();
     if context.run_as_user == Some(0) {
         context.run_as_non_root.get_or_insert(false);
     }
     context.allow_privilege_escalation.get_or_insert(false);
-    context.read_only_root_filesystem.get_or_insert(read_only);
     context
         .capabilities
         .get_or_insert_with(Capabilities::default)

@@ -269,8 +269,8 @@ impl ValidWorkspace {
         self.resources.clone().into()
     }
 
-    /// The reference by which nodes pull an image of this workspace. With pull Secrets of its profile no mirror applies: the credentials
-    /// are for the registry as written.
+    /// The reference by which nodes pull an image of this workspace. With pull Secrets of its profile or template no mirror applies: the
+    /// credentials are for the registry as written.
     pub fn pull_reference(&self, image: &str) -> String {
         let mirrors = if self.own_pull_secrets().next().is_none() {
             self.image_mirrors.as_slice()
@@ -280,7 +280,7 @@ impl ValidWorkspace {
         mirrors::mirror(image, mirrors)
     }
 
-    /// Names of the pod's pull Secrets: those of its profile, then those of the installation, each once.
+    /// Names of the pod's pull Secrets: those of its profile and template, then those of the installation, each once.
     pub fn pull_secrets(&self) -> Vec<&str> {
         let mut names = Vec::new();
         let shared = self.image_pull_secrets.iter().map(String::as_str);
@@ -295,7 +295,11 @@ impl ValidWorkspace {
     fn own_pull_secrets(&self) -> impl Iterator<Item = &str> {
         let profile = self.profile.iter();
         let secrets = profile.flat_map(|profile| &profile.spec.image_pull_secrets);
-        secrets.map(|secret| secret.name.as_str())
+        let template = self.pod.pod_template.iter();
+        let pod = template.filter_map(|template| template.spec.as_ref());
+        let of_template = pod.flat_map(|pod| pod.image_pull_secrets.iter().flatten());
+        let of_template = of_template.map(|secret| secret.name.as_str());
+        secrets.map(|secret| secret.name.as_str()).chain(of_template)
     }
 
     /// Maximum time of a start; `None`: unlimited.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use api::template::PodTemplate;
 use api::workspace::ResourceRequirements;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::{
@@ -35,6 +36,8 @@ pub struct PodFields {
     pub pod_security_context: Option<PodSecurityContext>,
     /// Security settings of the container.
     pub container_security_context: Option<SecurityContext>,
+    /// The pod over which this one is laid, with images resolved.
+    pub pod_template: Option<PodTemplate>,
 }
 
 pub(super) fn shape(
@@ -84,7 +87,21 @@ pub(super) fn shape(
             .container_security_context
             .clone()
             .or_else(|| template?.default_container_security_context.clone()),
+        pod_template: template
+            .and_then(|template| template.pod_template.clone())
+            .map(|given| resolve_images(given, settings)),
     }
+}
+
+/// The `podTemplate` with images instead of their aliases.
+fn resolve_images(mut template: PodTemplate, settings: &Settings) -> PodTemplate {
+    if let Some(pod) = &mut template.spec {
+        let init = pod.init_containers.iter_mut().flatten();
+        for image in init.chain(&mut pod.containers).filter_map(|it| it.image.as_mut()) {
+            *image = settings.resolve_image(image).to_owned();
+        }
+    }
+    template
 }
 
 /// The given list if it is not empty, else the default one.

@@ -3,6 +3,7 @@
 //! What a user or a template set for the application may be what is broken, and the recovery image is not meant to have it. What belongs to
 //! the place stays: disk, port, nodes, identities, the template's labels and annotations, time limits. Only owner and shares give access.
 
+use api::template::PodTemplate;
 use api::workspace::{AccessType, ContainerConfig, IdleShutdown, ResourceRequirements};
 use api::{Workspace, WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1 as core;
@@ -112,11 +113,17 @@ fn place(ordinary: PodFields) -> PodFields {
         init_containers: _,
         lifecycle: _,
         readiness_probe: _,
+        pod_template,
     } = ordinary;
     PodFields {
         init_containers: Vec::new(),
         lifecycle: None,
         readiness_probe: None,
+        // Its labels and annotations, as those of the template itself.
+        pod_template: pod_template.map(|template| PodTemplate {
+            spec: None,
+            ..template
+        }),
         node_selector,
         affinity,
         tolerations,

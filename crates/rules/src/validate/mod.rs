@@ -7,6 +7,7 @@
 //! By object:
 //!
 //! - `manager`, `profile`, `share`, `template`: rules that hold for any user of the object
+//! - `pod_template`: the pod that a template's author wrote
 //! - `size`: the size of any spec
 //! - `unbounded`, `unattested`: a workspace without a template, and unattested references
 //! - `named`: references that the author of a workspace chose
@@ -29,6 +30,7 @@ mod manager;
 mod minutes;
 mod named;
 mod pod;
+mod pod_template;
 mod profile;
 mod recovery;
 mod requirements;
@@ -130,10 +132,12 @@ fn together(case: &Case<'_>) -> Vec<Violation> {
         volumes: &effective.volumes,
         volumes_given: !given.volumes.is_empty(),
         profile: case.profile.map(|profile| (name.as_str(), &profile.spec)),
+        pod_template: pod_template::places(effective.pod.pod_template.as_ref()),
     }
     .clashes();
     let template = case.template.map(|template| &template.spec);
     found.extend(limits::unsaid_fate(case.workspace, effective, template));
+    found.extend(pod_template::with_workspace(given, effective));
     if let Some(size) = &effective.shm_size {
         let most = case
             .template

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{plan, testing};
 
 /// What only the ordinary pod may have: each word is in a value of workspace, template or profile.
-const NEVER: [&str; 26] = [
+const NEVER: [&str; 30] = [
     "ws-image",
     "ws-command",
     "ws-args",
@@ -32,6 +32,10 @@ const NEVER: [&str; 26] = [
     "p-class",
     "p-runtime",
     "p-audience",
+    "pod-sidecar",
+    "pod-init",
+    "pod-secret",
+    "pod-pull",
     "nvidia.com/gpu",
     "7777Mi",
 ];
@@ -67,6 +71,7 @@ fn workspace() -> Workspace {
 
 fn template() -> WorkspaceTemplate {
     let mut template = json!(testkit::objects::template("t"));
+    let amounts = json!({"cpu": "10m", "memory": "16Mi"});
     template["spec"] = json!({
         "displayName": "t",
         "defaultImage": "t-image:1",
@@ -89,6 +94,18 @@ fn template() -> WorkspaceTemplate {
         "defaultVolumes": [{"name": "data", "persistentVolumeClaimName": "t-claim", "mountPath": "/data"}],
         "defaultTolerations": [{"key": "dedicated", "operator": "Exists"}],
         "defaultContainerSecurityContext": {"readOnlyRootFilesystem": false},
+        "podTemplate": {
+            "metadata": {"labels": {"pod-label": "x"}, "annotations": {"example.org/pod-annotation": "x"}},
+            "spec": {
+                "containers": [
+                    {"name": "pod-sidecar", "image": "x:1", "resources": {"requests": amounts, "limits": amounts}},
+                    {"name": "workspace", "envFrom": [{"secretRef": {"name": "pod-secret"}}]},
+                ],
+                "initContainers": [{"name": "pod-init", "image": "x:1", "resources": {"requests": amounts, "limits": amounts}}],
+                "imagePullSecrets": [{"name": "pod-pull"}],
+                "schedulerName": "pod-init",
+            },
+        },
         "hostUsers": false,
         "primaryStorage": {"defaultSize": "1Gi"},
     });

@@ -15,7 +15,7 @@ const FIELDS: [(&str, &[&str]); 11] = [
     ("spec.resources.limits", &["*"]),
     ("spec.resources.requests", &["*"]),
     ("spec.storage", &["claimName", "mountPath", "subPath"]),
-    ("template", &["baseLabels", "userNamespace"]),
+    ("template", &["baseLabels", "podTemplate", "userNamespace"]),
     ("manager", &["basePath"]),
     ("executionProfile", &["spec"]),
     ("executionProfile.spec", fields::execution_profile::IN_POD),

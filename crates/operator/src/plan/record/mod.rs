@@ -9,7 +9,7 @@
 
 mod compare;
 
-use api::workspace::UpdatePolicy;
+use api::{template::PodTemplate, workspace::UpdatePolicy};
 use rules::{Home, ValidWorkspace};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -111,13 +111,12 @@ pub(crate) fn is_recovery(recorded: &str) -> bool {
     recorded.is_some_and(|it| it.pointer("/spec/recoveryMode").is_some())
 }
 
-/// Names of the init containers of a run that users asked for.
+/// Names of the init containers of a run that users or its template asked for.
 pub(crate) fn init_containers(recorded: &str) -> Vec<String> {
     let recorded: Option<Value> = serde_json::from_str(recorded).ok();
-    let list = recorded
-        .as_ref()
-        .and_then(|it| it.pointer("/spec/initContainers"));
-    let all = list.and_then(Value::as_array).into_iter().flatten();
+    let lists = ["/spec/initContainers", "/template/podTemplate/initContainers"];
+    let lists = lists.map(|path| recorded.as_ref().and_then(|it| it.pointer(path)));
+    let all = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
     all.filter_map(|it| Some(it["name"].as_str()?.to_owned()))
         .collect()
 }
@@ -181,7 +180,11 @@ fn inputs(workspace: &ValidWorkspace) -> Value {
             "podAnnotations": workspace.annotations,
         },
         // Absent for other pods, so that their record does not change.
-        "template": {"baseLabels": workspace.base_labels, "userNamespace": pod.user_namespace.then_some(true)},
+        "template": {
+            "baseLabels": workspace.base_labels,
+            "podTemplate": pod.pod_template.as_ref().map(|given| pod_template(workspace, given)),
+            "userNamespace": pod.user_namespace.then_some(true),
+        },
         "executionProfile": {"spec": workspace.profile.as_ref().map(|profile| &profile.spec)},
     });
     // Absent for a workspace with its own host, so that its record does not change.
@@ -189,6 +192,14 @@ fn inputs(workspace: &ValidWorkspace) -> Value {
         inputs["manager"] = json!({"basePath": path});
     }
     inputs
+}
+
+/// The `podTemplate`, which the UID of its immutable template stands for, and the init containers that it adds.
+fn pod_template(workspace: &ValidWorkspace, given: &PodTemplate) -> Value {
+    let pod = given.spec.iter();
+    let init = pod.flat_map(|pod| pod.init_containers.iter().flatten());
+    let names: Vec<_> = init.map(|container| json!({"name": container.name})).collect();
+    json!({"templateUID": workspace.template_uid, "initContainers": names})
 }
 
 /// The claim that is the home. If it changes, the kind of home changes.

@@ -171,6 +171,39 @@ fn always_restarts_for_a_change_of_workspace_or_profile_and_on_stop_never() {
 }
 
 #[test]
+fn a_pod_template_is_recorded_by_its_template_and_another_one_is_pending_and_restarts_nothing() {
+    let of = |uid: &str, pod_template: Value| {
+        let mut template = objects::template("t");
+        template.metadata.uid = Some(uid.to_owned());
+        template.spec.pod_template = serde_json::from_value(pod_template).unwrap();
+        admit(
+            &workspace(json!({"templateRef": "t"})),
+            Some(&template),
+            &testing::settings(),
+        )
+    };
+    let amounts = json!({"cpu": "10m", "memory": "16Mi"});
+    let clone =
+        json!({"name": "clone", "image": "i:1", "resources": {"requests": amounts, "limits": amounts}});
+    let first = of(
+        "u-1",
+        json!({"spec": {"initContainers": [clone], "hostname": "a"}}),
+    );
+    let recorded = record(&first);
+    assert_eq!(init_containers(&recorded), ["clone"]);
+    assert!(!recorded.contains("hostname"), "{recorded}");
+    assert_eq!(pending(&recorded, &first), [""; 0]);
+    for other in [
+        of("u-2", json!({"spec": {"hostname": "b"}})),
+        of("u-2", json!(null)),
+    ] {
+        assert_eq!(pending(&recorded, &other), ["template.podTemplate"]);
+        assert!(!asks_for_restart(&recorded, &other, UpdatePolicy::Always));
+    }
+    assert!(!record(&of("u-1", json!(null))).contains("podTemplate"));
+}
+
+#[test]
 fn a_recreated_template_is_pending_and_restarts_no_workspace() {
     let workspace = workspace(json!({"templateRef": "t"}));
     let mut template = objects::template("t");

@@ -116,6 +116,10 @@ fn naming(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
     if at.ends_with(".resources.claims") {
         return;
     }
+    // Its texts are fixed: nobody but its author chooses a name.
+    if at == "spec.podTemplate" {
+        return;
+    }
     if ["secret", "configmap", "claim"]
         .iter()
         .any(|kind| field.contains(kind))

@@ -26,10 +26,13 @@ pub(in crate::validate) fn base(path: &str, annotations: &[Annotation]) -> Vec<V
     annotations
         .iter()
         .enumerate()
-        .filter_map(|(index, Annotation { name, .. })| {
-            key(&format!("{path}[{index}].name"), name, Author::Administrator)
-        })
+        .filter_map(|(index, Annotation { name, .. })| of_template(&format!("{path}[{index}].name"), name))
         .collect()
+}
+
+/// Checks the key of an annotation that a template's author chose.
+pub(in crate::validate) fn of_template(field: &str, name: &str) -> Option<Violation> {
+    key(field, name, Author::Administrator)
 }
 
 /// Checks the prefixes of keys that a template leaves to workspaces.

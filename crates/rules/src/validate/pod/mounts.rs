@@ -45,6 +45,13 @@ pub(in crate::validate) struct Together<'a> {
     /// Whether the workspace lists the volumes itself.
     pub(in crate::validate) volumes_given: bool,
     pub(in crate::validate) profile: Option<(&'a str, &'a WorkspaceExecutionProfileSpec)>,
+    /// Places that the template's `podTemplate` has in the application.
+    pub(in crate::validate) pod_template: Vec<(String, String)>,
+}
+
+/// Places of the operator's volumes, each with what is there.
+pub(in crate::validate) fn ours() -> BTreeMap<String, String> {
+    OURS.map(|(path, what)| (path.to_owned(), what.to_owned())).into()
 }
 
 impl Together<'_> {
@@ -66,9 +73,11 @@ impl Together<'_> {
                 ("spec.executionProfileRef".to_owned(), path, what)
             }));
         }
-        let ours = OURS.map(|(path, what)| (path.to_owned(), what.to_owned()));
+        let mut taken = ours();
+        let theirs = self.pod_template.iter();
+        taken.extend(theirs.map(|(path, what)| (normal_path(path), what.clone())));
         let mut found = self.claims();
-        found.extend(same_places(ours.into(), places));
+        found.extend(same_places(taken, places));
         found
     }
 
@@ -227,6 +236,7 @@ mod tests {
     fn clashes(home: &Home, volumes: Value, profile: Value) -> Vec<String> {
         let profile: Option<WorkspaceExecutionProfileSpec> = serde_json::from_value(profile).unwrap();
         let together = Together {
+            pod_template: Vec::new(),
             own_claim: "workspace-demo",
             home,
             volumes: &list(volumes),

@@ -9,7 +9,7 @@ use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use kube::ResourceExt as _;
 
 use super::pod::{annotations, labels, mounts, parts, totals};
-use super::{requirements, spec_size};
+use super::{pod_template, requirements, spec_size};
 use crate::checks::{self, resources};
 use crate::effective::effective;
 use crate::effective::expand;
@@ -158,6 +158,7 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
         volumes: &effective.volumes,
         volumes_given: true,
         profile: None,
+        pod_template: pod_template::places(effective.pod.pod_template.as_ref()),
     }
     .clashes();
     for violation in &mut found {
@@ -166,6 +167,7 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
             .replace("spec.storage.mountPath", "spec.primaryStorage.defaultMountPath")
             .replace("spec.volumes", "spec.defaultVolumes");
     }
+    found.extend(pod_template::of_template(spec, &effective));
     if let Some(size) = &spec.default_shm_size {
         let memory = effective.resources.limits.get("memory");
         found.extend(mounts::shm(

@@ -1,0 +1,103 @@
+//! A `podTemplate` and the rest of the pod -> names, ports and places of both (pure).
+//!
+//! What is added under a name of the `podTemplate` would be merged with it, and get its mounts and variables.
+
+use api::names::APPLICATION_CONTAINER;
+use api::template::PodTemplate;
+use api::workspace::SecondaryVolume;
+use api::{WorkspaceSpec, WorkspaceTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+
+use super::containers;
+use crate::effective::Effective;
+use crate::violation::Violation;
+
+/// What else the template adds to the pod.
+pub(super) fn with_template(
+    pod: &PodSpec,
+    spec: &WorkspaceTemplateSpec,
+    effective: &Effective,
+) -> Vec<Violation> {
+    let mut found = init_containers(pod, "spec.defaultInitContainers", &spec.default_init_containers);
+    found.extend(volumes(pod, "spec.defaultVolumes", &spec.default_volumes));
+    let field = spec.default_port.map(|_| "spec.defaultPort");
+    found.extend(port(pod, field, effective.port));
+    found
+}
+
+/// What a workspace adds to the pod.
+pub(in crate::validate) fn with_workspace(given: &WorkspaceSpec, effective: &Effective) -> Vec<Violation> {
+    let template = effective.pod.pod_template.as_ref();
+    let Some(pod) = template.and_then(|template| template.spec.as_ref()) else {
+        return Vec::new();
+    };
+    let mut found = init_containers(pod, "spec.initContainers", &given.init_containers);
+    found.extend(volumes(pod, "spec.volumes", &given.volumes));
+    found.extend(port(pod, Some("spec.port"), effective.port));
+    found
+}
+
+/// Where the application's container has volumes of the `podTemplate`: each path with what is there.
+pub(in crate::validate) fn places(template: Option<&PodTemplate>) -> Vec<(String, String)> {
+    let pod = template.and_then(|template| template.spec.as_ref());
+    let containers = pod.map_or(&[][..], |pod| &pod.containers);
+    let application = containers.iter().filter(|it| it.name == APPLICATION_CONTAINER);
+    let mounts = application.flat_map(|container| container.volume_mounts.iter().flatten());
+    mounts
+        .map(|mount| {
+            let what = format!("the volume {:?} of the podTemplate", mount.name);
+            (mount.mount_path.clone(), what)
+        })
+        .collect()
+}
+
+fn init_containers(pod: &PodSpec, path: &str, added: &[Container]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (index, container) in added.iter().enumerate() {
+        if containers(pod).any(|(_, other)| other.name == container.name) {
+            let rule = "is the name of a container of the template's podTemplate: choose another";
+            found.push(Violation::new(
+                format!("{path}[{index}].name"),
+                &container.name,
+                rule,
+            ));
+        }
+    }
+    found
+}
+
+fn volumes(pod: &PodSpec, path: &str, added: &[SecondaryVolume]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (index, volume) in added.iter().enumerate() {
+        let mut theirs = pod.volumes.iter().flatten();
+        if theirs.any(|other| other.name == volume.name) {
+            let rule = "is the name of a volume of the template's podTemplate: choose another";
+            found.push(Violation::new(
+                format!("{path}[{index}].name"),
+                &volume.name,
+                rule,
+            ));
+        }
+    }
+    found
+}
+
+/// Checks that no container of the `podTemplate` has the application's port. `field` says that; `None`: nobody set it.
+fn port(pod: &PodSpec, field: Option<&str>, port: i32) -> Option<Violation> {
+    let (path, _) = containers(pod).find(|(_, container)| {
+        let mut ports = container.ports.iter().flatten();
+        ports.any(|it| it.container_port == port)
+    })?;
+    let value = port.to_string();
+    Some(match field {
+        Some(field) => {
+            let rule =
+                format!("is a port of a container of the template's podTemplate ({path}): choose another");
+            Violation::new(field, value, rule)
+        }
+        None => {
+            let rule = "is the port of the application: choose another, or set spec.defaultPort";
+            Violation::new(format!("{path}.ports"), value, rule)
+        }
+    })
+}
