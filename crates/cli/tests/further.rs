@@ -215,6 +215,10 @@ async fn templates_are_listed_and_shown() {
     lab.spec.default_limits =
         serde_json::from_value(json!({"maxAgeMinutes": 720, "stoppedRetentionDays": 30})).unwrap();
     lab.spec.limit_bounds = serde_json::from_value(json!({"maxAgeMinutes": {"max": 1440}})).unwrap();
+    lab.spec.pod_template = serde_json::from_value(json!({"spec": {
+        "initContainers": [{"name": "clone"}], "containers": [{"name": "workspace"}, {"name": "database"}],
+    }}))
+    .unwrap();
     server.put(&lab);
     let ran = run(&client, "template list").await;
     assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
@@ -225,6 +229,12 @@ async fn templates_are_listed_and_shown() {
     assert!(ran.out.contains("- to 1440 min, default 720"), "{}", ran.out);
     assert!(ran.out.contains("days, default 30"), "{}", ran.out);
     assert!(!ran.out.contains("Idle stop"), "{}", ran.out);
+    let others = ran.out.lines().find(|line| line.starts_with("Also runs:"));
+    assert!(
+        others.is_some_and(|line| line.ends_with("clone, database")),
+        "{}",
+        ran.out
+    );
     assert!(ran.out.contains("In advance:"), "{}", ran.out);
     assert!(ran.out.contains("8 of 8 nodes have the image."), "{}", ran.out);
     let ran = run(&client, "template show none").await;

@@ -336,6 +336,26 @@ async fn a_template_opens_in_a_namespace_in_which_it_may_be_used() {
 }
 
 #[tokio::test]
+async fn the_page_of_a_template_names_what_runs_beside_the_application() {
+    let mut template = template("jupyterlab");
+    template.spec.pod_template = serde_json::from_value(json!({"spec": {
+        "containers": [{"name": "workspace"}, {"name": "database"}],
+    }}))
+    .unwrap();
+    let portal = Portal::start(|server| {
+        prepare(server);
+        server.put(&template);
+    })
+    .await;
+    portal.grant(ALICE);
+    let page = portal.json("alice", "/templates/jupyterlab").await;
+    assert_eq!(
+        page["facts"][1],
+        json!({"label": "Also runs", "text": "database"})
+    );
+}
+
+#[tokio::test]
 async fn the_page_of_a_template_says_which_limits_it_sets_and_allows() {
     let shown = async |spec: serde_json::Value| {
         let mut template = serde_json::to_value(template("jupyterlab")).unwrap();

@@ -3,7 +3,9 @@
 use api::WorkspaceTemplate;
 use api::condition::PREPARED;
 use api::names::{DEFAULT_TEMPLATE_LABEL, DEPRECATED, REPLACED_BY, USE_VERB};
+use api::template::PodTemplate;
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::args::{ListFormat, Template, TemplateList, TemplateShow};
@@ -166,6 +168,9 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
         .map(|(resource, bounds)| format!("{resource} {}", range(bounds, "min", "max")))
         .collect();
     rows.push(("Resources", bounds.join(", ")));
+    let others = PodTemplate::deserialize(&spec["podTemplate"]).ok();
+    let others = others.iter().flat_map(PodTemplate::other_containers);
+    rows.push(("Also runs", others.collect::<Vec<_>>().join(", ")));
     if spec["primaryStorage"].is_object() {
         let disk = &spec["primaryStorage"];
         let default = disk["defaultSize"].as_str().unwrap_or("-");

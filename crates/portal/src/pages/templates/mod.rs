@@ -7,7 +7,7 @@ pub(super) mod view;
 use std::sync::Arc;
 
 use api::names::{DEPRECATED, REPLACED_BY, USE_VERB};
-use api::template::{DaysRange, MinutesRange};
+use api::template::{DaysRange, MinutesRange, PodTemplate};
 use api::{WorkspaceSpec, WorkspaceTemplate};
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
@@ -160,14 +160,31 @@ pub(crate) async fn one(context: Context, Path(name): Path<String>) -> Response 
             .filter_map(bounds)
             .chain(limits(&context, template))
             .collect(),
-        facts: vec![Fact {
+        facts: [Fact {
             label: "Workspaces that use it".to_owned(),
             text: users.to_string(),
-        }],
+        }]
+        .into_iter()
+        .chain(other_containers(template))
+        .collect(),
         actions: vec![link(
             "New workspace from this template",
             &format!("/new?template={name}"),
         )],
+    })
+}
+
+/// Containers that share the pod with the application.
+fn other_containers(template: &WorkspaceTemplate) -> Option<Fact> {
+    let names: Vec<_> = template
+        .spec
+        .pod_template
+        .iter()
+        .flat_map(PodTemplate::other_containers)
+        .collect();
+    (!names.is_empty()).then(|| Fact {
+        label: "Also runs".to_owned(),
+        text: names.join(", "),
     })
 }
 
