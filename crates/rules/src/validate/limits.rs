@@ -35,7 +35,7 @@ pub(super) fn unsaid_fate(
 ) -> Option<Violation> {
     let spec = &workspace.spec;
     let days = effective.limits.stopped_retention_days?;
-    let had_disk = || {
+    let keeps_one = || {
         workspace
             .status
             .as_ref()
@@ -44,7 +44,7 @@ pub(super) fn unsaid_fate(
     let has_disk = match &effective.home {
         Home::Disk { .. } => true,
         Home::Claim { .. } => false,
-        Home::Ephemeral { .. } => had_disk(),
+        Home::Ephemeral { .. } => keeps_one(),
     };
     let own = spec.storage.as_ref().and_then(|storage| storage.retain);
     let default = || template?.primary_storage.as_ref()?.retain;
