@@ -136,7 +136,7 @@ fn what_cannot_be_read_or_written_leaves_nothing_behind() {
         (&file, WHOLE, 2, "must be a folder"),
         (&below_file, WHOLE, 2, "cannot be read"),
         (&far, WHOLE, 1, "cannot be written"),
-        (&new, "", 1, "holds no Notebook"),
+        (&new, "", 1, "the input is empty"),
         (&new, "a: [", 1, "standard input:"),
         (&new, "kind: {{ .Values.kind }}", 1, "Helm template"),
     ] {

@@ -188,9 +188,7 @@ impl Assembled {
             namespace,
             name: candidate.name.clone(),
             old: candidate.old.clone(),
-            uid: candidate.object.value["metadata"]["uid"]
-                .as_str()
-                .map(str::to_owned),
+            uid: candidate.object.uid().map(str::to_owned),
             owner: candidate.owner.clone(),
             home,
             claims: claims.into_iter().collect(),

@@ -30,6 +30,13 @@ impl Object {
         format!("{} {}{slash}{}", self.kind, self.namespace, self.name)
     }
 
+    /// Its UID, as far as it is written as UIDs are: it stands in commands.
+    pub(crate) fn uid(&self) -> Option<&str> {
+        let is_plain =
+            |uid: &&str| !uid.is_empty() && uid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        self.value["metadata"]["uid"].as_str().filter(is_plain)
+    }
+
     /// Whether it is of this group and kind.
     pub(crate) fn is(&self, group: &str, kind: &str) -> bool {
         self.group == group && self.kind == kind
@@ -44,11 +51,17 @@ impl Object {
 /// All objects of the inputs, the items of lists one by one. No object is there twice.
 pub(crate) fn objects(inputs: &[Input]) -> Result<Vec<Object>, Error> {
     let mut found = Vec::new();
+    let mut is_empty = true;
     for input in inputs {
         for (number, document) in documents(input)?.into_iter().enumerate() {
             let origin = format!("{}: document {}", input.name, number + 1);
             flatten(document, origin, &mut found)?;
+            is_empty = false;
         }
+    }
+    if is_empty {
+        let words = "the input is empty: give what kubectl get prints with -o json or -o yaml";
+        return Err(Error::Unreadable(words.to_owned()));
     }
     unique(&found)?;
     Ok(found)

@@ -43,14 +43,38 @@ pub(crate) fn shown_credential(text: &str) -> Option<String> {
     is_command_with_credential(text).then(|| why.to_owned())
 }
 
+/// Reads a value of an object that is the exported one. The point at the end keeps a value's own line ends.
+const READ: &str = "\
+read_value() { # UID, path of the value, object
+  local found
+  found=$(kubectl get \"${@:3}\" -o jsonpath=\"{.metadata.uid} $2\" && printf .) || found=
+  if test -z \"$found\" || { test \"$1\" != - && test \"${found%% *}\" != \"$1\"; } || test \"${found#* }\" = .; then
+    echo \"${*:3}, $2: not the exported object, or without this value: nothing is written\" >&2
+    return 1
+  fi
+  printf %s \"${found#* }\"
+}
+";
+
 /// Namespace, Secret and key.
 type SecretKey = (String, String, String);
+
+/// Where a value is: in which object, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Value {
+    old: String,
+    uid: Option<String>,
+    namespace: String,
+    at: String,
+}
 
 /// Where a source object's credentials go.
 #[derive(Debug, Clone)]
 pub(crate) struct Owner {
     /// The object as kubectl calls it: type, slash, name.
     pub(crate) old: String,
+    /// Its UID, if the source has it.
+    pub(crate) uid: Option<String>,
     /// Its namespace. Empty: it has none.
     pub(crate) namespace: String,
     /// Name of the Secret.
@@ -64,8 +88,7 @@ pub(crate) struct Owner {
 pub(crate) struct Secrets {
     /// By the object's number.
     owners: BTreeMap<usize, Owner>,
-    /// Namespace and name of the object that has the value, and where in it the value is.
-    keys: BTreeMap<SecretKey, (String, String, String)>,
+    keys: BTreeMap<SecretKey, Value>,
 }
 
 impl Secrets {
@@ -81,7 +104,12 @@ impl Secrets {
             return None;
         }
         let owner = self.owners.get(&object)?;
-        let value = (owner.namespace.clone(), owner.old.clone(), at.to_string());
+        let value = Value {
+            old: owner.old.clone(),
+            uid: owner.uid.clone(),
+            namespace: owner.namespace.clone(),
+            at: at.to_string(),
+        };
         let id = |into: &str, key: &str| (into.to_owned(), owner.secret.clone(), key.to_owned());
         // Two containers may have a variable of one name.
         let is_other = |into: &String| {
@@ -90,7 +118,7 @@ impl Secrets {
                 .is_some_and(|known| *known != value)
         };
         let key = if owner.into.iter().any(is_other) {
-            format!("{name}.{}", hash(&value.2))
+            format!("{name}.{}", hash(&value.at))
         } else {
             name.to_owned()
         };
@@ -100,32 +128,48 @@ impl Secrets {
         Some((owner.secret.clone(), key))
     }
 
-    /// Commands that copy the values, without showing them.
+    /// Commands that copy the values, without showing them. A Secret is written when all its values were read.
     pub(crate) fn commands(&self) -> String {
-        const END: &str = " \\\n  | kubectl apply --server-side -f -\n";
-        let mut text = String::new();
-        let mut last = None;
-        for ((into, secret, key), (namespace, old, at)) in &self.keys {
-            if last != Some((into, secret)) {
-                let end = if last.is_some() { END } else { "" };
-                let _ = write!(
+        let mut of_secret: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for ((into, secret, key), value) in &self.keys {
+            of_secret.entry((into, secret)).or_default().push((key, value));
+        }
+        let mut text = if of_secret.is_empty() {
+            String::new()
+        } else {
+            READ.to_owned()
+        };
+        for ((into, secret), values) in of_secret {
+            text.push_str("(\n");
+            for (index, (_, value)) in values.iter().enumerate() {
+                let Value {
+                    old,
+                    uid,
+                    namespace,
+                    at,
+                } = value;
+                let uid = uid.as_deref().unwrap_or("-");
+                let flag = if namespace.is_empty() {
+                    String::new()
+                } else {
+                    format!("-n {namespace} ")
+                };
+                let _ = writeln!(
                     text,
-                    "{end}kubectl -n {into} create secret generic {secret} --dry-run=client -o yaml"
+                    "  value_{index}=$(read_value {uid} '{{.{at}}}' {flag}{old}) || exit 1"
                 );
-                last = Some((into, secret));
             }
-            let flag = if namespace.is_empty() {
-                String::new()
-            } else {
-                format!("-n {namespace} ")
-            };
             let _ = write!(
                 text,
-                " \\\n  --from-file={key}=<(kubectl {flag}get {old} -o jsonpath='{{.{at}}}')"
+                "  kubectl -n {into} create secret generic {secret} --dry-run=client -o yaml"
             );
-        }
-        if last.is_some() {
-            text.push_str(END);
+            for (index, (key, _)) in values.iter().enumerate() {
+                let _ = write!(
+                    text,
+                    " \\\n    --from-file={key}=<(printf %s \"${{value_{index}%.}}\")"
+                );
+            }
+            text.push_str(" \\\n    | kubectl apply --server-side -f -\n)\n");
         }
         text
     }

@@ -17,7 +17,8 @@ impl Steps {
     /// The text before the first step. `differences`: what is otherwise here, whatever the source says.
     pub(crate) fn new(title: &str, differences: &str, missing: &[String], workspaces: &[Imported]) -> Self {
         let mut text = format!(
-            "# {title}\n\nFor an administrator of both, in bash, in this folder. Each step may be run again.\nThe file `disks` has a line per \
+            "# {title}\n\nFor a cluster administrator (`cluster-admin`), in bash, in this folder. Each step may be run again until users work in the \
+             workspaces.\nThe file `disks` has a line per \
              workspace: namespace, old object, workspace, claim of the home, UID of the old object. `-`: none.\n\n\
              ## What is otherwise here\n\n{differences}"
         );
@@ -49,7 +50,7 @@ impl Steps {
             self.step(
                 "Copy values that look like credentials from the old objects to Secrets. No file here has them.",
                 commands,
-                "each command prints `serverside-applied`.",
+                "each Secret prints `serverside-applied`. A value that cannot be read writes nothing: the line before says which.",
             );
         }
     }
@@ -60,7 +61,7 @@ impl Steps {
         self.step(
             "Apply templates and the owners' Roles. Owners also need the Role of users of their namespace (`userNamespaces` of the chart).",
             &format!("kubectl apply -f templates.yaml{profiles}\nkubectl apply -f rights.yaml\n"),
-            "`kubectl get wst` shows no template with `Valid` `False`.",
+            "`kubectl get workspacetemplates.workspaces.jupyter.org` shows no template with `Valid` `False`.",
         );
     }
 
@@ -85,20 +86,25 @@ impl Steps {
         self.step(
             "Take the claims' owners away, so that no deletion takes a claim with it.",
             &each(body),
-            "`kubectl get pvc -A -o jsonpath='{range .items[*]}{.metadata.name} {.metadata.ownerReferences}{\"\\n\"}{end}'` shows no owner beside these claims.",
+            &format!("{} prints nothing.", of_claims("{.metadata.ownerReferences}")),
         );
     }
 
-    /// No old objects. `before`: what is done to each of them first, such as a condition.
-    pub(crate) fn delete(&mut self, kind: &str, before: &str) {
-        let body =
-            format!("{before}kubectl -n \"$namespace\" delete \"$old\" --ignore-not-found --timeout=2m\n");
+    /// No old objects: those of the export, and none that has the name now. `before`: what is done to each first; `check`: a further one.
+    pub(crate) fn delete(&mut self, kind: &str, before: &str, check: &str) {
+        let body = format!(
+            "test \"$uid\" = - || test \"$(kubectl -n \"$namespace\" get \"$old\" --ignore-not-found -o jsonpath='{{.metadata.uid}}')\" = \"$uid\" || continue\n\
+             {before}kubectl -n \"$namespace\" delete \"$old\" --ignore-not-found --timeout=2m\n"
+        );
         self.step(
             &format!(
                 "Delete the old {kind}. Keep the export from which this folder was made: it is the way back."
             ),
             &each(&body),
-            "`while read -r namespace _ _ claim _ <&3; do test \"$claim\" = - || kubectl -n \"$namespace\" get pvc \"$claim\" -o jsonpath='{.status.phase}{\"\\n\"}'; done 3< disks` prints `Bound` for each.",
+            &format!(
+                "{} prints `Bound` for each.{check}",
+                of_claims("{.status.phase}{\"\\n\"}")
+            ),
         );
     }
 
@@ -131,10 +137,10 @@ impl Steps {
     /// Nothing of the way over stays.
     pub(crate) fn give_back(&mut self) {
         self.step(
-            "Give the volumes their former reclaim policy, and remove the binding.",
+            "Give the volumes their former reclaim policy, and remove the Role of these steps and its binding.",
             &format!(
                 "while read -r volume policy <&3; do\n  kubectl patch pv \"$volume\" --type=merge -p '{{\"spec\": {{\"persistentVolumeReclaimPolicy\": \"'\"$policy\"'\"}}}}'\ndone 3< policies\n\
-                 kubectl delete clusterrolebinding {IMPORTER} --ignore-not-found\n"
+                 kubectl delete clusterrolebinding,clusterrole {IMPORTER} --ignore-not-found\n"
             ),
             "`kubectl get pv` shows the policies of the file `policies`.",
         );
@@ -152,6 +158,13 @@ pub(crate) fn each(body: &str) -> String {
         text
     });
     format!("while read -r namespace old workspace claim uid <&3; do\n{body}done 3< disks\n")
+}
+
+/// A check: what a path of each claim holds.
+pub(crate) fn of_claims(path: &str) -> String {
+    format!(
+        "`while read -r namespace _ _ claim _ <&3; do test \"$claim\" = - || kubectl -n \"$namespace\" get pvc \"$claim\" -o jsonpath='{path}'; done 3< disks`"
+    )
 }
 
 /// Lines of a list item.

@@ -25,7 +25,7 @@ fn what_cannot_be_converted_is_said_with_its_place() {
     };
     assert!(hash.len() <= 50 && hash.starts_with("aaaa"), "{hash}");
     for (source, words) in [
-        (String::new(), "the input holds no Notebook of kubeflow.org"),
+        (String::new(), "the input is empty"),
         (claim.to_owned(), "the input holds no Notebook of kubeflow.org"),
         (
             "a: b\n".to_owned(),

@@ -21,17 +21,17 @@ use k8s_openapi::{
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, ListParams},
-};
+use kube::{Api, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 
 use super::{pod_of, shell};
 
 const GROUP: &str = "workspace.jupyter.org";
 const FINALIZER: &str = "workspace.jupyter.org/cleanup-protection";
+const TEMPLATE_FINALIZER: &str = "workspace.jupyter.org/template-protection";
 const NAMES: [&str; 3] = ["first", "second", "third"];
+/// The Role that the steps make for who applies the workspaces.
+const IMPORTER: &str = "workspace-importer";
 /// Its claim's owner is not taken away.
 const CONTROL: &str = "control";
 /// Writes a file of random bytes once, and says its sum.
@@ -43,11 +43,7 @@ const SUM: &str = "python3 -c \"import hashlib; print(hashlib.sha256(open('/home
 async fn three_disks_of_the_earlier_jupyter_k8s_are_taken_over_by_the_printed_steps_and_a_step_left_out_loses_one()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("taken-over", &["alice"]).await?;
-    always(Box::pin(take_over(&scratch)), forget_definitions()).await?;
-    let roles = Api::<ClusterRole>::all(cluster::admin().await?);
-    roles
-        .delete("workspace-importer", &DeleteParams::default())
-        .await?;
+    always(Box::pin(take_over(&scratch)), forget()).await?;
     template::finish(scratch).await
 }
 
@@ -59,7 +55,7 @@ async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
     administered(&[&established[..], &[&crds[0], &crds[1]]].concat(), "").await?;
     let old_template = json!({
         "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "WorkspaceTemplate",
-        "metadata": {"name": scratch.namespace, "namespace": scratch.namespace},
+        "metadata": {"name": scratch.namespace, "namespace": scratch.namespace, "finalizers": [TEMPLATE_FINALIZER]},
         "spec": {"displayName": "Template of a test", "defaultImage": environment.images.echo},
     });
     apply(&[old_template]).await?;
@@ -94,6 +90,12 @@ async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
 
     let steps = Steps::import(scratch, &NAMES, &folder.path().join("out")).await?;
     let policies = policies(&claims, &volumes).await?;
+    // The last step deletes nothing while an old Workspace is left. The control is its run at the end.
+    let refused = steps.run("Uninstall the old chart").await;
+    assert!(
+        matches!(&refused, Err(error) if format!("{error:#}").contains("so nothing is deleted")),
+        "{refused:?}"
+    );
     let (until_created, rest) = steps.split("Start each once")?;
     for step in until_created {
         // Each may be run again.
@@ -137,7 +139,11 @@ async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
         );
     }
     let all = Api::<CustomResourceDefinition>::all(cluster::admin().await?);
-    assert!(all.get_opt(&format!("workspaces.{GROUP}")).await?.is_none());
+    for plural in ["workspaces", "workspacetemplates"] {
+        assert!(all.get_opt(&format!("{plural}.{GROUP}")).await?.is_none());
+    }
+    let roles = Api::<ClusterRole>::all(cluster::admin().await?);
+    assert!(roles.get_opt(IMPORTER).await?.is_none());
     Ok(())
 }
 
@@ -166,11 +172,14 @@ fn definitions() -> Vec<Value> {
     kinds.into_iter().map(definition).collect()
 }
 
-/// Deletes the old definitions, with what is left of their objects.
-async fn forget_definitions() -> anyhow::Result<()> {
-    let objects = format!("workspaces.{GROUP}");
-    let found = command::administer(&["get", &objects, "-A", "-o", "name", "--ignore-not-found"]).await?;
-    if found.code == 0 && !found.stdout.is_empty() {
+/// Deletes the old definitions, with what is left of their objects, and the Role of the steps.
+async fn forget() -> anyhow::Result<()> {
+    let kinds = ["workspaces", "workspacetemplates"].map(|plural| format!("{plural}.{GROUP}"));
+    for objects in &kinds {
+        let found = command::administer(&["get", objects, "-A", "-o", "name", "--ignore-not-found"]).await?;
+        if found.code != 0 || found.stdout.is_empty() {
+            continue;
+        }
         // No operator removes the finalizers.
         let script = format!(
             "kubectl get {objects} -A -o jsonpath='{{range .items[*]}}{{.metadata.namespace}} {{.metadata.name}}{{\"\\n\"}}{{end}}' | while read -r \
@@ -178,8 +187,10 @@ async fn forget_definitions() -> anyhow::Result<()> {
         );
         shell_by(&Environment::get()?.kubeconfig, &script).await?;
     }
-    let templates = format!("workspacetemplates.{GROUP}");
-    administered(&["delete", "crd", &objects, &templates, "--ignore-not-found"], "")
+    let [objects, templates] = &kinds;
+    administered(&["delete", "crd", objects, templates, "--ignore-not-found"], "").await?;
+    let roles = "clusterrole,clusterrolebinding";
+    administered(&["delete", roles, IMPORTER, "--ignore-not-found"], "")
         .await
         .map(drop)
 }

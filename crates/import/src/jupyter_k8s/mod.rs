@@ -137,7 +137,7 @@ fn check(object: &Object) -> Result<(), Error> {
         return Err(object.error("metadata.namespace", "must be set: give what kubectl get prints"));
     }
     is_old(object)?;
-    if object.group == api::names::GROUP && !object.value["metadata"]["uid"].is_string() {
+    if object.group == api::names::GROUP && object.uid().is_none() {
         let rule = "must be set: the steps tell the old object by it from the new one, which has its name and group; give what kubectl get prints";
         return Err(object.error("metadata.uid", rule));
     }

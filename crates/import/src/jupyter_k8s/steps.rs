@@ -1,8 +1,8 @@
 //! Imported Workspaces -> what to run, in order (pure).
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
+use super::GROUPS;
 use crate::rights::Imported;
 use crate::steps::{Steps, each};
 
@@ -44,7 +44,14 @@ pub(super) fn text(
     missing: &[String],
     finalizers: &BTreeSet<&str>,
 ) -> String {
-    let is_ours = workspaces.iter().any(|it| group(it) == api::names::GROUP);
+    let [other, ours] = GROUPS;
+    let is_ours = workspaces.iter().any(|it| group(it) == ours);
+    let has_others = workspaces.iter().any(|it| group(it) == other);
+    let groups = if is_ours {
+        r"workspaces?\.jupyter\.org"
+    } else {
+        r"workspace\.jupyter\.org"
+    };
     let mut differences = DIFFERENCES.to_owned();
     if is_ours {
         differences.push_str(ONE_GROUP);
@@ -62,14 +69,20 @@ pub(super) fn text(
     let pods = "kubectl -n \"$namespace\" delete deployment \"workspace-${old#*/}\" \"jupyter-${old#*/}\" --ignore-not-found \
         --cascade=foreground --timeout=5m\n";
     steps.step(
-        "Stop the old operator, which would put owners back, and its webhooks, which would refuse what follows. Stop the old pods.",
+        "Stop the old operator, which would put owners back, and its webhooks, which would refuse what follows. Stop the old pods. The way \
+         back: `helm upgrade` of the old release starts the operator and makes the webhooks again.",
         &format!("{OPERATOR}{}", each(pods)),
-        "`kubectl get pods -A -l app=jupyter` lists none of them.",
+        &format!(
+            "`kubectl get deployments -A` shows the old operator, whatever its name, at `0/0`. `kubectl get \
+             mutatingwebhookconfigurations,validatingwebhookconfigurations -o \
+             custom-columns='NAME:.metadata.name,GROUPS:.webhooks[*].rules[*].apiGroups' | grep -E '{groups}'` prints nothing. `kubectl get pods \
+             -A -l app=jupyter` lists none of them."
+        ),
     );
     steps.free_claims();
-    steps.delete("Workspaces", &before_deletion(finalizers));
+    steps.delete("Workspaces", &before_deletion(finalizers), "");
     if is_ours {
-        remove(&mut steps, &[api::names::GROUP]);
+        remove(&mut steps, ours);
         steps.step(
             "Install this product: docs/install.md, with these namespaces in `userNamespaces` and `create: false`.",
             "kubectl wait crd/workspaces.workspaces.jupyter.org crd/workspacetemplates.workspaces.jupyter.org --for=condition=Established --timeout=2m\n",
@@ -80,10 +93,8 @@ pub(super) fn text(
     steps.create();
     steps.start();
     steps.give_back();
-    let others: BTreeSet<&str> = workspaces.iter().map(group).collect();
-    let others: Vec<_> = others.into_iter().filter(|it| *it != api::names::GROUP).collect();
-    if !others.is_empty() {
-        remove(&mut steps, &others);
+    if has_others {
+        remove(&mut steps, other);
     }
     steps.finish()
 }
@@ -94,23 +105,21 @@ fn group(workspace: &Imported) -> &str {
     kind.split_once('.').map_or("", |(_, group)| group)
 }
 
-/// What is done to an old object before it is deleted: it is the one of the export, and nothing holds it.
+/// What is done to an old object before it is deleted, so that nothing holds it.
 fn before_deletion(finalizers: &BTreeSet<&str>) -> String {
-    let mut text = String::from(
-        "test \"$uid\" = - || test \"$(kubectl -n \"$namespace\" get \"$old\" --ignore-not-found -o jsonpath='{.metadata.uid}')\" = \"$uid\" || continue\n",
-    );
-    if !finalizers.is_empty() {
-        let names: Vec<_> = finalizers.iter().copied().collect();
-        let _ = writeln!(text, "# The stopped operator would remove: {}", names.join(", "));
-        text.push_str("kubectl -n \"$namespace\" patch \"$old\" --type=merge -p '{\"metadata\": {\"finalizers\": null}}'\n");
+    if finalizers.is_empty() {
+        return String::new();
     }
-    text
+    let names: Vec<_> = finalizers.iter().copied().collect();
+    format!(
+        "# The stopped operator would remove: {}\n\
+         kubectl -n \"$namespace\" patch \"$old\" --type=merge -p '{{\"metadata\": {{\"finalizers\": null}}}}'\n",
+        names.join(", ")
+    )
 }
 
-/// The old definitions go, and with them every old object that is still there. This product's are not of controller-gen.
-fn remove(steps: &mut Steps, groups: &[&str]) {
-    let body = "  generator=$(kubectl get crd \"$crd\" --ignore-not-found -o jsonpath='{.metadata.annotations.controller-gen\\.kubebuilder\\.io/version}')\n  \
-        test -z \"$generator\" || kubectl delete crd \"$crd\" --timeout=2m\ndone\n";
+/// The old definitions go, with the old objects other than Workspaces. This product's definitions are not of controller-gen.
+fn remove(steps: &mut Steps, group: &str) {
     let kinds = [
         "workspaces",
         "workspacetemplates",
@@ -118,13 +127,35 @@ fn remove(steps: &mut Steps, groups: &[&str]) {
         "workspaceintegrationtemplates",
         "workspaceintegrations",
     ];
-    let names: Vec<_> = groups
-        .iter()
-        .flat_map(|group| kinds.map(|kind| format!("{kind}.{group}")))
-        .collect();
+    let commands = format!(
+        r#"(
+  for kind in {}; do
+    crd=$kind.{group}
+    generator=$(kubectl get crd "$crd" --ignore-not-found -o jsonpath='{{.metadata.annotations.controller-gen\.kubebuilder\.io/version}}') || exit 1
+    test -n "$generator" || continue
+    objects=$(kubectl get "$crd" -A -o jsonpath='{{range .items[*]}}{{.metadata.name}} {{.metadata.namespace}}{{"\n"}}{{end}}') || exit 1
+    if test "$kind" = workspaces && test -n "$objects"; then
+      echo "old Workspaces are left, so nothing is deleted:" >&2
+      echo "$objects" >&2
+      exit 1
+    fi
+    # The stopped operator would remove their finalizers.
+    while read -r name namespace <&3; do
+      test -z "$name" || kubectl patch "$crd" "$name" ${{namespace:+-n "$namespace"}} --type=merge -p '{{"metadata": {{"finalizers": null}}}}' || exit 1
+    done 3<<< "$objects"
+    kubectl delete crd "$crd" --timeout=2m || exit 1
+  done
+)
+"#,
+        kinds.join(" ")
+    );
     steps.step(
-        "Uninstall the old chart (`helm list -A` names it), and delete its definitions. Old objects that did not come over are deleted with them.",
-        &format!("for crd in {}; do\n{body}", names.join(" ")),
+        &format!(
+            "Uninstall the old chart, not this product's (`helm list -A` names both), and delete the old definitions. **This deletes all old \
+             templates, access strategies and integrations of the cluster, everybody's; an old Workspace that is left would lose its disk and its files.** \
+             Begin only when `kubectl get workspaces.{group} -A` prints no old Workspace: the commands refuse while one is left, the chart does not."
+        ),
+        &commands,
         "`kubectl get crd -o name | grep jupyter.org` lists none of the old product.",
     );
 }

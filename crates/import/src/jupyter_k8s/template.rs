@@ -117,6 +117,7 @@ pub(super) fn convert(
         number,
         Owner {
             old: format!("workspacetemplates.{}/{}", object.group, object.name),
+            uid: object.uid().map(str::to_owned),
             namespace: object.namespace.clone(),
             secret: format!("imported-template-{}", hash(name)),
             into: into.iter().map(|it| (*it).to_owned()).collect(),

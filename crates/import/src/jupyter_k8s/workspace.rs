@@ -57,6 +57,7 @@ pub(super) fn draft<'a>(
         number,
         Owner {
             old: old.clone(),
+            uid: object.uid().map(str::to_owned),
             namespace: object.namespace.clone(),
             secret: format!("imported-{name}"),
             into: vec![object.namespace.clone()],

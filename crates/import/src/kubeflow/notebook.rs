@@ -42,13 +42,14 @@ pub(super) fn draft<'a>(
     apply(&[COMMON, table::NOTEBOOK], &place, ledger, &mut draft);
     let name = names::workspace(&object.name);
     let old = format!("notebooks.kubeflow.org/{}", object.name);
-    let owner = |secret: String, old: &str| Owner {
+    let owner = |secret: String, old: &str, of: &Object| Owner {
         old: old.to_owned(),
+        uid: of.uid().map(str::to_owned),
         namespace: object.namespace.clone(),
         secret,
         into: vec![object.namespace.clone()],
     };
-    secrets.name(number, owner(format!("imported-{name}"), &old));
+    secrets.name(number, owner(format!("imported-{name}"), &old, object));
     let mut sources = vec![Source {
         object: number,
         value: &object.value,
@@ -62,7 +63,7 @@ pub(super) fn draft<'a>(
     for (order, (number, pod_default)) in pod_defaults.iter().enumerate() {
         let old = format!("poddefaults.kubeflow.org/{}", pod_default.name);
         let secret = format!("imported-poddefault-{}", pod_default.name);
-        secrets.name(*number, owner(secret, &old));
+        secrets.name(*number, owner(secret, &old, pod_default));
         sources.push(Source {
             object: *number,
             value: &pod_default.value,

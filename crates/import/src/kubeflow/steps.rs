@@ -33,7 +33,11 @@ pub(super) fn text(workspaces: &[Imported], secrets: &str, has_profiles: bool, m
         "`kubectl get pods -A -l notebook-name` lists none of them.",
     );
     steps.free_claims();
-    steps.delete("Notebooks", "");
+    steps.delete(
+        "Notebooks",
+        "",
+        " `kubectl get pods -A -l notebook-name` shows no pod of these Notebooks.",
+    );
     steps.create();
     steps.start();
     steps.give_back();

@@ -33,19 +33,25 @@ impl Secrets {
         if self.keys.is_empty() {
             return text;
         }
+        // One command: what is pasted after a line is not its answer.
+        text.push_str("(\n");
         for (index, key) in self.keys.iter().enumerate() {
-            let _ = writeln!(text, "read -rs -p '{key}: ' value_{index}");
+            let _ = writeln!(
+                text,
+                "  read -rs -p '{key}: ' value_{index} && test -n \"$value_{index}\" || {{ echo 'no value: nothing is written' >&2; exit 1; }}"
+            );
         }
         for namespace in namespaces {
             let _ = write!(
                 text,
-                "kubectl -n {namespace} create secret generic {SECRET} --dry-run=client -o yaml"
+                "  kubectl -n {namespace} create secret generic {SECRET} --dry-run=client -o yaml"
             );
             for (index, key) in self.keys.iter().enumerate() {
-                let _ = write!(text, " \\\n  --from-file={key}=<(printf %s \"$value_{index}\")");
+                let _ = write!(text, " \\\n    --from-file={key}=<(printf %s \"$value_{index}\")");
             }
-            text.push_str(" \\\n  | kubectl apply --server-side -f -\n");
+            text.push_str(" \\\n    | kubectl apply --server-side -f -\n");
         }
+        text.push_str(")\n");
         text
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::env::Secrets;
 use crate::rights::Imported;
-use crate::steps::{Steps, each};
+use crate::steps::{Steps, of_claims};
 
 /// Said first.
 const FIRST: &str = "\
@@ -56,7 +56,7 @@ pub(super) fn keep(
         "Apply templates, manager, execution profiles and the hub's Role.",
         "kubectl apply -f templates.yaml -f manager.yaml -f profiles.yaml -f rights.yaml\n",
         &format!(
-            "`kubectl get wst` shows no template with `Valid` `False`, and `kubectl auth can-i create workspaces.workspaces.jupyter.org -n {servers} \
+            "`kubectl get workspacetemplates.workspaces.jupyter.org` shows no template with `Valid` `False`, and `kubectl auth can-i create workspaces.workspaces.jupyter.org -n {servers} \
              --as=system:serviceaccount:{hub}:hub` prints `yes`."
         ),
     );
@@ -121,7 +121,7 @@ pub(super) fn replace(
         "Take the hub away, and send its users to the portal. The way back until here: stop all workspaces, and scale the hub to 1. The name \
          `RELEASE` is yours.",
         &format!("helm uninstall RELEASE -n {hub}\n"),
-        &each_bound(),
+        &format!("{} prints `Bound` for each.", of_claims("{.status.phase}{\"\\n\"}")),
     );
     steps.give_back();
     steps.finish()
@@ -152,13 +152,4 @@ fn ask(steps: &mut Steps, commands: &str) {
             "each command prints `serverside-applied`.",
         );
     }
-}
-
-fn each_bound() -> String {
-    let loop_ = each(
-        "test \"$claim\" = - || kubectl -n \"$namespace\" get pvc \"$claim\" -o jsonpath='{.status.phase}{\"\\n\"}'\n",
-    );
-    let line = loop_.lines().map(str::trim).collect::<Vec<_>>().join("; ");
-    let line = line.replace("do; ", "do ");
-    format!("`{line}` prints `Bound` for each.")
 }

@@ -42,7 +42,7 @@ fn what_cannot_be_converted_is_said_with_its_place() {
     };
     assert!(short.len() <= 50 && short.starts_with("aaaa"), "{short}");
     for (source, words) in [
-        (String::new(), "the input holds no Workspace"),
+        (String::new(), "the input is empty"),
         (format!("{claim}{notebook}"), "the input holds no Workspace"),
         (
             format!("{demo}{claim}{claim}"),
@@ -184,7 +184,7 @@ fn a_template_s_credentials_are_needed_where_its_workspaces_are() {
     }
     assert_eq!(
         steps
-            .matches("kubectl -n team-a get workspacetemplates.workspace.jupyter.org/t")
+            .matches("-n team-a workspacetemplates.workspace.jupyter.org/t)")
             .count(),
         2,
         "{steps}"

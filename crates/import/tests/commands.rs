@@ -1,0 +1,125 @@
+//! Printed steps, in bash -> what they do to a kubectl that is a function (IO: processes).
+
+use std::process::{Command, Output};
+
+use import::Import;
+
+use crate::{jupyter_k8s, kubeflow, text};
+
+/// Two old objects with a credential each.
+const EARLIER: &str = "\
+{apiVersion: workspace.jupyter.org/v1alpha1, kind: WorkspaceTemplate, metadata: {name: t, namespace: team-a, uid: b},
+ spec: {displayName: T, defaultImage: 'r.example.org/a:1', baseEnv: [{name: API_KEY, value: never-shown}]}}
+---
+{apiVersion: workspace.jupyter.org/v1alpha1, kind: Workspace, metadata: {name: demo, namespace: team-a, uid: a,
+   finalizers: [workspace.jupyter.org/cleanup-protection], annotations: {workspace.jupyter.org/created-by: alice}},
+ spec: {displayName: Demo, image: 'r.example.org/a:1', templateRef: {name: t}, env: [{name: A_TOKEN, value: never-shown}]}}";
+const NOTEBOOK: &str = "\
+{apiVersion: kubeflow.org/v1, kind: Notebook, metadata: {name: demo, namespace: team-a},
+ spec: {template: {spec: {containers: [{name: demo, image: 'r.example.org/a:1', env: [{name: A_TOKEN, value: never-shown}]}]}}}}";
+
+/// The commands of the step whose title starts so.
+fn commands(import: &Import, title: &str) -> String {
+    let mut is_in = false;
+    let mut commands = String::new();
+    for line in text(import, "steps.md").lines() {
+        if let Some(command) = line.strip_prefix("       ") {
+            if is_in {
+                commands.push_str(command);
+                commands.push('\n');
+            }
+        } else if line.starts_with(|c: char| c.is_ascii_digit()) {
+            is_in = line
+                .split_once(". ")
+                .is_some_and(|(_, rest)| rest.starts_with(title));
+        }
+    }
+    assert!(!commands.is_empty(), "{title}");
+    commands
+}
+
+/// Runs commands with this body of a function `kubectl`.
+fn run(kubectl: &str, commands: &str) -> Output {
+    let script = format!("kubectl() {{\n{kubectl}\n}}\n{commands}");
+    Command::new("bash").args(["-uc", &script]).output().unwrap()
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_secret_is_written_only_of_the_values_of_the_exported_objects() {
+    let earlier = jupyter_k8s(EARLIER).unwrap();
+    let notebook = kubeflow(NOTEBOOK).unwrap();
+    let copy = |import: &Import, found: &str, is_found: bool| {
+        // What it creates it prints, and apply passes on.
+        let kubectl = format!(
+            "case \"$*\" in *create*) for word; do case \"$word\" in --from-file=*) cat \"${{word#--from-file=*=}}\"; printf '|';; esac; done;; \
+             apply*) cat;; *) printf %s $'{found}'; {is_found};; esac"
+        );
+        run(&kubectl, &commands(import, "Copy values"))
+    };
+    // The Workspace's Secret alone, the template's alone; the value as it is, with its line ends.
+    for (import, found, expected) in [
+        (&earlier, "a s3 cret\\n\\n", "s3 cret\n\n|"),
+        (&earlier, "b {x}.", "{x}.|"),
+        (&notebook, "c s3cret", "s3cret|"),
+    ] {
+        let output = copy(import, found, true);
+        assert_eq!(out(&output), expected, "{output:?}");
+    }
+    // Another object of the name; no value; no object.
+    for (import, found, is_found) in [
+        (&earlier, "c s3cret", true),
+        (&earlier, "a ", true),
+        (&earlier, "a s3cret", false),
+        (&earlier, "", false),
+        (&notebook, "c ", true),
+        (&notebook, "", false),
+    ] {
+        let output = copy(import, found, is_found);
+        assert_eq!(out(&output), "", "{output:?}");
+        assert!(!output.status.success());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            errors.contains("nothing is written") && !errors.contains("cret"),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn old_definitions_stay_while_an_old_workspace_is_left() {
+    let uninstall = commands(&jupyter_k8s(EARLIER).unwrap(), "Uninstall the old chart");
+    let delete = |workspaces: &str, generator: &str| {
+        let kubectl = format!(
+            "case \"$*\" in *' crd '*metadata.annotations*) printf '{generator}';; 'get workspaces.'*) printf '{workspaces}';; \
+             'get workspacetemplates.'*) printf 'one team-a\\ntwo \\n';; get*) ;; *) echo \"$*\";; esac"
+        );
+        run(&kubectl, &uninstall)
+    };
+    let refused = delete("demo team-b\\n", "v0.18.0");
+    assert_eq!(out(&refused), "");
+    assert!(!refused.status.success());
+    let errors = String::from_utf8(refused.stderr).unwrap();
+    assert!(errors.contains("demo team-b"), "{errors}");
+    // The control: none is left. No finalizer holds the others.
+    let deleted = delete("", "v0.18.0");
+    assert!(deleted.status.success(), "{deleted:?}");
+    let lines: Vec<_> = out(&deleted).lines().collect();
+    assert_eq!(lines.len(), 7, "{lines:?}");
+    assert!(lines[0].starts_with("delete crd workspaces.workspace.jupyter.org"));
+    let patch = "--type=merge -p {\"metadata\": {\"finalizers\": null}}";
+    assert_eq!(
+        lines[1],
+        format!("patch workspacetemplates.workspace.jupyter.org one -n team-a {patch}")
+    );
+    assert_eq!(
+        lines[2],
+        format!("patch workspacetemplates.workspace.jupyter.org two {patch}")
+    );
+    assert!(lines[3].starts_with("delete crd workspacetemplates."));
+    // This product's definitions are of no generator.
+    assert_eq!(out(&delete("demo team-b\\n", "")), "");
+}
