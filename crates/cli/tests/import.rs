@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -83,6 +83,13 @@ fn files_are_written_once_and_the_exit_code_says_whether_something_is_lost() {
             "workspaces.yaml"
         ]
     );
+    for file in files(&dir) {
+        let mode = fs::metadata(Path::new(&dir).join(&file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
     let workspaces = fs::read_to_string(folder.path("out/workspaces.yaml")).unwrap();
     assert!(
         workspaces.contains("workspaces.jupyter.org/created-by: oidc:alice"),

@@ -12,7 +12,7 @@ use super::targets;
 use crate::args::{Import, ImportHub, ImportSource};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, system};
 
 /// All outcomes, in the order of the summary.
 const OUTCOMES: [Outcome; 5] = [
@@ -119,7 +119,7 @@ fn check(dir: &Path) -> Result<bool, Failure> {
     }
 }
 
-/// Writes all files, or none.
+/// Writes all files, which only the user can read, or none.
 fn write(dir: &Path, is_new: bool, files: &[File]) -> io::Result<()> {
     if is_new {
         fs::create_dir(dir)?;
@@ -127,7 +127,7 @@ fn write(dir: &Path, is_new: bool, files: &[File]) -> io::Result<()> {
     let mut written = Vec::new();
     let outcome = files.iter().try_for_each(|file| {
         let path = dir.join(file.name);
-        let mut open = fs::File::create_new(&path)?;
+        let mut open = system::make_private_file(&path)?;
         written.push(path);
         open.write_all(file.text.as_bytes())
     });
