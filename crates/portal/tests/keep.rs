@@ -21,12 +21,12 @@ fn running(minutes: Option<i32>) -> Value {
     json!({"phase": "Running", "runID": "one", "resolved": {"idleTimeoutInMinutes": minutes}})
 }
 
-async fn portal(lab: Workspace, of: Option<WorkspaceTemplate>) -> Portal {
+async fn portal(lab: &Workspace, of: Option<&WorkspaceTemplate>) -> Portal {
     let portal = Portal::start(|server: &ApiServer| {
-        if let Some(template) = &of {
+        if let Some(template) = of {
             server.put(template);
         }
-        server.put(&lab);
+        server.put(lab);
     })
     .await;
     portal.grant(&[("alice", "patch", "workspaces", "team")]);
@@ -49,7 +49,7 @@ async fn page(portal: &Portal) -> String {
 
 #[tokio::test]
 async fn a_button_keeps_it_for_eight_hours_and_another_no_longer() {
-    let portal = portal(lab(&running(Some(60))), None).await;
+    let portal = portal(&lab(&running(Some(60))), None).await;
     assert!(page(&portal).await.contains("Keep for 8 h"));
     let answer = portal
         .post("alice", "/w/team/lab/keep", "uid=uid-of-lab&minutes=480")
@@ -67,7 +67,7 @@ async fn a_button_keeps_it_for_eight_hours_and_another_no_longer() {
     let mut lab = lab(&kept);
     lab.annotations_mut()
         .insert(KEEP_UNTIL.to_owned(), after(300).to_string());
-    let portal = self::portal(lab, None).await;
+    let portal = self::portal(&lab, None).await;
     let text = page(&portal).await;
     assert!(
         text.contains("Keep no longer") && !text.contains("Keep for"),
@@ -94,17 +94,17 @@ async fn the_button_keeps_it_as_long_as_the_template_allows() {
         small.spec.limit_bounds = serde_json::from_value(json!({"keepMinutes": {"max": most}})).unwrap();
         let mut lab = lab(&running(Some(60)));
         lab.spec.template_ref = Some("small".to_owned());
-        let text = page(&portal(lab, Some(small)).await).await;
+        let text = page(&portal(&lab, Some(&small)).await).await;
         assert_eq!(text.contains("Keep for"), label.is_some(), "{most}");
         assert!(label.is_none_or(|label| text.contains(label)), "{most}");
     }
-    let text = page(&portal(lab(&running(None)), None).await).await;
+    let text = page(&portal(&lab(&running(None)), None).await).await;
     assert!(!text.contains("Keep for"), "no idle rule stops it");
 }
 
 #[tokio::test]
 async fn a_refusal_is_shown_and_who_does_not_see_it_finds_nothing() {
-    let portal = portal(lab(&running(Some(60))), None).await;
+    let portal = portal(&lab(&running(Some(60))), None).await;
     let sent = "uid=uid-of-lab&minutes=480";
     let unseen = portal.post("mallory", "/w/team/lab/keep", sent).await;
     assert_eq!(unseen.status, StatusCode::NOT_FOUND);

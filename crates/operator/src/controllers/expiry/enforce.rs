@@ -52,7 +52,8 @@ pub async fn enforce(context: &Context, workspace: &Workspace, next: Option<Time
         limit: LIMIT,
         complaint: "the retention of a stopped workspace is over and it cannot be deleted",
     };
-    match attempt(context, &what, delete(context, &identity, next)).await {
+    let deletion = Box::pin(delete(context, &identity, next));
+    match attempt(context, &what, deletion).await {
         Ok(again) => Some(again),
         Err(Failed { error, again }) => {
             if is_refusal(&error) {

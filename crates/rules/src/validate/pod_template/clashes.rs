@@ -89,15 +89,11 @@ fn port(pod: &PodSpec, field: Option<&str>, port: i32) -> Option<Violation> {
         ports.any(|it| it.container_port == port)
     })?;
     let value = port.to_string();
-    Some(match field {
-        Some(field) => {
-            let rule =
-                format!("is a port of a container of the template's podTemplate ({path}): choose another");
-            Violation::new(field, value, rule)
-        }
-        None => {
-            let rule = "is the port of the application: choose another, or set spec.defaultPort";
-            Violation::new(format!("{path}.ports"), value, rule)
-        }
+    Some(if let Some(field) = field {
+        let rule = format!("is a port of a container of the template's podTemplate ({path}): choose another");
+        Violation::new(field, value, rule)
+    } else {
+        let rule = "is the port of the application: choose another, or set spec.defaultPort";
+        Violation::new(format!("{path}.ports"), value, rule)
     })
 }
