@@ -1,4 +1,4 @@
-//! The earlier jupyter-k8s' Workspaces, templates, strategies, claims -> objects, steps, ledger (pure).
+//! Workspaces, templates, strategies, claims of jupyter-k8s -> objects, steps, ledger (pure).
 //!
 //! Its API group was `workspaces.jupyter.org`, as this product's is, and is `workspace.jupyter.org` now.
 //!

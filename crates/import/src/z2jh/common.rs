@@ -1,8 +1,8 @@
-//! What the chart says of all servers beside their settings: storage, culling, nodes -> parts of a template (pure).
+//! What the chart says of storage, culling and nodes of all servers -> parts of a template (pure).
 
 use serde_json::{Value, json};
 
-use super::template::{Out, list};
+use super::out::{Out, list};
 use super::traits::Leaf;
 use super::{Hub, amounts, items};
 use crate::draft::Target;

@@ -1,11 +1,9 @@
-//! `environment` of a profile -> variables of the template, or of the hub; credentials -> Secrets (pure).
-
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+//! `environment` of a profile -> variables of template or hub; credentials -> Secrets (pure).
 
 use serde_json::{Value, json};
 
-use super::template::Out;
+use super::out::Out;
+use super::secrets::SECRET;
 use super::traits::Leaf;
 use super::{Hub, items};
 use crate::draft::Target;
@@ -13,48 +11,6 @@ use crate::ledger::Outcome;
 use crate::path::{Path, Step};
 use crate::secrets::is_credential;
 use crate::table::is_empty;
-
-/// Name of the Secret with the credentials of the values.
-const SECRET: &str = "imported-z2jh";
-
-/// Names of variables.
-#[derive(Debug, Default)]
-pub(super) struct Secrets {
-    /// Those that the Secret needs.
-    keys: BTreeSet<String>,
-    /// Those that the hub must not give any more.
-    pub(super) moved: BTreeSet<String>,
-}
-
-impl Secrets {
-    /// Commands that ask for the values, and make the Secret in each namespace.
-    pub(super) fn commands<'n>(&self, namespaces: impl IntoIterator<Item = &'n str>) -> String {
-        let mut text = String::new();
-        if self.keys.is_empty() {
-            return text;
-        }
-        // One command: what is pasted after a line is not its answer.
-        text.push_str("(\n");
-        for (index, key) in self.keys.iter().enumerate() {
-            let _ = writeln!(
-                text,
-                "  read -rs -p '{key}: ' value_{index} && test -n \"$value_{index}\" || {{ echo 'no value: nothing is written' >&2; exit 1; }}"
-            );
-        }
-        for namespace in namespaces {
-            let _ = write!(
-                text,
-                "  kubectl -n {namespace} create secret generic {SECRET} --dry-run=client -o yaml"
-            );
-            for (index, key) in self.keys.iter().enumerate() {
-                let _ = write!(text, " \\\n    --from-file={key}=<(printf %s \"$value_{index}\")");
-            }
-            text.push_str(" \\\n    | kubectl apply --server-side -f -\n");
-        }
-        text.push_str(")\n");
-        text
-    }
-}
 
 /// Takes the variables.
 pub(super) fn take(leaves: &[Leaf], out: &mut Out<'_>) {

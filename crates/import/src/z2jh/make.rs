@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::common::{self, Chart};
+use super::out::Out;
 use super::profiles::{self, Profile};
-use super::template::{self, Out};
-use super::{Source, keep};
+use super::{Source, account, template};
 use crate::assemble::{Template, named};
 use crate::draft::{Draft, Target};
 use crate::judge::Judge;
@@ -71,7 +71,7 @@ pub(super) fn all(
     ledger: &mut Ledger,
 ) -> Result<Vec<Made>, Error> {
     let audience = match source.hub {
-        Hub::Keep => Some(keep::audience(source, options)?),
+        Hub::Keep => Some(account::audience(source, options)?),
         Hub::Replace => None,
     };
     let at = source.chart.at("singleuser");
@@ -141,7 +141,7 @@ fn one(
     }
     if let Some(audience) = audience {
         draft.put([], Target::Template, Path::of("spec.managerRef"), MANAGER);
-        keep::identity(audience, &mut draft);
+        account::identity(audience, &mut draft);
     }
     let unexplained = |violation: rules::Violation| {
         let rule = format!("{}: {}", violation.field, violation.message);

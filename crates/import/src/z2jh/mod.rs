@@ -1,19 +1,23 @@
-//! Values of the chart zero-to-jupyterhub and claims of its servers -> objects, steps, ledger (pure).
+//! Values of zero-to-jupyterhub and claims of its servers -> objects, steps, ledger (pure).
 //!
-//! - `steps`: what to run, in order
 //! - `keep`: the files where the hub stays, with our spawner
-//! - `lines`: the lines for the hub's values
 //! - `replace`: Workspaces of the hub's users, where it goes
+//! - `steps`: what to run, in order
+//! - `lines`: the lines for the hub's values
 //! - `make`: one profile -> template and execution profile
+//! - `account`: the servers' account and token, where the hub stays
 //! - `common`: storage, culling and nodes of all servers
 //! - `profiles`: `profileList`, with choices
 //! - `template`: settings of a profile -> parts of both
 //! - `pod`, `env`, `volumes`: its containers, variables and mounts
+//! - `out`: where parts and words go
+//! - `secrets`: credentials among the variables
 //! - `homes`: whose home a claim is
 //! - `values`: files in Helm's order
 //! - `table`: leaf -> what becomes of it
-//! - `traits`, `items`, `amounts`, `names`: `KubeSpawner`'s settings, lists, amounts and names
+//! - `items`, `traits`, `amounts`, `names`: lists, `KubeSpawner`'s settings, amounts and names
 
+mod account;
 mod amounts;
 mod common;
 mod env;
@@ -23,9 +27,11 @@ mod keep;
 mod lines;
 mod make;
 mod names;
+mod out;
 mod pod;
 mod profiles;
 mod replace;
+mod secrets;
 mod steps;
 mod table;
 mod template;
@@ -51,7 +57,7 @@ struct Source<'a> {
     chart: Chart<'a>,
     hub: Hub,
     homes: homes::Homes<'a>,
-    secrets: env::Secrets,
+    secrets: secrets::Secrets,
 }
 
 /// Converts values and claims.
@@ -83,7 +89,7 @@ pub(crate) fn convert(files: Values, objects: &[Object], options: &Options) -> R
         },
         hub,
         homes,
-        secrets: env::Secrets::default(),
+        secrets: secrets::Secrets::default(),
     };
     tables(&source, &mut ledger);
     let judge = Judge::get()?;

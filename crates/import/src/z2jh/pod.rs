@@ -1,10 +1,10 @@
-//! Containers, further pod fields and the program of a profile -> parts of a template and an execution profile (pure).
+//! Containers, pod fields and program of a profile -> parts of template, execution profile (pure).
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::template::{Out, list};
+use super::out::{Out, list};
 use super::traits::{Leaf, Traits};
 use super::{amounts, env, items};
 use crate::draft::Target;

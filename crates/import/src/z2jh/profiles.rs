@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::template::{OF_HUB, Out};
+use super::out::Out;
+use super::template::OF_HUB;
 use super::traits::{Leaf, Traits};
 use super::{Hub, amounts};
 use crate::assemble::named;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::env::Secrets;
+use super::secrets::Secrets;
 use crate::rights::Imported;
 use crate::steps::{Steps, of_claims};
 

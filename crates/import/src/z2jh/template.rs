@@ -1,12 +1,12 @@
 //! `KubeSpawner`'s settings of one profile -> parts of a template and an execution profile (pure).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::out::{Out, list};
 use super::traits::{Leaf, Traits};
-use super::{Hub, amounts, items, pod, volumes};
-use crate::draft::{Draft, Target};
-use crate::judge::Judge;
-use crate::ledger::{Fate, Ledger, Outcome};
+use super::{Hub, amounts, env, items, pod, volumes};
+use crate::draft::Target;
+use crate::ledger::Outcome;
 use crate::path::{Path, Step};
 use crate::table::is_empty;
 
@@ -108,53 +108,6 @@ const LISTS: [(&str, &str); 7] = [
     ),
 ];
 
-/// Where parts and words go.
-pub(super) struct Out<'o> {
-    /// The values' number in the ledger.
-    pub(super) object: usize,
-    pub(super) hub: Hub,
-    pub(super) ledger: &'o mut Ledger,
-    pub(super) draft: &'o mut Draft,
-    /// Variables whose values are credentials: name, and where the value is.
-    pub(super) secrets: &'o mut super::env::Secrets,
-    pub(super) judge: &'static Judge,
-}
-
-impl Out<'_> {
-    /// Puts a leaf.
-    pub(super) fn put(&mut self, leaf: &Leaf, to: Target, at: Path, value: impl Into<Value>) {
-        let from: Vec<_> = leaf.from.iter().map(|path| (self.object, path.clone())).collect();
-        self.draft.put(from, to, at, value);
-    }
-
-    /// Says what became of leaves that are not put.
-    pub(super) fn tell<'l>(
-        &mut self,
-        leaves: impl IntoIterator<Item = &'l Leaf>,
-        outcome: Outcome,
-        text: &str,
-    ) {
-        for path in leaves.into_iter().flat_map(|leaf| &leaf.from) {
-            self.ledger.tell(self.object, path, &Fate::new(outcome, text));
-        }
-    }
-
-    pub(super) fn lose<'l>(&mut self, leaves: impl IntoIterator<Item = &'l Leaf>, why: &str) {
-        self.tell(leaves, Outcome::Lost, why);
-    }
-
-    /// Moves leaves below a field.
-    pub(super) fn shift<'l>(&mut self, leaves: impl IntoIterator<Item = &'l Leaf>, to: Target, at: &Path) {
-        for leaf in leaves {
-            if is_empty(&leaf.value) {
-                self.tell([leaf], Outcome::SameByDefault, "it is empty");
-            } else {
-                self.put(leaf, to, at.then(leaf.below.iter().cloned()), leaf.value.clone());
-            }
-        }
-    }
-}
-
 /// Takes all settings. `home`: what the volume of the home is called there.
 pub(super) fn take(mut traits: Traits, home: &str, out: &mut Out<'_>) {
     let image = Path::of("spec.defaultImage");
@@ -168,7 +121,7 @@ pub(super) fn take(mut traits: Traits, home: &str, out: &mut Out<'_>) {
     for (name, field) in LISTS {
         list(&traits.take(name), &Path::of(field), 0, out);
     }
-    super::env::take(&traits.take("environment"), out);
+    env::take(&traits.take("environment"), out);
     labels(&mut traits, out);
     identity(&mut traits, out);
     let known = volumes::take(&traits.take("volumes"), &traits.take("volume_mounts"), home, out);
@@ -188,18 +141,6 @@ pub(super) fn take(mut traits: Traits, home: &str, out: &mut Out<'_>) {
             out.lose(&leaves, NOT_SPAWNERS);
         }
     }
-}
-
-/// Items of a template's list, from an index on.
-pub(super) fn list(leaves: &[Leaf], at: &Path, offset: usize, out: &mut Out<'_>) {
-    for (index, item) in items::of(leaves).iter().enumerate() {
-        out.shift(&item.leaves, Target::Template, &at.index(offset + index));
-    }
-    let others: Vec<_> = leaves.iter().filter(|leaf| leaf.below.is_empty()).collect();
-    out.lose(
-        others.into_iter().filter(|leaf| !is_empty(&leaf.value)),
-        "must be a list",
-    );
 }
 
 /// Requests and limits. Where one of both is unset, the other counts for both: here each container has limits.

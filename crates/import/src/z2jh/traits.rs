@@ -1,4 +1,4 @@
-//! Values of `singleuser` and overrides of a profile -> `KubeSpawner`'s settings, with the leaves that they come from (pure).
+//! `singleuser` and overrides of a profile -> `KubeSpawner`'s settings, with their leaves (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 

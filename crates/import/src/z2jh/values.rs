@@ -1,4 +1,4 @@
-//! Values files, in Helm's order -> the chart's values, and what of each file does not count (pure).
+//! Values files, in Helm's order -> the chart's values, and what of each does not count (pure).
 
 use serde_json::{Map, Value};
 

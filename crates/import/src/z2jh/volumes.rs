@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::names::{HOME_VOLUME, SHM_PATH, SHM_VOLUME};
 
 use super::items::{self, Item};
-use super::template::Out;
+use super::out::Out;
 use super::traits::Leaf;
 use crate::draft::Target;
 use crate::ledger::Outcome;
