@@ -25,7 +25,7 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
-const DAY: Duration = Duration::from_mins(24 * 60);
+const DAY: Duration = Duration::from_hours(24);
 const NOTICE: SignedDuration = rules::expiry::NOTICE;
 
 /// The operator deletes stopped workspaces, or not.
@@ -100,7 +100,7 @@ async fn a_stopped_workspace_is_deleted_at_the_announced_time_as_by_a_user() {
         for part in [&format!("at {due}"), when, files, "start it"] {
             assert!(notice[0].contains(part), "{part}: {notice:?}");
         }
-        tokio::time::advance(DAY * 30 - MINUTE).await;
+        tokio::time::advance(MINUTE * (30 * 24 * 60 - 1)).await;
         stage.server.take_calls();
         let waits = stage.reconcile().await.unwrap();
         assert!((seconds(&waits) - 60.0).abs() < 0.01, "one timer: {waits:?}");
@@ -185,7 +185,7 @@ async fn after_an_outage_nothing_is_deleted_that_was_not_announced_a_day_before(
 async fn another_owner_has_another_day_although_an_apply_fails() {
     let mut stage = stopped("Delete").await;
     let begin = now();
-    tokio::time::advance(DAY * 30 - MINUTE).await;
+    tokio::time::advance(MINUTE * (30 * 24 * 60 - 1)).await;
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", hand_over);
     stage.fail(
         Method::PATCH,

@@ -162,7 +162,11 @@ async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects(
         patch(json!({"metadata": {"annotations": {CREATED_BY: "x"}}})).await,
         "stopped-because of workspaces alone",
     );
-    the_operator_s_account_deletes_only_what_is_announced(scratch, &workspaces).await?;
+    Box::pin(the_operator_s_account_deletes_only_what_is_announced(
+        scratch,
+        &workspaces,
+    ))
+    .await?;
     let managers = Api::<WorkspaceManager>::all(operator);
     let evil = json!({"spec": {"authorization": {"adminGroups": ["evil"]}}});
     refused(
