@@ -1,7 +1,7 @@
 //! The samples created and deleted in any order, and the README's manifests.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs,
     hash::{BuildHasher as _, RandomState},
     path::Path,
@@ -119,7 +119,9 @@ async fn each(verb: &[&str], scratch: &Scratch, manifests: &[String]) -> anyhow:
 async fn missing(scratch: &Scratch) -> anyhow::Result<Vec<String>> {
     let (admin, all) = (cluster::admin().await?, ListParams::default());
     let mut missing = Vec::new();
+    let mut named = BTreeSet::new();
     for workspace in scratch.api::<Workspace>().list(&all).await? {
+        named.extend(workspace.spec.template_ref.clone());
         let wanted = match workspace.spec.desired_status {
             DesiredStatus::Running => Phase::Running,
             DesiredStatus::Stopped => Phase::Stopped,
@@ -149,8 +151,9 @@ async fn missing(scratch: &Scratch) -> anyhow::Result<Vec<String>> {
     let ours = |name: &str| name.starts_with(&format!("{}-", scratch.namespace));
     for template in Api::<WorkspaceTemplate>::all(admin.clone()).list(&all).await? {
         let status = template.status.clone().unwrap_or_default();
-        let used = status.in_use_by.is_some_and(|users| users > 0);
-        if ours(&template.name_any()) && !(used && condition::holds(&status.conditions, VALID)) {
+        let is_used = status.in_use_by.is_some_and(|users| users > 0);
+        let is_counted = is_used || !named.contains(&template.name_any());
+        if ours(&template.name_any()) && !(is_counted && condition::holds(&status.conditions, VALID)) {
             missing.push(format!("{}: {status:?}", template.name_any()));
         }
     }
