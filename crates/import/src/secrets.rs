@@ -37,10 +37,22 @@ pub(crate) fn is_command_with_credential(text: &str) -> bool {
     has_password(text) || FLAG.as_ref().is_none_or(|it| it.is_match(text))
 }
 
-/// Why a text of a template is lost; `None`: it shows no credential.
-pub(crate) fn shown_credential(text: &str) -> Option<String> {
+/// Checks that a command or argument shows no credential; an error is why it is lost.
+pub(crate) fn check_credential(text: &str) -> Result<(), String> {
     let why = "it, or what stands beside it, looks like a password, and whoever reads templates would see it: name a Secret by a variable, and write $(NAME)";
-    is_command_with_credential(text).then(|| why.to_owned())
+    if is_command_with_credential(text) {
+        return Err(why.to_owned());
+    }
+    Ok(())
+}
+
+/// Checks a text of a template, which must show no credential and begin no escape either; an error is why it is lost.
+pub(crate) fn check_text(text: &str) -> Result<(), String> {
+    check_credential(text)?;
+    if text.contains("{{") {
+        return Err("{{ is an escape in templates: write the field by hand".to_owned());
+    }
+    Ok(())
 }
 
 /// Reads a value of an object that is the exported one. The point at the end keeps a value's own line ends.

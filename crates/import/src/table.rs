@@ -71,7 +71,20 @@ pub(crate) struct Place<'a> {
     pub(crate) offset: usize,
 }
 
+/// The way to a whole object.
+static WHOLE: Path = Path(Vec::new());
+
 impl<'a> Place<'a> {
+    /// A whole object, of this number in the ledger.
+    pub(crate) fn whole(object: usize, value: &'a Value) -> Self {
+        Self {
+            object,
+            value,
+            root: &WHOLE,
+            offset: 0,
+        }
+    }
+
     /// The same object below another root.
     pub(crate) fn at<'b>(&self, root: &'b Path) -> Place<'b>
     where

@@ -162,7 +162,7 @@ fn pod_default() -> impl Strategy<Value = Value> {
 }
 
 /// Paths of leaves, as the table has them.
-pub(crate) fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
+fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     let is_plain = |key: &str| {
         !key.is_empty()
             && key
@@ -273,6 +273,22 @@ fn earlier(kind: &'static str, names: &'static [&'static str]) -> impl Strategy<
     })
 }
 
+/// Each leaf of the objects, of these titles, is told once.
+pub(crate) fn told_once(import: &Import, objects: [(&Value, &str); 2]) -> Result<(), TestCaseError> {
+    for (object, title) in objects {
+        let mut expected = Vec::new();
+        leaves(object, "", &mut expected);
+        let told = import.entries.iter().filter(|entry| entry.object == title);
+        let told: Vec<_> = told.map(|entry| entry.path.clone()).collect();
+        let set: BTreeSet<_> = told.iter().cloned().collect();
+        prop_assert_eq!(told.len(), set.len(), "a leaf is told twice: {:?}", told);
+        prop_assert_eq!(set, expected.into_iter().collect::<BTreeSet<_>>());
+    }
+    let texts = import.entries.iter().all(|entry| !entry.text.is_empty());
+    prop_assert!(texts);
+    Ok(())
+}
+
 /// Each leaf of the objects, of these titles, is told once; or the source is refused with its place.
 fn check(
     convert: fn(&str) -> Result<Import, Error>,
@@ -282,17 +298,7 @@ fn check(
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     match convert(&list.to_string()) {
         Ok(import) => {
-            for (object, title) in objects {
-                let mut expected = Vec::new();
-                leaves(object, "", &mut expected);
-                let told = import.entries.iter().filter(|entry| entry.object == title);
-                let told: Vec<_> = told.map(|entry| entry.path.clone()).collect();
-                let set: BTreeSet<_> = told.iter().cloned().collect();
-                prop_assert_eq!(told.len(), set.len(), "a leaf is told twice: {:?}", told);
-                prop_assert_eq!(set, expected.into_iter().collect::<BTreeSet<_>>());
-            }
-            let texts = import.entries.iter().all(|entry| !entry.text.is_empty());
-            prop_assert!(texts);
+            told_once(&import, objects)?;
         }
         Err(Error::Unreadable(words)) => {
             prop_assert!(words.contains("source.yaml: document 1, items["), "{}", words);

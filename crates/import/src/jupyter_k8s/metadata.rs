@@ -8,7 +8,7 @@ use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
 use crate::read::Object;
-use crate::secrets::shown_credential;
+use crate::secrets::{check_credential, check_text};
 
 /// Beginnings of keys that the old operator writes; in the second group they are this product's as well.
 const RECORDS: [&str; 2] = ["workspace.jupyter.org/", "workspaces.jupyter.org/"];
@@ -96,13 +96,12 @@ pub(super) fn adapt(to: Target, draft: &mut Draft) {
         match value {
             Value::Number(number) if is_in(&QUANTITIES) => Ok(Some(number.to_string().into())),
             Value::String(text) if is_in(&COMMANDS) && !at.ends_with("image") => {
-                if let Some(why) = shown_credential(text) {
-                    Err(why)
-                } else if to == Target::Template && text.contains("{{") {
-                    Err("{{ is an escape in templates: write the field by hand".to_owned())
+                if to == Target::Template {
+                    check_text(text)?;
                 } else {
-                    Ok(None)
+                    check_credential(text)?;
                 }
+                Ok(None)
             }
             _ => Ok(None),
         }

@@ -219,13 +219,7 @@ fn without(
 /// Says what became of the leaves that no part is made of.
 fn finish(sorted: &Sorted<'_>, ledger: &mut Ledger) {
     for (number, object, table) in &sorted.others {
-        let root = Path::default();
-        let place = Place {
-            object: *number,
-            value: &object.value,
-            root: &root,
-            offset: 0,
-        };
+        let place = Place::whole(*number, &object.value);
         apply(&[tables::COMMON, *table], &place, ledger, &mut Draft::default());
         ledger.tell_rest(*number, rest(&object.value, table::REASONS));
     }

@@ -91,13 +91,7 @@ pub(super) fn convert(
 ) -> Result<Template, Error> {
     let mut draft = Draft::default();
     own(object, &mut draft);
-    let root = Path::default();
-    let place = Place {
-        object: number,
-        value: &object.value,
-        root: &root,
-        offset: 0,
-    };
+    let place = Place::whole(number, &object.value);
     apply(
         &[COMMON, table::DEFAULT_IDLE, table::TEMPLATE],
         &place,

@@ -40,13 +40,7 @@ pub(super) fn draft<'a>(
     let name = names::workspace(&object.name);
     let old = format!("workspaces.{}/{}", object.group, object.name);
     own(object, &mut draft);
-    let root = Path::default();
-    let place = Place {
-        object: number,
-        value: &object.value,
-        root: &root,
-        offset: 0,
-    };
+    let place = Place::whole(number, &object.value);
     apply(
         &[COMMON, table::IDLE, table::WORKSPACE],
         &place,

@@ -148,12 +148,7 @@ fn finish(sorted: &Sorted<'_>, selected: &BTreeSet<usize>, ledger: &mut Ledger) 
         ledger.tell_rest(*number, rest(&notebook.value, table::REASONS));
     }
     let mut told = |number: usize, object: &Object, table: &tables::Table| {
-        let place = Place {
-            object: number,
-            value: &object.value,
-            root: &Path::default(),
-            offset: 0,
-        };
+        let place = Place::whole(number, &object.value);
         apply(&[tables::COMMON, table], &place, ledger, &mut Draft::default());
     };
     for (number, object) in &sorted.pod_defaults {

@@ -32,13 +32,7 @@ pub(super) fn draft<'a>(
         ));
     }
     let mut draft = Draft::default();
-    let root = Path::default();
-    let place = Place {
-        object: number,
-        value: &object.value,
-        root: &root,
-        offset: 0,
-    };
+    let place = Place::whole(number, &object.value);
     apply(&[COMMON, table::NOTEBOOK], &place, ledger, &mut draft);
     let name = names::workspace(&object.name);
     let old = format!("notebooks.kubeflow.org/{}", object.name);

@@ -9,7 +9,7 @@ use crate::container::{Known, Out, container, resources, variables};
 use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
-use crate::secrets::{Secrets, shown_credential};
+use crate::secrets::{Secrets, check_text};
 use crate::table::apply;
 
 /// Variable by which Kubeflow's images know their path.
@@ -106,12 +106,7 @@ pub(super) fn text(value: &Value, prefix: &str) -> Result<Option<Value>, String>
     let Some(text) = value.as_str() else {
         return Ok(None);
     };
-    if let Some(why) = shown_credential(text) {
-        return Err(why);
-    }
-    if text.contains("{{") {
-        return Err("{{ is an escape in templates: write the field by hand".to_owned());
-    }
+    check_text(text)?;
     let base = "{workspace.basePath}";
     let written = text.replace(&format!("{prefix}/"), base);
     let written = match written.strip_suffix(prefix) {

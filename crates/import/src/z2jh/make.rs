@@ -13,7 +13,7 @@ use crate::draft::{Draft, Target};
 use crate::judge::Judge;
 use crate::ledger::Ledger;
 use crate::path::Path;
-use crate::secrets::shown_credential;
+use crate::secrets::check_text;
 use crate::templates::{Need, bounds};
 use crate::{Error, Hub, Options};
 
@@ -234,12 +234,7 @@ fn text(value: &Value, hub: Hub) -> Result<Option<Value>, String> {
     let Some(text) = value.as_str() else {
         return Ok(None);
     };
-    if let Some(why) = shown_credential(text) {
-        return Err(why);
-    }
-    if text.contains("{{") {
-        return Err("{{ is an escape in templates: write the field by hand".to_owned());
-    }
+    check_text(text)?;
     let mut written = text.to_owned();
     for (field, ours) in FIELDS {
         if !text.contains(field) {

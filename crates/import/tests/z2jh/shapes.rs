@@ -1,13 +1,11 @@
 //! Any JSON in the shape of the chart's values -> no panic, and each leaf told once (pure).
 
-use std::collections::BTreeSet;
-
 use import::{Error, Hub};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::z2jh;
-use crate::shapes::{leaves, value};
+use crate::shapes::{told_once, value};
 
 /// Paths of values that are converted, with the shape of none.
 const PATHS: &[&str] = &[
@@ -128,16 +126,8 @@ proptest! {
         let hub = if keep { Hub::Keep } else { Hub::Replace };
         match z2jh(hub, &[("a.yaml", &values.to_string()), ("b.json", &claim.to_string())]) {
             Ok(import) => {
-                for (object, title) in [(&values, "Values a.yaml"), (&claim, "PersistentVolumeClaim team-a/claim-a")] {
-                    let mut expected = Vec::new();
-                    leaves(object, "", &mut expected);
-                    let told = import.entries.iter().filter(|entry| entry.object == title);
-                    let told: Vec<_> = told.map(|entry| entry.path.clone()).collect();
-                    let set: BTreeSet<_> = told.iter().cloned().collect();
-                    prop_assert_eq!(told.len(), set.len(), "a leaf is told twice: {:?}", told);
-                    prop_assert_eq!(set, expected.into_iter().collect::<BTreeSet<_>>());
-                }
-                prop_assert!(import.entries.iter().all(|entry| !entry.text.is_empty()));
+                let objects = [(&values, "Values a.yaml"), (&claim, "PersistentVolumeClaim team-a/claim-a")];
+                told_once(&import, objects)?;
             }
             Err(Error::Unreadable(words)) => prop_assert!(words.contains("a.yaml") || words.contains("b.json"), "{}", words),
             Err(Error::Bug(words)) => prop_assert!(false, "{words}\n{values}"),
