@@ -15,7 +15,7 @@ use crate::files::{Disk, Fate, Moment};
 pub const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// From the announcement to the deletion, at least: a day, both differences of the clocks, and a minute in which the status is written.
-pub const NOTICE: SignedDuration = SignedDuration::from_mins(24 * 60 + 2 * 5 + 1);
+pub const NOTICE: SignedDuration = SignedDuration::from_mins(24 * 60 + 2 * MAX_SKEW.as_mins() + 1);
 
 /// A time that is over for longer lapses. Where the operator did not act, as in an outage, users could perhaps not act either.
 const LAPSE: SignedDuration = SignedDuration::from_hours(24);

@@ -17,9 +17,9 @@ use crate::{
 /// An answer that takes longer does not come.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Completes a new status with the time of the deletion, and returns the Event about a first one. A time is announced only while our clock
-/// is right: one of a slow clock would come too soon. `is_applied`: the spec is applied; until then a time stays that is announced to its
-/// present spec and owner.
+/// Completes a new status with the time of the deletion, and returns the Event about one that is the first for the present spec and owner. A
+/// time is announced only while our clock is right: one of a slow clock would come too soon. `is_applied`: the spec is applied; until then a
+/// time stays that is announced to its present spec and owner.
 pub async fn announce(
     context: &Context,
     workspace: &Workspace,

@@ -52,34 +52,28 @@ pub(in crate::validate) fn places(template: Option<&PodTemplate>) -> Vec<(String
 }
 
 fn init_containers(pod: &PodSpec, path: &str, added: &[Container]) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for (index, container) in added.iter().enumerate() {
-        if containers(pod).any(|(_, other)| other.name == container.name) {
-            let rule = "is the name of a container of the template's podTemplate: choose another";
-            found.push(Violation::new(
-                format!("{path}[{index}].name"),
-                &container.name,
-                rule,
-            ));
-        }
-    }
-    found
+    let is_taken = |name: &str| containers(pod).any(|(_, other)| other.name == name);
+    taken_names(path, added.iter().map(|it| &it.name), "container", is_taken)
 }
 
 fn volumes(pod: &PodSpec, path: &str, added: &[SecondaryVolume]) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for (index, volume) in added.iter().enumerate() {
-        let mut theirs = pod.volumes.iter().flatten();
-        if theirs.any(|other| other.name == volume.name) {
-            let rule = "is the name of a volume of the template's podTemplate: choose another";
-            found.push(Violation::new(
-                format!("{path}[{index}].name"),
-                &volume.name,
-                rule,
-            ));
-        }
-    }
-    found
+    let is_taken = |name: &str| pod.volumes.iter().flatten().any(|other| other.name == name);
+    taken_names(path, added.iter().map(|it| &it.name), "volume", is_taken)
+}
+
+/// The names in a list at `path` that a part of this kind of the `podTemplate` has.
+fn taken_names<'a>(
+    path: &str,
+    added: impl Iterator<Item = &'a String>,
+    kind: &str,
+    is_taken: impl Fn(&str) -> bool,
+) -> Vec<Violation> {
+    let taken = added.enumerate().filter(|(_, name)| is_taken(name));
+    let violation = |(index, name)| {
+        let rule = format!("is the name of a {kind} of the template's podTemplate: choose another");
+        Violation::new(format!("{path}[{index}].name"), name, rule)
+    };
+    taken.map(violation).collect()
 }
 
 /// Checks that no container of the `podTemplate` has the application's port. `field` says that; `None`: nobody set it.
