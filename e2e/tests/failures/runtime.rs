@@ -65,7 +65,10 @@ async fn out_of_memory(fixture: &Fixture) -> anyhow::Result<()> {
     // containerd learns of a lack of memory by another way than of the end, and may be told of the end first: then the kubelet calls one end
     // an error with exit code 137.
     fixture.may_also_report(reason::CONTAINER_EXITED);
-    let mut spec = runs("x = b'x' * 10**9");
+    // It ends once until the row has read everything: two ends would be two Events. The folder is the pod's, so a second run sees the file.
+    let mut spec = runs(
+        "import os, time; ran = '/dev/shm/ran'; os.path.exists(ran) and time.sleep(120); open(ran, 'w').close(); x = b'x' * 10**9",
+    );
     let memory = |limit: &str| json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": limit}});
     spec["resources"] = memory("64Mi");
     fixture.create(spec).await?;
