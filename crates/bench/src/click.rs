@@ -150,6 +150,12 @@ async fn clicked(
     // A notebook that is not saved asks for its kernel again.
     let control = char::from(Key::Control);
     cell.send_keys(&format!("{control}s")).await?;
+    // A new notebook is asked for its name, and is not saved before.
+    if open.is_none() {
+        let rename = ".jp-Dialog button.jp-mod-accept";
+        shown(browser, rename, "Rename").await?;
+        browser.page.find(Locator::Css(rename)).await?.click().await?;
+    }
     shown(browser, "#jp-main-statusbar", "Saving completed").await?;
     Ok([page, usable, kernel, took])
 }
