@@ -2,8 +2,10 @@
 
 import os
 import sys
+import tempfile
 
-from jupyter_k8s_workspace import door
+from jupyter_core.paths import jupyter_data_dir, jupyter_runtime_dir
+from jupyter_k8s_workspace import door, home
 
 c = get_config()  # noqa: F821 - Jupyter's loader provides it
 
@@ -14,17 +16,27 @@ door.start()
 c.ServerApp.port = 8888
 # Where browsers find this server, if it shares its host with others.
 c.ServerApp.base_url = os.environ.get("WORKSPACE_BASE_PATH", "/")
-c.ServerApp.root_dir = os.environ["HOME"]
 # In recovery the home is empty. What is to be repaired is on the disk, often in hidden files.
-if disk := os.environ.get("WORKSPACE_RECOVERY_DISK"):
-    c.ServerApp.root_dir = disk
+disk = os.environ.get("WORKSPACE_RECOVERY_DISK")
+c.ServerApp.root_dir = disk or os.environ["HOME"]
+if disk:
     c.ContentsManager.allow_hidden = True
+# The last line of a server that ends is what its user sees.
+if obstacle := home.obstacle(os.environ["HOME"], disk or os.environ["HOME"]):
+    sys.exit(obstacle)
+# On a full disk, notebooks open and kernels start.
+if error := home.write_error(jupyter_data_dir()):
+    print(f"the home is full or cannot be written: {error}", file=sys.stderr)
+    c.NotebookNotary.data_dir = jupyter_runtime_dir()
+    if not os.path.isdir(os.path.join(os.environ["HOME"], ".ipython")):
+        os.environ.setdefault("IPYTHONDIR", os.path.join(tempfile.gettempdir(), "ipython"))
 c.ServerApp.open_browser = False
 # Terminals read ~/.bashrc and keep the container's PATH, because they are no login shells. Installers (nvm, rustup) write to ~/.bashrc if it
 # is there.
 c.ServerApp.terminado_settings = {"shell_command": [os.environ.get("SHELL") or "/bin/bash"]}
 try:
-    open(os.path.join(os.environ["HOME"], ".bashrc"), "a").close()
+    # Nobody waits for the other end of a named pipe.
+    os.close(os.open(os.path.join(os.environ["HOME"], ".bashrc"), os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o666))
 except OSError as error:
     print(f"terminals have no ~/.bashrc: {error}", file=sys.stderr)
 # The gateway decides who may connect and attests the user of each request; the door answers 401 to others. If another service decides, the

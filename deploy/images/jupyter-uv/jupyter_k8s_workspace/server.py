@@ -1,10 +1,11 @@
-"""Jupyter's web application -> the same, with two pages of ours (IO)."""
+"""Jupyter's web application -> the same, with two pages of ours, and with settings of the home that do not empty JupyterLab's page (IO)."""
 
 import json
+import os
 import secrets
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
-from tornado.web import authenticated
+from tornado.web import HTTPError, authenticated
 from tornado.websocket import WebSocketHandler
 
 from .identity import AssertedIdentityProvider
@@ -56,9 +57,48 @@ def guard_rooms(server_app):
         YDocWebSocketHandler.check_origin = WebSocketHandler.check_origin
 
 
+def leave_out_settings(log):
+    """A file of settings that cannot be read, such as one that a full disk cut off, counts as none. Jupyter answers with an error for the
+    settings of all extensions, and the page stays empty."""
+    from jupyterlab_server import settings_utils
+
+    read = settings_utils._get_user_settings
+
+    def read_or_leave_out(settings_dir, schema_name, schema):
+        try:
+            return read(settings_dir, schema_name, schema)
+        except (HTTPError, OSError) as error:
+            log.warning("These settings are left out: %s", error)
+            # There are none.
+            return read(os.devnull, schema_name, schema)
+
+    settings_utils._get_user_settings = read_or_leave_out
+
+
+def keep_core_extensions():
+    """Users can disable all extensions but JupyterLab's own, without some of which the page stays empty. An image can disable those, too."""
+    from jupyterlab_server import config
+
+    key, read = "disabledExtensions", config.get_static_page_config
+
+    def read_and_keep(*arguments, level="all", **others):
+        found = read(*arguments, level=level, **others)
+        by_image = read(level="sys_prefix", include_higher_levels=True).get(key, {})
+        disabled = found.get(key, {})
+        if isinstance(disabled, list):
+            # As in an image's own file. Here it would be an error at each page.
+            disabled = dict.fromkeys(disabled, True)
+        found[key] = {name: off for name, off in disabled.items() if name in by_image or not name.startswith("@jupyterlab/")}
+        return found
+
+    config.get_static_page_config = read_and_keep
+
+
 def load(server_app):
-    """Adds the pages, where the gateway attests users."""
+    """Adds the pages, where the gateway attests users. What a home holds does not make JupyterLab's page empty."""
     guard_rooms(server_app)
+    leave_out_settings(server_app.log)
+    keep_core_extensions()
     if not isinstance(server_app.identity_provider, AssertedIdentityProvider):
         return
     base_url = server_app.base_url

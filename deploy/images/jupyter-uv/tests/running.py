@@ -187,3 +187,28 @@ class Started(Server):
     async def opens(self, path):
         headers = {HEADER: assertion(bearer=True)}
         return await websocket_connect(HTTPRequest(f"ws://localhost{self.base_path}{path}", headers=headers), resolver=self.resolver)
+
+    async def kernel(self, path="first.ipynb"):
+        """A connection to a new kernel."""
+        made = await self.call("api/kernels", "POST", {"path": path})
+        self.assertEqual(made.code, 201, made.body)
+        return await self.opens(f"api/kernels/{json.loads(made.body)['id']}/channels")
+
+    async def result(self, kernel, code):
+        """What a kernel shows for the last expression."""
+        header = {"msg_id": "1", "msg_type": "execute_request", "session": "1", "username": "", "version": "5.3"}
+        options = {"silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False, "stop_on_error": True}
+        content = {"code": code, **options}
+        await kernel.write_message(
+            json.dumps({"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content})
+        )
+
+        async def shown():
+            while message := await kernel.read_message():
+                message = json.loads(message)
+                if message["header"]["msg_type"] in ("execute_result", "error"):
+                    return message["content"]
+
+        content = await asyncio.wait_for(shown(), 60)
+        self.assertIn("data", content)
+        return content["data"]["text/plain"]
