@@ -33,14 +33,14 @@ async fn a_home_that_keeps_the_server_from_starting_is_mended_in_recovery_by_its
     cluster::exec(&scratch.api(), &workspace::pod(&lab)?, &["sh", "-c", BREAK]).await?;
     workspace::stop(&alice, "lab").await?;
     workspace::set(&alice, "lab", json!({"desiredStatus": DesiredStatus::Running})).await?;
-    wait::until("the server to end at its start", wait::USUAL, || async {
+    wait::until("the wrong option to be named", wait::USUAL, || async {
         let lab = alice.get("lab").await.map_err(|error| error.to_string())?;
         let status = lab.status.unwrap_or_default();
         let ends = [reason::CONTAINER_EXITED, reason::CRASH_LOOPING];
         let is_told = status
             .conditions
             .iter()
-            .any(|it| ends.contains(&it.reason.as_str()));
+            .any(|it| ends.contains(&it.reason.as_str()) && it.message.contains("'max_body_size' trait"));
         is_told.then_some(()).ok_or_else(|| format!("{status:?}"))
     })
     .await?;
