@@ -30,6 +30,7 @@ pub mod workspace {
             init_containers = "initContainers",
             lifecycle = "lifecycle",
             node_selector = "nodeSelector",
+            options = "options",
             pod_annotations = "podAnnotations",
             pod_security_context = "podSecurityContext",
             port = "port",
@@ -104,6 +105,10 @@ pub mod template {
             default_pod_security_context = "defaultPodSecurityContext",
             default_container_security_context = "defaultContainerSecurityContext",
             default_init_containers = "defaultInitContainers",
+        }
+        /// Their choices are laid over the fields above before variables are replaced.
+        OPTIONS {
+            options = "options",
         }
         /// Images, which may hold built-in variables alone: no workspace may change them.
         IMAGES {

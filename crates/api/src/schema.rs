@@ -14,6 +14,9 @@ pub(crate) const PLAIN_TEXT: &str = r"^[^\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-
 /// Name of an object: a DNS-1123 subdomain, up to its length.
 pub(crate) const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
+/// Name of an option or choice, up to its length.
+pub(crate) const OPTION_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
+
 /// Name of a Workspace, up to its length: a DNS-1035 label.
 pub(crate) const WORKSPACE_NAME: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
 
@@ -94,6 +97,29 @@ pub(crate) fn variables(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "maxProperties": 32,
         "additionalProperties": {"type": "string", "maxLength": 1024},
+    })
+}
+
+/// Option -> chosen choice, at most 16.
+pub(crate) fn options(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 63},
+    })
+}
+
+/// Option -> choices of it, at most 8 options.
+pub(crate) fn when(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 8,
+        "additionalProperties": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 32,
+            "items": {"type": "string", "minLength": 1, "maxLength": 63},
+        },
     })
 }
 

@@ -3,12 +3,14 @@
 //! - `bounds`: bounds on values and disks
 //! - `idle`: bounds on idle shutdown
 //! - `limits`: bounds on time limits
+//! - `options`: choices of users, and what each sets
 //! - `pod`: the pod over which a workspace's own is laid
 //! - `presentation`: how a template is shown to users
 
 mod bounds;
 mod idle;
 mod limits;
+mod options;
 mod pod;
 mod presentation;
 
@@ -25,8 +27,9 @@ use serde::{Deserialize, Serialize};
 pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
 pub use idle::IdleShutdownOverrides;
 pub use limits::{DaysRange, KeepRange, LimitBounds, MinutesRange};
+pub use options::{ChoiceValues, OptionChoice, TemplateOption, When};
 pub use pod::{PodTemplate, PodTemplateMetadata};
-pub use presentation::{Icon, Presentation, PresentedImage};
+pub use presentation::{Icon, Presentation, PresentedChoice, PresentedImage, PresentedOption};
 
 use crate::{
     lenient::lenient,
@@ -230,6 +233,12 @@ pub struct WorkspaceTemplateSpec {
     /// A part that has a field of its own here or in another object is refused, with that field's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+
+    /// What users choose, in this order. What their choices set is laid over the defaults above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub options: Vec<TemplateOption>,
 
     /// Whether workspaces may set init containers.
     #[serde(default)]

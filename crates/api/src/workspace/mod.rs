@@ -74,7 +74,10 @@ pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
         .message("storage cannot be removed once set, because the files are on it: leave it as it is"),
     validation = Rule::new("!has(self.podAnnotations) || self.podAnnotations.size() == 0 || has(self.templateRef)")
         .message("podAnnotations need a template that allows them (allowedPodAnnotations): name one in templateRef, or leave them out")
-        .field_path(".podAnnotations")
+        .field_path(".podAnnotations"),
+    validation = Rule::new("!has(self.options) || self.options.size() == 0 || has(self.templateRef)")
+        .message("options need a template that has them: name one in templateRef, or leave them out")
+        .field_path(".options")
 )]
 pub struct WorkspaceSpec {
     /// Name shown to users, without control characters and marks that change the reading direction.
@@ -100,6 +103,11 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub execution_profile_ref: Option<String>,
+
+    /// What is chosen of the template's `options`: option -> choice. Unset: the default choices. An option without a default must be named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::options")]
+    pub options: BTreeMap<String, String>,
 
     /// Container image, or an alias such as `uv`. Unset: the template's default image, else the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

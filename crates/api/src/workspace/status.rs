@@ -1,5 +1,7 @@
 //! YAML of a workspace's status -> its observed state (pure).
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::{
     api::resource::Quantity,
     apis::meta::v1::{Condition, Time},
@@ -191,6 +193,9 @@ pub struct ContainerCounts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resolved {
+    /// What is chosen of the template's options, also by default: option -> choice.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
     /// Image after defaults and aliases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
