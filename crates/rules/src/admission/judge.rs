@@ -1,6 +1,7 @@
 //! Workspace, template, managers and settings -> valid workspace, or all reasons against it (pure).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 
@@ -9,6 +10,7 @@ use super::references::References;
 use super::rejection::{MissingReference, Rejection};
 use super::valid::{ValidWorkspace, resolve};
 use crate::effective::expand::with_variables;
+use crate::effective::options::{self, laid};
 use crate::effective::{Effective, effective, profile};
 use crate::settings::Settings;
 use crate::violation::Violations;
@@ -30,17 +32,21 @@ pub fn judge(workspace: &Workspace, references: &References<'_>, settings: &Sett
     resolve_and_judge(workspace, references, settings).validation
 }
 
-struct Judged<'a> {
+struct Judged<'w, 'a> {
     validation: ValidationResult,
     manager: Option<&'a WorkspaceManager>,
     template: Option<Cow<'a, WorkspaceTemplate>>,
+    /// The workspace with the variables of its choices.
+    workspace: Cow<'w, Workspace>,
+    /// Option -> choice.
+    options: BTreeMap<String, String>,
 }
 
-fn resolve_and_judge<'a>(
-    workspace: &Workspace,
+fn resolve_and_judge<'w, 'a>(
+    workspace: &'w Workspace,
     references: &References<'a>,
     settings: &Settings,
-) -> Judged<'a> {
+) -> Judged<'w, 'a> {
     let spec = &workspace.spec;
     let raw = references.template;
     let manager_ref = spec
@@ -55,13 +61,16 @@ fn resolve_and_judge<'a>(
     };
     let mut violations = checks::name(workspace.metadata.name.as_deref().unwrap_or_default());
     violations.extend(validate::without_template(workspace, settings));
+    let options = raw.map(|raw| options::resolve(&raw.spec.options, &spec.options));
+    let options = options.unwrap_or_default();
+    violations.extend(options.violations.iter().cloned());
     let mut is_expanded = true;
     let template = raw.map(|raw| match with_variables(workspace, raw, manager, settings) {
         Ok(template) => template,
         Err(faults) => {
             is_expanded = false;
             violations.extend(validate::expansion_violation(raw, faults));
-            Cow::Borrowed(raw)
+            laid(workspace, raw).template
         }
     });
     let effective = effective(spec, template.as_ref().map(|template| &template.spec), settings);
@@ -83,8 +92,8 @@ fn resolve_and_judge<'a>(
         .profile
         .and_then(|found| profile::resolve(workspace, found).err());
     violations.extend(of_profile.into_iter().flatten());
-    let of_routes =
-        manager.and_then(|manager| routes::render(workspace, &effective, manager, settings).err());
+    let chosen = raw.map_or(Cow::Borrowed(workspace), |raw| laid(workspace, raw).workspace);
+    let of_routes = manager.and_then(|manager| routes::render(&chosen, &effective, manager, settings).err());
     violations.extend(of_routes.into_iter().flatten());
     let missing_template = match (&spec.template_ref, raw) {
         (Some(name), None) => Some(MissingReference::TemplateNotFound { name: name.clone() }),
@@ -105,6 +114,8 @@ fn resolve_and_judge<'a>(
         },
         manager,
         template,
+        workspace: chosen,
+        options: options.names(),
     }
 }
 
@@ -119,6 +130,8 @@ pub fn admit(
         validation,
         manager,
         template,
+        workspace,
+        options,
     } = resolve_and_judge(workspace, references, settings);
     if let Some(violations) = validation.violations {
         return Err(Rejection::Violations(violations));
@@ -128,8 +141,15 @@ pub fn admit(
     }
     let manager = manager.ok_or(Rejection::MissingReference(MissingReference::NoDefaultManager))?;
     let references = references.clone().with_template(template.as_deref());
-    resolve(workspace, validation.effective, &references, manager, settings)
-        .map_err(|violation| Rejection::Violations(violation.into()))
+    resolve(
+        &workspace,
+        options,
+        validation.effective,
+        &references,
+        manager,
+        settings,
+    )
+    .map_err(|violation| Rejection::Violations(violation.into()))
 }
 
 #[cfg(test)]

@@ -113,9 +113,10 @@ pub struct ValidWorkspace {
     pub has_service: bool,
 }
 
-/// Resolves a workspace that breaks no rule. It fails only for an object that the API server never stored.
+/// Resolves a workspace that breaks no rule, and has chosen `options`. It fails only for an object that the API server never stored.
 pub(crate) fn resolve(
     workspace: &Workspace,
+    options: BTreeMap<String, String>,
     effective: Effective,
     references: &References<'_>,
     manager: &WorkspaceManager,
@@ -128,6 +129,7 @@ pub(crate) fn resolve(
         routes::render(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
     let template = references.template.map(|template| &template.spec);
     let mut given = Given::from_specs(&workspace.spec, template, &effective, settings);
+    given.options = options;
     let is_recovery = recovery::image(workspace, settings).is_some();
     if is_recovery {
         given = given.port_alone();
@@ -328,6 +330,7 @@ impl ValidWorkspace {
             }
         }
         Resolved {
+            options: self.given.options.clone(),
             image: Some(self.pull_reference(&self.image)),
             resources: Some(self.resources.clone()),
             storage: Some(storage),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::defaults::effective;
+use super::options::{Laid, laid};
 use super::variables::{Budget, Scope, expand_value_within, expand_within, is_built_in, names_in};
 use crate::settings::Settings;
 use crate::violation::Violation;
@@ -48,7 +49,7 @@ fn collect(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The template with the variables of this workspace replaced.
+/// The template as it is for this workspace: with what its choices set, and with its variables replaced.
 /// While its manager is missing, the manager's variables have sample values of the same format.
 pub(crate) fn with_variables<'a>(
     workspace: &Workspace,
@@ -56,10 +57,14 @@ pub(crate) fn with_variables<'a>(
     manager: Option<&WorkspaceManager>,
     settings: &Settings,
 ) -> Result<Cow<'a, WorkspaceTemplate>, Vec<Violation>> {
+    let Laid {
+        workspace,
+        template: raw,
+    } = laid(workspace, raw);
     if !has_variables(&raw.spec) {
-        return Ok(Cow::Borrowed(raw));
+        return Ok(raw);
     }
-    let scope = Scope::for_workspace(workspace);
+    let scope = Scope::for_workspace(&workspace);
     let scope = match manager {
         Some(manager) => scope.with_manager(manager),
         None => scope.with_sample_manager(),
@@ -69,7 +74,10 @@ pub(crate) fn with_variables<'a>(
     let disks = disks(&raw.spec, &scope.clone().with_effective(&known))?;
     let known = effective(&workspace.spec, Some(&disks), settings);
     let spec = rest(&disks, &scope.with_effective(&known))?;
-    Ok(Cow::Owned(WorkspaceTemplate { spec, ..raw.clone() }))
+    Ok(Cow::Owned(WorkspaceTemplate {
+        spec,
+        ..raw.into_owned()
+    }))
 }
 
 /// Replaces the variables in the disks of `spec`.

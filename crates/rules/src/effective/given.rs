@@ -3,6 +3,8 @@
 //! The effective values do not show their source. A comparison of the inputs of two runs needs it.
 //! A new setting of the installation is no change of the workspace.
 
+use std::collections::BTreeMap;
+
 use api::WorkspaceSpec;
 use api::WorkspaceTemplateSpec;
 use api::workspace::ResourceRequirements;
@@ -16,6 +18,8 @@ use crate::settings::Settings;
 /// The values that a workspace and its template set, before the installation's defaults are added.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Given {
+    /// The choice of each option, also by default. None for a template without options.
+    pub options: BTreeMap<String, String>,
     /// The image, with an alias as it was written; `None`: the installation's default image.
     pub image: Option<String>,
     /// Requests and limits by name, in canonical form, without filled-in values.
@@ -67,6 +71,7 @@ impl Given {
             alias.or(effective).cloned()
         };
         Self {
+            options: BTreeMap::new(),
             image: named.and_then(|named| written(Some(named), Some(&effective.image))),
             resources: requests(
                 spec.resources.as_ref(),

@@ -2,6 +2,7 @@
 //!
 //! - `given`: the values that workspace and template set themselves
 //! - `expand`: a template with the variables of a workspace replaced
+//! - `options`: a template with the choices of a workspace
 //! - `profile`: an execution profile for a workspace
 //! - `variables`: text with variables
 //! - `service`: whether the workspace gets a Service
@@ -15,6 +16,7 @@ mod given;
 mod home;
 pub(crate) mod idle;
 pub(crate) mod limits;
+pub mod options;
 mod pod;
 pub(crate) mod profile;
 pub(crate) mod recovery;

@@ -46,6 +46,19 @@ pub(crate) fn fill(
     filled
 }
 
+/// Lays requests and limits of a choice over the template's defaults, name by name, as those of a workspace are laid over them.
+pub(super) fn lay_over(over: &ResourceRequirements, defaults: &ResourceRequirements) -> ResourceRequirements {
+    let mut laid = defaults.clone();
+    let names: BTreeSet<&String> = over.requests.keys().chain(over.limits.keys()).collect();
+    for name in names {
+        let pair = Pair::from_amounts(over, name).over(&Pair::from_amounts(defaults, name), name);
+        for (map, value) in [(&mut laid.requests, pair.request), (&mut laid.limits, pair.limit)] {
+            map.extend(value.map(|value| (name.clone(), value)));
+        }
+    }
+    laid
+}
+
 #[derive(Default, Clone)]
 struct Pair {
     request: Option<RawQuantity>,
@@ -60,8 +73,18 @@ impl Pair {
         }
     }
 
-    /// Fills in missing values from `default`.
+    /// Fills in missing values from `default`, the last ones.
     fn or(self, default: &Self, name: &str) -> Self {
+        let Self { request, limit } = self.over(default, name);
+        Self {
+            // Like in Kubernetes, a limit without a request is also the request.
+            request: request.or_else(|| limit.clone().filter(|_| may_overcommit(name))),
+            limit,
+        }
+    }
+
+    /// Fills in missing values from `default`.
+    fn over(self, default: &Self, name: &str) -> Self {
         if !may_overcommit(name) {
             let Self { request, limit } = self;
             return Self {
@@ -80,11 +103,7 @@ impl Pair {
             (Some(request), Some(limit)) => Some(by_order(request, limit).1),
             (_, limit) => limit.clone(),
         });
-        // Like in Kubernetes, a limit without a request is also the request.
-        Self {
-            request: request.or_else(|| limit.clone()),
-            limit,
-        }
+        Self { request, limit }
     }
 
     /// Cuts a filled-in limit at its bound. A missing limit becomes the bound, because a missing one means no limit.

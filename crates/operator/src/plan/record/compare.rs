@@ -7,10 +7,11 @@ use super::{DIGEST, digest};
 
 /// Objects of a record that are compared field by field, with the fields that this build knows. Other fields that another build
 /// recorded are ignored. Every other object, and every list, counts as one field. `*` is any field.
-const FIELDS: [(&str, &[&str]); 11] = [
+const FIELDS: [(&str, &[&str]); 12] = [
     ("", &["spec", "template", "executionProfile", "manager"]),
     ("spec", fields::workspace::IN_POD),
     ("spec.containerConfig", &["args", "command"]),
+    ("spec.options", &["*"]),
     ("spec.resources", &["limits", "requests"]),
     ("spec.resources.limits", &["*"]),
     ("spec.resources.requests", &["*"]),

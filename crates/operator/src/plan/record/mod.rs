@@ -155,6 +155,8 @@ fn inputs(workspace: &ValidWorkspace) -> Value {
         "templateUID": workspace.template_uid,
         "spec": {
             "executionProfileRef": workspace.profile.as_ref().map(|profile| &profile.name),
+            // Absent without options, so that the record of other pods does not change.
+            "options": (!given.options.is_empty()).then_some(&given.options),
             "image": given.image,
             "resources": given.resources,
             "storage": {

@@ -3,7 +3,8 @@
 //! In a template, the author chose every name that would differ for another workspace of the same user.
 //! Such a name depends on `spec.variables`, on the workspace's name, port and disks, or on values derived from these.
 //! The template's author attests names that depend only on UID, namespace and installation.
-//! The template's author also attests names that depend on the owner, if the owner is the requester.
+//! The template's author also attests names that depend on the owner, if the owner is the requester, and texts of choices: among these a
+//! workspace chooses, but its author writes none.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar};
 use kube::ResourceExt as _;
 
 use crate::effective::expand::with_variables;
+use crate::effective::options::laid;
 use crate::effective::variables::names_in;
 use crate::settings::Settings;
 use crate::violation::Violation;
@@ -251,7 +253,7 @@ pub(super) fn chosen_by_author(
     manager: Option<&WorkspaceManager>,
     settings: &Settings,
 ) -> Result<Vec<Named>, Vec<Violation>> {
-    let written = in_template(&template.spec);
+    let written = in_template(&laid(workspace, template).template.spec);
     if !written.iter().any(|it| texts(it).any(|text| text.contains('{'))) {
         return Ok(Vec::new());
     }

@@ -81,12 +81,15 @@ pub(super) fn as_reference(
         let rule = "contradicts itself, so nothing can be judged by it";
         (by_itself, rule, "ask for a corrected template")
     } else if expanded.spec != raw.spec {
-        let rule = "is illegal with the values that its variables have for this workspace";
-        (
-            values(&expanded.spec, settings),
-            rule,
-            "change spec.variables, or ask for another template",
-        )
+        let (rule, remedy) = if raw.spec.options.is_empty() {
+            let rule = "is illegal with the values that its variables have for this workspace";
+            (rule, "change spec.variables, or ask for another template")
+        } else {
+            let rule = "is illegal with the choices and the values of variables that this workspace has";
+            let remedy = "change spec.options or spec.variables, or ask for another template";
+            (rule, remedy)
+        };
+        (values(&expanded.spec, settings), rule, remedy)
     } else {
         return None;
     };

@@ -1,0 +1,17 @@
+//! Options of a template and what a workspace chose -> template with what the choices set (pure).
+//!
+//! - `lay`: the template of a workspace, with its choices laid over the defaults
+//! - `offered`: what users may choose now, with the texts that they see
+//! - `resolve`: the choice of each option, and violations
+//!
+//! Nothing downstream knows options: validation, pods and records see a template whose defaults are other ones.
+
+mod lay;
+mod offered;
+mod resolve;
+
+pub use lay::apply;
+pub(crate) use lay::{Laid, laid};
+pub use offered::{Offered, OfferedChoice, offered};
+pub(crate) use resolve::exclude_each_other;
+pub use resolve::{Chosen, Resolution, in_words, resolve};
