@@ -140,12 +140,12 @@ pub fn admit(
         return Err(Rejection::MissingReference(missing_reference));
     }
     let manager = manager.ok_or(Rejection::MissingReference(MissingReference::NoDefaultManager))?;
-    let references = references.clone().with_template(template.as_deref());
     resolve(
         &workspace,
         options,
         validation.effective,
-        &references,
+        references,
+        template.as_deref().map(|template| &template.spec),
         manager,
         settings,
     )
@@ -239,6 +239,21 @@ mod tests {
         };
         assert!(of("gateway"));
         assert!(!of("application") && !of("none"));
+    }
+
+    #[test]
+    fn a_template_that_names_the_service_has_one() {
+        let has_service = |value: &str| {
+            let mut template = template();
+            let env = json!([{"name": "ADDRESS", "value": value}]);
+            template.spec.environment_variables = serde_json::from_value(env).unwrap();
+            let manager = manager(true);
+            let references = References::managed_by([&manager]).with_template(Some(&template));
+            let workspace = workspace(json!({"templateRef": "prod"}));
+            admit(&workspace, &references, &settings()).unwrap().has_service
+        };
+        assert!(has_service("http://{service.name}"));
+        assert!(!has_service("http://{workspace.name}"));
     }
 
     #[test]

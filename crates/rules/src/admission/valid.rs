@@ -9,7 +9,7 @@ use api::workspace::{
     AccessType, ContainerConfig, Limits, OwnershipType, Resolved, ResolvedStorage, ResourceRequirements,
     SecondaryVolume,
 };
-use api::{Workspace, WorkspaceManager};
+use api::{Workspace, WorkspaceManager, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use k8s_openapi::jiff::SignedDuration;
@@ -113,12 +113,14 @@ pub struct ValidWorkspace {
     pub has_service: bool,
 }
 
-/// Resolves a workspace that breaks no rule, and has chosen `options`. It fails only for an object that the API server never stored.
+/// Resolves a workspace that breaks no rule, and has chosen `options`. `template`: with its choices and variables. It fails only for an
+/// object that the API server never stored.
 pub(crate) fn resolve(
     workspace: &Workspace,
     options: BTreeMap<String, String>,
     effective: Effective,
     references: &References<'_>,
+    template: Option<&WorkspaceTemplateSpec>,
     manager: &WorkspaceManager,
     settings: &Settings,
 ) -> Result<ValidWorkspace, Violation> {
@@ -127,7 +129,6 @@ pub(crate) fn resolve(
     let name = workspace.name_any();
     let (routes, url) =
         routes::render(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
-    let template = references.template.map(|template| &template.spec);
     let mut given = Given::from_specs(&workspace.spec, template, &effective, settings);
     given.options = options;
     let is_recovery = recovery::image(workspace, settings).is_some();

@@ -20,7 +20,7 @@ pub mod options;
 mod pod;
 pub(crate) mod profile;
 pub(crate) mod recovery;
-mod resources;
+pub(crate) mod resources;
 pub(crate) mod service;
 pub mod variables;
 

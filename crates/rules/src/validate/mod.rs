@@ -111,7 +111,7 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     let has_patterns =
         bounds.is_some_and(|bounds| bounds.env_requirements.iter().any(|it| it.regex.is_some()));
     found.extend(parts::PodParts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));
-    found.extend(variables::given(&given.variables));
+    found.extend(variables::names("spec.variables", &given.variables));
     found.extend(annotations::given(&given.pod_annotations));
     found.extend(together(case));
     if let Some(bounds) = bounds {
@@ -143,7 +143,7 @@ fn together(case: &Case<'_>) -> Vec<Violation> {
             .template
             .and_then(|template| template.spec.max_shm_size.as_ref());
         let memory = effective.resources.limits.get("memory");
-        found.extend(mounts::shm("spec.shmSize", size, most, memory));
+        found.extend(mounts::shm(mounts::OF_WORKSPACE, size, most, memory));
     }
     found
 }

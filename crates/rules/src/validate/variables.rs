@@ -1,4 +1,4 @@
-//! `spec.variables` of a workspace -> invalid names and values (pure).
+//! `spec.variables` of a workspace, or those of a choice -> invalid names (pure).
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use crate::violation::Violation;
 /// Maximum length of a name, in characters.
 const MAX_NAME: usize = 63;
 
-pub(super) fn given(variables: &BTreeMap<String, String>) -> Vec<Violation> {
+/// Checks the names of the variables at `path`.
+pub(super) fn names(path: &str, variables: &BTreeMap<String, String>) -> Vec<Violation> {
     variables
         .keys()
         .filter_map(|name| {
@@ -20,7 +21,7 @@ pub(super) fn given(variables: &BTreeMap<String, String>) -> Vec<Violation> {
             } else {
                 return None;
             };
-            Some(Violation::new(format!("spec.variables[{}]", name.escape_debug()), name, rule))
+            Some(Violation::new(format!("{path}[{}]", name.escape_debug()), name, rule))
         })
         .collect()
 }
@@ -31,9 +32,10 @@ mod tests {
 
     #[test]
     fn names_of_ours_and_illegal_ones_are_refused() {
-        let given_names = |names: &[&str]| {
-            given(
-                &names
+        let given_names = |given: &[&str]| {
+            names(
+                "spec.variables",
+                &given
                     .iter()
                     .map(|name| ((*name).to_owned(), String::new()))
                     .collect(),

@@ -48,6 +48,20 @@ pub(crate) fn workspace(
     check("spec.resources", given.unwrap_or(&nothing), effective, bounds)
 }
 
+/// Checks each resource that a choice of a template names. `filled`: its amounts with what is filled in, not cut at bounds.
+pub(crate) fn choice(
+    path: &str,
+    given: &ResourceRequirements,
+    filled: &ResourceRequirements,
+    bounds: Option<&ResourceBounds>,
+) -> Vec<Violation> {
+    let names: BTreeSet<&String> = given.requests.keys().chain(given.limits.keys()).collect();
+    let names = names.into_iter();
+    names
+        .flat_map(|name| check_name(path, name, given, filled, bounds))
+        .collect()
+}
+
 fn check(
     path: &str,
     given: &ResourceRequirements,

@@ -10,8 +10,13 @@ mod lay;
 mod offered;
 mod resolve;
 
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod tests;
+
 pub use lay::apply;
 pub(crate) use lay::{Laid, laid};
-pub use offered::{Offered, OfferedChoice, offered};
+pub use offered::{Offered, OfferedChoice, offered, offered_images};
 pub(crate) use resolve::exclude_each_other;
 pub use resolve::{Chosen, Resolution, in_words, resolve};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::WorkspaceTemplateSpec;
 use api::template::{OptionChoice, PresentedChoice, PresentedOption};
 
-use super::resolve::{State, Step, walk};
+use super::resolve::{Chosen, State, Step, walk};
 
 /// An option that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,26 @@ pub fn offered<'a>(spec: &'a WorkspaceTemplateSpec, given: &BTreeMap<String, Str
     all
 }
 
+/// Choices with an image that new workspaces may choose, in the template's order, each with the image. A choice that the presentation hides
+/// or calls deprecated is not among them.
+pub fn offered_images(spec: &WorkspaceTemplateSpec) -> Vec<(Chosen<'_>, &str)> {
+    let mut all = Vec::new();
+    for option in &spec.options {
+        let texts = spec
+            .presentation
+            .as_ref()
+            .and_then(|it| it.options.get(&option.name));
+        for choice in &option.choices {
+            let texts = texts.and_then(|texts| texts.choices.get(&choice.name));
+            let image = choice.set.as_ref().and_then(|set| set.image.as_deref());
+            if let Some(image) = image.filter(|_| !texts.is_some_and(is_withdrawn)) {
+                all.push((Chosen { option, choice }, image));
+            }
+        }
+    }
+    all
+}
+
 fn option<'a>(
     step: &Step<'a>,
     chosen: Option<&'a OptionChoice>,
@@ -92,9 +112,8 @@ fn offer<'a>(
     is_chosen: bool,
     texts: Option<&'a PresentedChoice>,
 ) -> Option<OfferedChoice<'a>> {
-    let is_hidden = texts.is_some_and(|it| it.hidden || it.deprecated.is_some());
     let name = choice.name.as_str();
-    (is_chosen || !is_hidden).then(|| OfferedChoice {
+    (is_chosen || !texts.is_some_and(is_withdrawn)).then(|| OfferedChoice {
         name,
         display_name: texts.and_then(|it| it.display_name.as_deref()).unwrap_or(name),
         description: texts.and_then(|it| it.description.as_deref()),
@@ -102,4 +121,9 @@ fn offer<'a>(
         is_default: choice.default,
         is_chosen,
     })
+}
+
+/// Whether new workspaces are not to choose it.
+fn is_withdrawn(texts: &PresentedChoice) -> bool {
+    texts.hidden || texts.deprecated.is_some()
 }

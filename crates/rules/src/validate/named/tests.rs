@@ -116,8 +116,8 @@ fn naming(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
     if at.ends_with(".resources.claims") {
         return;
     }
-    // Its texts are fixed: nobody but its author chooses a name.
-    if at == "spec.podTemplate" {
+    // Texts of the first are fixed: nobody but its author chooses a name. Those of the second are laid over the other fields first.
+    if ["spec.podTemplate", "spec.options"].contains(&at) {
         return;
     }
     if ["secret", "configmap", "claim"]
@@ -350,5 +350,33 @@ fn variables_that_are_keys_of_one_map_stay_apart() {
     assert_eq!(
         chosen(&workspace, &template, None).unwrap(),
         ["Secret ml/k spec.variables"]
+    );
+}
+
+#[test]
+fn a_choice_names_what_the_template_s_author_wrote_and_its_variables_are_the_author_s() {
+    let variable =
+        |name: &str| json!([{"name": "X", "valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}}]);
+    let template = template(json!({
+        "environmentVariables": [{"name": "Y", "valueFrom": {"secretKeyRef": {"name": "data-{set}", "key": "k"}}}],
+        "options": [{"name": "data", "choices": [
+            {"name": "fixed", "default": true, "set": {"env": variable("key"), "variables": {"set": "small"}}},
+            {"name": "open", "set": {"env": variable("key-{course}"), "variables": {"set": "large"}}},
+        ]}],
+    }));
+    let found = |choice: &str, variables: Value| {
+        let mut workspace = workspace(json!({}));
+        workspace.spec.options = [("data".to_owned(), choice.to_owned())].into();
+        workspace.spec.variables = serde_json::from_value(variables).unwrap();
+        chosen(&workspace, &template, None).unwrap()
+    };
+    assert_eq!(found("fixed", json!({"course": "ml"})), [""; 0]);
+    assert_eq!(
+        found("open", json!({"course": "ml"})),
+        ["Secret key-ml/k spec.variables"]
+    );
+    assert_eq!(
+        found("fixed", json!({"set": "theirs"})),
+        ["Secret data-theirs/k spec.variables"]
     );
 }

@@ -172,8 +172,8 @@ pub(in crate::validate) fn token_folder(path: &str) -> String {
     normal_path(folder)
 }
 
-/// The field of a template. The author of a template has other fields to change than the author of a workspace.
-pub(in crate::validate) const OF_TEMPLATE: &str = "spec.defaultShmSize";
+/// The field of a workspace. The author of a template has other fields to change than the author of a workspace.
+pub(in crate::validate) const OF_WORKSPACE: &str = "spec.shmSize";
 
 /// Checks the size of shared memory, which counts towards the memory limit.
 pub(in crate::validate) fn shm(
@@ -187,7 +187,7 @@ pub(in crate::validate) fn shm(
     }
     let value = |raw: Option<&RawQuantity>| raw.and_then(|raw| Quantity::try_from(raw).ok());
     let mut found = Vec::new();
-    let of_template = field == OF_TEMPLATE;
+    let of_template = field != OF_WORKSPACE;
     if let (Some(size_value), Some(most)) = (value(Some(size)), value(most))
         && size_value > most
     {
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(shm("s", &raw("0"), None, None).len(), 1);
         let tiny = shm("spec.shmSize", &raw("64"), None, None)[0].to_string();
         assert!(tiny.contains("smaller than any shared memory"), "{tiny}");
-        let of_template: Vec<_> = shm(OF_TEMPLATE, &two, Some(&one), Some(&one))
+        let of_template: Vec<_> = shm("spec.defaultShmSize", &two, Some(&one), Some(&one))
             .iter()
             .map(ToString::to_string)
             .collect();

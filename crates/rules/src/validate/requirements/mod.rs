@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::WorkspaceTemplateSpec;
-use api::template::{Label, Requirement};
+use api::template::{ChoiceValues, Label, Requirement};
 use k8s_openapi::api::core::v1::EnvVar;
 use regex::{Regex, RegexBuilder};
 
@@ -140,22 +140,50 @@ pub(super) fn of_template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
         .iter()
         .enumerate()
         .filter(|(_, variable)| variable.value_from.is_none())
-        .map(|(index, variable)| ("environmentVariables", index, &variable.name, value(variable)));
-    let labels = spec.base_labels.iter().enumerate();
-    let labels = labels.map(|(index, label)| ("baseLabels", index, &label.name, label.value.as_str()));
-    for (own, requirements) in [
-        (variables.collect::<Vec<_>>(), env_requirements),
-        (labels.collect(), label_requirements),
-    ] {
-        // A value with braces may contain variables. It is known only together with a workspace.
-        for (list, index, name, value) in own.into_iter().filter(|own| !own.3.contains('{')) {
-            let requirement = requirements.iter().find(|it| it.name == *name);
-            if let Some(rule) = requirement.and_then(|it| value_mismatch(it, value)) {
-                found.push(Violation::new(format!("spec.{list}[{index}].value"), value, rule));
-            }
-        }
-    }
+        .map(|(index, variable)| {
+            let field = format!("spec.environmentVariables[{index}].value");
+            (field, variable.name.as_str(), value(variable))
+        });
+    found.extend(mismatches(env_requirements, variables));
+    let labels = spec.base_labels.iter().enumerate().map(|(index, label)| {
+        let field = format!("spec.baseLabels[{index}].value");
+        (field, label.name.as_str(), label.value.as_str())
+    });
+    found.extend(mismatches(label_requirements, labels));
     found
+}
+
+/// Checks variables and labels of a choice, whose values are at `path`, against the template's requirements.
+pub(super) fn of_choice(path: &str, set: &ChoiceValues, spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
+    let variables = set.env.iter().enumerate();
+    let variables = variables.filter(|(_, variable)| variable.value_from.is_none());
+    let variables = variables.map(|(index, variable)| {
+        let field = format!("{path}.env[{index}].value");
+        (field, variable.name.as_str(), value(variable))
+    });
+    let mut found = mismatches(&spec.env_requirements, variables);
+    let labels = set.pod_labels.iter().map(|(name, value)| {
+        let field = format!("{path}.podLabels[{}]", name.escape_debug());
+        (field, name.as_str(), value.as_str())
+    });
+    found.extend(mismatches(&spec.label_requirements, labels));
+    found
+}
+
+/// Checks values of the template's author, each with its field and name.
+fn mismatches<'a>(
+    requirements: &[Requirement],
+    own: impl Iterator<Item = (String, &'a str, &'a str)>,
+) -> Vec<Violation> {
+    // A value with braces may contain variables. It is known only together with a workspace.
+    let known = own.filter(|(_, _, value)| !value.contains('{'));
+    known
+        .filter_map(|(field, name, value)| {
+            let requirement = requirements.iter().find(|it| it.name == name)?;
+            let rule = value_mismatch(requirement, value)?;
+            Some(Violation::new(field, value, rule))
+        })
+        .collect()
 }
 
 /// Reports invalid patterns, and names for which `misnamed` returns a message.

@@ -1,7 +1,9 @@
 //! WorkspaceTemplate -> contradictions in it (pure).
 //!
-//! - `presentation`: images that the template does not admit
+//! - `options`: conditions of options, and what choices set
+//! - `presentation`: images and options that the template does not have
 
+mod options;
 mod presentation;
 
 use api::template::PrimaryStorage;
@@ -24,8 +26,16 @@ pub use presentation::presentation;
 /// Defaults may violate the template's own requirements. Patterns may be invalid, and parts may be forbidden in every pod.
 /// Variables have sample values here. Their real values are validated with each workspace.
 pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
+    let mut found = without_choices(spec, settings);
+    found.extend(options::values(spec, settings));
+    found
+}
+
+/// All contradictions but those in what choices set.
+fn without_choices(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
     found.extend(requirements::of_template(spec));
+    found.extend(options::conditions(&spec.options));
     if !expand::has_variables(spec) {
         found.extend(values(spec, settings));
         return found;
@@ -76,7 +86,8 @@ pub(super) fn as_reference(
     raw: &WorkspaceTemplate,
     settings: &Settings,
 ) -> Option<Violation> {
-    let by_itself = template(&raw.spec, settings);
+    // What the choices of this workspace set is part of the expanded template.
+    let by_itself = without_choices(&raw.spec, settings);
     let (found, rule, remedy) = if !by_itself.is_empty() {
         let rule = "contradicts itself, so nothing can be judged by it";
         (by_itself, rule, "ask for a corrected template")
@@ -174,7 +185,7 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
     if let Some(size) = &spec.default_shm_size {
         let memory = effective.resources.limits.get("memory");
         found.extend(mounts::shm(
-            mounts::OF_TEMPLATE,
+            "spec.defaultShmSize",
             size,
             spec.max_shm_size.as_ref(),
             memory,

@@ -1,4 +1,4 @@
-//! Presentation of a template -> images in it that the template does not admit (pure).
+//! Presentation of a template -> images, options and choices in it that the template does not have (pure).
 
 use api::WorkspaceTemplateSpec;
 
@@ -7,7 +7,7 @@ use crate::checks;
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// Checks each presented image when the template is written. The presentation decides nothing, so workspaces are not judged by it.
+/// Checks each presented image, option and choice when the template is written. The presentation decides nothing, so workspaces are not judged by it.
 pub fn presentation(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let images = spec.presentation.as_ref().map_or(&[][..], |it| &it.images);
     let mut found = Vec::new();
@@ -22,6 +22,31 @@ pub fn presentation(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Vi
             found.extend(
                 checks::image_syntax(&field, name).or_else(|| image::violation(field, name, spec, settings)),
             );
+        }
+    }
+    found.extend(options(spec));
+    found
+}
+
+fn options(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let presented = spec.presentation.iter().flat_map(|it| &it.options);
+    for (name, texts) in presented {
+        let field = format!("spec.presentation.options[{}]", name.escape_debug());
+        let Some(option) = spec.options.iter().find(|option| option.name == *name) else {
+            found.push(Violation::new(
+                field,
+                name,
+                "is not an option of the template: leave it out",
+            ));
+            continue;
+        };
+        for choice in texts.choices.keys() {
+            if !option.choices.iter().any(|known| known.name == *choice) {
+                let field = format!("{field}.choices[{}]", choice.escape_debug());
+                let rule = "is not a choice of this option: leave it out";
+                found.push(Violation::new(field, choice, rule));
+            }
         }
     }
     found
@@ -83,6 +108,30 @@ mod tests {
         assert!(
             wrong[0].starts_with("spec.presentation.images[0].image: \"a b\" has characters"),
             "{wrong:?}"
+        );
+    }
+
+    #[test]
+    fn each_presented_option_and_choice_is_one_of_the_template() {
+        let found = |options: Value| {
+            let spec = serde_json::from_value(json!({
+                "displayName": "t", "defaultImage": "uv", "options": [{"name": "gpu", "choices": [{"name": "a100"}]}],
+                "presentation": {"options": options},
+            }))
+            .unwrap();
+            let found = presentation(&spec, &Settings::parse("defaultImage: d:1").unwrap());
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            found(json!({"gpu": {"choices": {"a100": {"hidden": true}}}})),
+            [""; 0]
+        );
+        assert_eq!(
+            found(json!({"cpu": {}, "gpu": {"choices": {"k80": {}}}})),
+            [
+                r#"spec.presentation.options[cpu]: "cpu" is not an option of the template: leave it out"#,
+                r#"spec.presentation.options[gpu].choices[k80]: "k80" is not a choice of this option: leave it out"#,
+            ]
         );
     }
 

@@ -111,3 +111,131 @@ fn a_maximum_without_default_idle_shutdown_gives_advice() {
         assert_eq!(advice(silent.clone()), None, "{silent}");
     }
 }
+
+/// What is wrong with a template with these options.
+fn wrong_options(options: Value, more: Value) -> Vec<String> {
+    let mut spec = json!({"displayName": "t", "defaultImage": "uv", "options": options});
+    json_patch::merge(&mut spec, &more);
+    let spec = serde_json::from_value(spec).unwrap();
+    let found = template(&spec, &Settings::parse("{defaultImage: uv}").unwrap());
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn conditions_name_choices_of_options_before() {
+    let gpu = json!({"name": "gpu", "choices": [{"name": "none", "default": true}, {"name": "a100"}]});
+    let size = |when: Value| json!({"name": "size", "when": when, "choices": [{"name": "s"}]});
+    let right = json!([gpu, size(json!({"gpu": ["a100"]}))]);
+    assert_eq!(wrong_options(right, json!({})), [""; 0]);
+    for (options, violation) in [
+        (
+            json!([size(json!({"gpu": ["a100"]})), gpu]),
+            r#"spec.options[0].when[gpu]: "gpu" is not an option that stands before this one: there is none, leave it out"#,
+        ),
+        (
+            json!([gpu, size(json!({"cpu": ["a100"]}))]),
+            r#"spec.options[1].when[cpu]: "cpu" is not an option that stands before this one: choose from gpu"#,
+        ),
+        (
+            json!([gpu, size(json!({"gpu": ["none", "k80"]}))]),
+            r#"spec.options[1].when[gpu][1]: "k80" is not a choice of the option "gpu": choose from none, a100"#,
+        ),
+        (
+            json!([{"name": "gpu", "choices": [{"name": "none"}, {"name": "a100", "when": {"gpu": ["none"]}}]}]),
+            r#"spec.options[0].choices[1].when[gpu]: "gpu" is not an option that stands before this one: there is none, leave it out"#,
+        ),
+    ] {
+        assert_eq!(wrong_options(options, json!({})), [violation]);
+    }
+}
+
+#[test]
+fn one_default_can_be_left() {
+    let with_defaults = |first: Value, second: Value| {
+        let choice = |name: &str, when: Value| json!({"name": name, "default": true, "when": when});
+        let gpu = json!({"name": "gpu", "choices": [{"name": "none", "default": true}, {"name": "a100"}]});
+        let size = json!({"name": "size", "choices": [choice("s", first), choice("l", second)]});
+        wrong_options(json!([gpu, size]), json!({}))
+    };
+    let (none, a100) = (json!({"gpu": ["none"]}), json!({"gpu": ["a100"]}));
+    assert_eq!(with_defaults(none.clone(), a100), [""; 0]);
+    let rule = r#"must not be set beside the default "s": keep one default, or give each a `when` that excludes the other"#;
+    for second in [json!({}), none.clone()] {
+        let expected = format!("spec.options[1].choices[1].default: \"true\" {rule}");
+        assert_eq!(with_defaults(none.clone(), second), [expected]);
+    }
+}
+
+#[test]
+fn what_a_choice_sets_keeps_the_template_s_own_bounds() {
+    let bounds = json!({
+        "resourceBounds": {"cpu": {"max": "4"}, "memory": {"max": "8Gi"}, "gpu": {"max": 1}},
+        "maxShmSize": "1Gi",
+        "envRequirements": [{"name": "TEAM", "regex": "[a-z]+"}],
+        "labelRequirements": [{"name": "team", "regex": "[a-z]+"}],
+        "podTemplate": {"metadata": {"labels": {"cost": "x"}}},
+        "defaultResources": {"limits": {"memory": "2Gi"}},
+    });
+    let fields = |set: Value| {
+        let options = json!([{"name": "o", "choices": [{"name": "plain"}, {"name": "c", "set": set}]}]);
+        let found = wrong_options(options, bounds.clone());
+        let path = "spec.options[0].choices[1].set.";
+        let field = |line: &String| {
+            line.strip_prefix(path)
+                .unwrap()
+                .split(": ")
+                .next()
+                .unwrap()
+                .to_owned()
+        };
+        found.iter().map(field).collect::<Vec<_>>()
+    };
+    let right = json!({
+        "image": "r/{workspace.namespace}:1", "command": ["{course}"], "args": ["{workspace.name}"],
+        "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "4", "nvidia.com/gpu": "1"}}, "shmSize": "1Gi",
+        "nodeSelector": {"pool": "{course}"}, "tolerations": [{"operator": "Exists"}], "affinity": {"nodeAffinity": {}},
+        "env": [{"name": "TEAM", "value": "ml"}, {"name": "S", "valueFrom": {"secretKeyRef": {"name": "fixed", "key": "k"}}}],
+        "podLabels": {"team": "ml", "kueue.x-k8s.io/queue-name": "gpus"}, "variables": {"course": "{ml}"},
+    });
+    assert_eq!(fields(right), [""; 0]);
+    for (set, field) in [
+        (json!({"image": "a b"}), "image"),
+        (json!({"image": "r/{course}:1"}), "image"),
+        (json!({"image": "r/{no.such}:1"}), "image"),
+        (
+            json!({"resources": {"limits": {"cpu": "5"}}}),
+            "resources.limits.cpu",
+        ),
+        (
+            json!({"resources": {"limits": {"nvidia.com/gpu": "2"}}}),
+            "resources.limits[nvidia.com/gpu]",
+        ),
+        (
+            json!({"resources": {"limits": {"gpu": "1"}}}),
+            "resources.limits.gpu",
+        ),
+        (json!({"shmSize": "2Gi"}), "shmSize"),
+        (json!({"args": ["{workspace.none}"]}), "args[0]"),
+        (
+            json!({"env": [{"name": "WORKSPACE_RUN_ID", "value": "x"}]}),
+            "env[0].name",
+        ),
+        (json!({"env": [{"name": "TEAM", "value": "ML"}]}), "env[0].value"),
+        (json!({"podLabels": {"team": "ML"}}), "podLabels[team]"),
+        (json!({"podLabels": {"cost": "y"}}), "podLabels[cost]"),
+        (
+            json!({"podLabels": {"workspaces.jupyter.org/run-id": "x"}}),
+            "podLabels[workspaces.jupyter.org/run-id]",
+        ),
+        (
+            json!({"variables": {"workspace.name": "x"}}),
+            "variables[workspace.name]",
+        ),
+    ] {
+        assert_eq!(fields(set.clone()), [field], "{set}");
+    }
+    assert_eq!(
+        fields(json!({"resources": {"limits": {"memory": "512Mi"}}, "shmSize": "1Gi"})),
+        ["shmSize"]
+    );
+}
