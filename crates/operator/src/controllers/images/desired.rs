@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     labels::{Placeholders, Request, request},
+    offered,
     pods::{self, Placement},
 };
 use crate::plan::ImagesNamespace;
@@ -76,15 +77,16 @@ pub(super) fn desired(
             placeholders: None,
         };
         if let Some(images) = images {
-            let effective = effective(&WorkspaceSpec::default(), Some(&template.spec), settings);
+            let laid = offered::with_choice(&template.spec, None);
+            let effective = effective(&WorkspaceSpec::default(), Some(&laid), settings);
             let placement = Placement::new(&effective.pod);
             if wanted.request.pre_pull {
                 wanted.profile = profile_that_pulls(template, profiles);
             }
             if wanted.request.pre_pull && wanted.profile.is_none() {
-                let references = images_of(template, settings);
+                let references = offered::images(&template.spec, settings);
                 wanted.left_out = references.len().saturating_sub(MAX_IMAGES);
-                for image in references.into_iter().take(MAX_IMAGES) {
+                for (image, placement) in references.into_iter().take(MAX_IMAGES) {
                     let set = daemon_set(&image, settings, &placement, images);
                     wanted.pulls.insert(image, set.name_any());
                     all.daemon_sets.insert(set.name_any(), set);
@@ -99,19 +101,6 @@ pub(super) fn desired(
         all.templates.push(wanted);
     }
     all
-}
-
-/// The references by which nodes pull the template's images, each once, the default first.
-fn images_of(template: &WorkspaceTemplate, settings: &Settings) -> Vec<String> {
-    let spec = &template.spec;
-    let mut references = Vec::new();
-    for image in [&spec.default_image].into_iter().chain(&spec.allowed_images) {
-        let reference = settings.pull_reference(image);
-        if !references.contains(&reference) {
-            references.push(reference);
-        }
-    }
-    references
 }
 
 /// The template's profile, if one of that name in any namespace has Secrets that pull images.

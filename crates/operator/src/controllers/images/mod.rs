@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `labels.rs` | labels of a template -> what it asks for, and which values are wrong (pure) |
 //! | `pods.rs` | an image, or requests -> the pod that pulls it, or keeps them (pure) |
+//! | `offered.rs` | template -> images that its workspaces may have, each with its nodes (pure) |
 //! | `desired.rs` | templates, settings -> DaemonSets and Deployments (pure) |
 //! | `live.rs` | the namespace of images -> its objects by name (pure) |
 //! | `causes.rs` | DaemonSets, Deployments, pods, Events -> why images or placeholders are missing (pure) |
@@ -20,6 +21,7 @@ mod causes;
 mod desired;
 mod labels;
 mod live;
+mod offered;
 mod pods;
 mod progress;
 mod reconcile;
