@@ -1,13 +1,14 @@
 //! Changes that replace a running pod, and changes that do not.
 
 use api::{
+    condition::{self, VALID},
     names,
     workspace::{DesiredStatus, Phase},
 };
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
-use testkit::objects::NAMESPACE;
+use testkit::objects::{self, NAMESPACE};
 
 use crate::stage::{CHILD, Stage, run_id};
 
@@ -163,4 +164,53 @@ async fn a_new_operator_with_other_settings_writes_nothing_and_sends_no_event() 
         assert_eq!(stage.status().pending_update, [""; 0]);
         assert_eq!(port(&stage), 8888);
     }
+}
+
+#[tokio::test]
+async fn another_choice_is_pending_and_the_next_start_has_it() {
+    let mut stage = Stage::with_demo();
+    let mut template = objects::template("form");
+    template.spec.options = serde_json::from_value(json!([{"name": "gpu", "choices": [
+        {"name": "none", "default": true},
+        {"name": "a100", "set": {
+            "image": "example.com/cuda:1", "nodeSelector": {"pool": "a100"}, "podLabels": {"kueue.x-k8s.io/queue-name": "gpus"},
+        }},
+    ]}]))
+    .unwrap();
+    stage.server.put(&template);
+    stage.edit_spec(|spec| spec["templateRef"] = "form".into());
+    settle(&mut stage).await;
+    let options = |stage: &Stage| stage.status().resolved.unwrap().options;
+    assert_eq!(json!(options(&stage)), json!({"gpu": "none"}));
+    let first = stage.child::<Pod>().unwrap();
+    stage.edit_spec(|spec| spec["options"] = json!({"gpu": "none"}));
+    settle(&mut stage).await;
+    assert_eq!(stage.status().pending_update, [""; 0], "it is the default");
+    stage.edit_spec(|spec| spec["options"] = json!({"gpu": "a100"}));
+    settle(&mut stage).await;
+    let pending = [
+        "spec.image",
+        "spec.nodeSelector",
+        "spec.options.gpu",
+        "template.baseLabels",
+    ];
+    assert_eq!(stage.status().pending_update, pending);
+    assert_eq!(stage.child::<Pod>().unwrap().spec, first.spec);
+    for desired in ["Stopped", "Running"] {
+        stage.edit_spec(|spec| spec["desiredStatus"] = desired.into());
+        settle(&mut stage).await;
+    }
+    let pod = stage.child::<Pod>().unwrap();
+    assert_eq!(stage.status().pending_update, [""; 0]);
+    assert_eq!(pod.labels()["kueue.x-k8s.io/queue-name"], "gpus");
+    let pod = json!(pod)["spec"].clone();
+    assert_eq!(pod["nodeSelector"]["pool"], "a100");
+    assert_eq!(pod["containers"][0]["image"], "example.com/cuda:1");
+    // A choice that the template does not have gets no pod, and what runs stays.
+    stage.edit_spec(|spec| spec["options"] = json!({"gpu": "k80"}));
+    settle(&mut stage).await;
+    let status = stage.status();
+    let valid = condition::find(&status.conditions, VALID).unwrap();
+    assert!(valid.message.contains("choose one of none, a100"), "{valid:?}");
+    assert!(stage.child::<Pod>().is_some());
 }
