@@ -51,6 +51,7 @@ fn workspace(args: &CreateFlags, namespace: Option<&str>) -> Workspace {
             execution_profile_ref: args.profile.clone(),
             env: args.env.iter().map(variable).collect(),
             idle_shutdown: args.idle.map(idle_shutdown),
+            options: args.option.iter().cloned().collect(),
             variables: args.variable.iter().cloned().collect(),
             storage: args.storage.clone().map(|size| Storage {
                 size: Some(Quantity(size)),
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn every_flag_sets_its_field() {
         let line = "demo --template t --image uv --cpu 2 --memory 4Gi --storage 10Gi --display-name Demo -n team --gpu 1 --profile gpu \
-             --env A=b=c --env B= --idle 90m --variable project=x";
+             --env A=b=c --env B= --idle 90m --variable project=x --option gpu=a100 --option size=large";
         assert_eq!(
             object(line),
             json!({
@@ -131,6 +132,7 @@ mod tests {
                     "executionProfileRef": "gpu",
                     "env": [{"name": "A", "value": "b=c"}, {"name": "B", "value": ""}],
                     "idleShutdown": {"enabled": true, "idleTimeoutInMinutes": 90},
+                    "options": {"gpu": "a100", "size": "large"},
                     "variables": {"project": "x"},
                     "storage": {"size": "10Gi"},
                 },

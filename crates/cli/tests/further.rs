@@ -179,10 +179,11 @@ async fn variables_are_set_and_removed_one_by_one() {
     let env = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "C", "value": "3"}]);
     workspace.spec.env = serde_json::from_value(env).unwrap();
     workspace.spec.variables = [("team".to_owned(), "x".to_owned())].into();
+    workspace.spec.options = [("share".to_owned(), "whole".to_owned())].into();
     server.put(&workspace);
     let ran = run(
         &client,
-        "set demo --env B=b=c --env A- --env D= --env E- --variable team- --variable project=y --profile gpu",
+        "set demo --env B=b=c --env A- --env D= --env E- --variable team- --variable project=y --profile gpu --option gpu=a100 --option share-",
     )
     .await;
     assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
@@ -192,12 +193,13 @@ async fn variables_are_set_and_removed_one_by_one() {
         json!([{"name": "B", "value": "b=c"}, {"name": "C", "value": "3"}, {"name": "D", "value": ""}])
     );
     assert_eq!(spec["variables"], json!({"project": "y"}));
+    assert_eq!(spec["options"], json!({"gpu": "a100"}));
     assert_eq!(spec["executionProfileRef"], "gpu");
     assert_eq!(
         ran.err,
         "spec.env has no E, so nothing is removed. A variable of the template stays.\n\
          Takes effect at the next start: spec.executionProfileRef, spec.env (B), spec.env (A), spec.env (D), \
-         spec.variables (team), spec.variables (project). To restart now: kubectl workspace restart demo -n team\n"
+         spec.variables (team), spec.variables (project), spec.options (gpu), spec.options (share). To restart now: kubectl workspace restart demo -n team\n"
     );
 }
 
@@ -219,6 +221,15 @@ async fn templates_are_listed_and_shown() {
         "initContainers": [{"name": "clone"}], "containers": [{"name": "workspace"}, {"name": "database"}],
     }}))
     .unwrap();
+    lab.spec.options = serde_json::from_value(json!([
+        {"name": "gpu", "choices": [{"name": "none", "default": true}, {"name": "a100", "set": {"image": "cuda"}}]},
+        {"name": "share", "when": {"gpu": ["a100"]}, "choices": [{"name": "whole"}, {"name": "slice", "when": {"gpu": ["a100"]}}]},
+    ]))
+    .unwrap();
+    lab.spec.presentation = serde_json::from_value(json!({"options": {"gpu": {
+        "displayName": "Accelerator", "choices": {"a100": {"displayName": "NVIDIA A100", "deprecated": "They go in June."}},
+    }}}))
+    .unwrap();
     server.put(&lab);
     let ran = run(&client, "template list").await;
     assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
@@ -237,6 +248,22 @@ async fn templates_are_listed_and_shown() {
     );
     assert!(ran.out.contains("In advance:"), "{}", ran.out);
     assert!(ran.out.contains("8 of 8 nodes have the image."), "{}", ran.out);
+    let options = ran.out.lines().skip_while(|line| !line.starts_with("Option:"));
+    let options: Vec<_> = options
+        .take(6)
+        .map(|line| line.trim_start_matches("Option:").trim())
+        .collect();
+    assert_eq!(
+        options,
+        [
+            "gpu: Accelerator",
+            "gpu=none: default",
+            "gpu=a100: NVIDIA A100; image cuda; deprecated: They go in June.",
+            "share: only with gpu: a100; must be named",
+            "share=whole",
+            "share=slice: only with gpu: a100",
+        ]
+    );
     let ran = run(&client, "template show none").await;
     assert_eq!(ran.code(), exit_code::FAILED);
     assert!(

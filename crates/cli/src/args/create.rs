@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::values::{Gpu, Idle, gpu, idle, image, pair, positive};
+use super::values::{Gpu, Idle, choice, gpu, idle, image, pair, positive};
 use super::{Cli, Command, Connection, Format, name, object_format};
 use crate::duration;
 
@@ -59,12 +59,16 @@ pub struct CreateFlags {
     pub name: Option<String>,
 
     /// Manifest of one workspace, in place of NAME and the flags of its fields; - is standard input
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["name", "template", "image", "cpu", "memory", "storage", "gpu", "profile", "env", "idle", "variable", "display_name"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["name", "template", "image", "cpu", "memory", "storage", "gpu", "profile", "env", "idle", "variable", "option", "display_name"])]
     pub filename: Option<PathBuf>,
 
     /// WorkspaceTemplate that supplies defaults and bounds; it cannot be changed later [default: the namespace's, else the cluster's]
     #[arg(long, value_name = "TEMPLATE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub template: Option<String>,
+
+    /// What is chosen of an option of the template; may be given several times. kubectl workspace template show lists them
+    #[arg(long, value_name = "OPTION=CHOICE", value_parser = choice)]
+    pub option: Vec<(String, String)>,
 
     /// Image, or an alias such as uv
     #[arg(long, value_name = "IMAGE", value_parser = image)]
@@ -179,6 +183,9 @@ mod tests {
             ("demo --env A", "expected NAME=VALUE"),
             ("demo --env =b", "expected NAME=VALUE"),
             ("demo --variable project", "expected NAME=VALUE"),
+            ("demo --option gpu", "expected OPTION=CHOICE"),
+            ("demo --option gpu=", "expected OPTION=CHOICE"),
+            ("-f demo.yaml --option gpu=a100", "cannot be used with"),
             ("demo --idle 90s", "--idle"),
             ("demo --profile=", "--profile"),
             ("demo -n Team_A", "--namespace"),

@@ -1,14 +1,15 @@
 //! Command line of `set` -> its arguments (pure).
 
 use super::values::{
-    Assignment, Gpus, Idle, LimitValue, assignment, gpus, idle, image, limit, positive, retention,
+    Assignment, Gpus, Idle, LimitValue, assignment, choice_or_none, gpus, idle, image, limit, positive,
+    retention,
 };
 use super::{Format, name, object_format};
 
 /// Which fields of a workspace change.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(group = clap::ArgGroup::new("fields").required(true).multiple(true)
-    .args(["image", "cpu", "memory", "gpu", "storage", "profile", "env", "variable", "display_name", "idle",
+    .args(["image", "cpu", "memory", "gpu", "storage", "profile", "env", "variable", "option", "display_name", "idle",
         "max_age", "failed_timeout", "start_timeout", "stopped_retention"]))]
 pub struct Set {
     /// Name of the workspace
@@ -47,6 +48,10 @@ pub struct Set {
     /// Value of a variable of the template; NAME- removes it; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub variable: Vec<Assignment>,
+
+    /// What is chosen of an option of the template; OPTION- chooses the default; may be given several times
+    #[arg(long, value_name = "OPTION=CHOICE", value_parser = choice_or_none)]
+    pub option: Vec<Assignment>,
 
     /// Name shown to users
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]

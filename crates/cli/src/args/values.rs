@@ -64,6 +64,15 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+pub(super) fn choice(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((option, choice)) if !option.is_empty() && !choice.is_empty() => {
+            Ok((option.to_owned(), choice.to_owned()))
+        }
+        _ => Err("expected OPTION=CHOICE".to_owned()),
+    }
+}
+
 /// Which GPUs a workspace gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gpus {
@@ -105,6 +114,14 @@ pub(super) fn assignment(text: &str) -> Result<Assignment, String> {
     match text.strip_suffix('-') {
         Some(name) if !name.is_empty() && !name.contains('=') => Ok(Assignment::Remove(name.to_owned())),
         _ => Err("expected NAME=VALUE, or NAME- to remove it".to_owned()),
+    }
+}
+
+pub(super) fn choice_or_none(text: &str) -> Result<Assignment, String> {
+    let wrong = || "expected OPTION=CHOICE, or OPTION- to choose the default".to_owned();
+    match assignment(text).map_err(|_| wrong())? {
+        Assignment::Set(_, choice) if choice.is_empty() => Err(wrong()),
+        given => Ok(given),
     }
 }
 
@@ -207,6 +224,17 @@ mod tests {
         assert_eq!(retention("default"), Ok(LimitValue::Default));
         for text in ["6", "3651", "30h", "never", "-7", "d", ""] {
             assert!(retention(text).unwrap_err().ends_with("or default"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_option_gets_a_choice_or_its_default() {
+        assert_eq!(choice("gpu=a100"), Ok(("gpu".to_owned(), "a100".to_owned())));
+        let set = Assignment::Set("gpu".to_owned(), "a100".to_owned());
+        assert_eq!(choice_or_none("gpu=a100"), Ok(set));
+        assert_eq!(choice_or_none("gpu-"), Ok(Assignment::Remove("gpu".to_owned())));
+        for text in ["gpu", "gpu=", "=a100", ""] {
+            assert!(choice(text).is_err() && choice_or_none(text).is_err(), "{text}");
         }
     }
 

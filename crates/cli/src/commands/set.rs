@@ -114,7 +114,8 @@ impl SpecChange {
         }
         change.gpus(args, stored);
         change.env(args, stored);
-        change.variables(args);
+        change.map("variables", &args.variable);
+        change.map("options", &args.option);
         if let Some(size) = &args.storage {
             change.patch["spec"]["storage"]["size"] = json!(size);
             change.fields.push(SIZE.to_owned());
@@ -202,14 +203,15 @@ impl SpecChange {
         self.patch["spec"]["env"] = json!(all);
     }
 
-    fn variables(&mut self, args: &Set) {
-        for assignment in &args.variable {
+    /// Entries of the map `field`.
+    fn map(&mut self, field: &str, assignments: &[Assignment]) {
+        for assignment in assignments {
             let name = assignment.name();
-            self.patch["spec"]["variables"][name] = match assignment {
+            self.patch["spec"][field][name] = match assignment {
                 Assignment::Set(_, value) => json!(value),
                 Assignment::Remove(_) => Value::Null,
             };
-            self.fields.push(format!("spec.variables ({name})"));
+            self.fields.push(format!("spec.{field} ({name})"));
         }
     }
 }

@@ -3,8 +3,9 @@
 use api::WorkspaceTemplate;
 use api::condition::PREPARED;
 use api::names::{DEFAULT_TEMPLATE_LABEL, DEPRECATED, REPLACED_BY, USE_VERB};
-use api::template::PodTemplate;
+use api::template::{OptionChoice, PodTemplate, Presentation, TemplateOption};
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
+use rules::options::in_words;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -168,6 +169,7 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
         .map(|(resource, bounds)| format!("{resource} {}", range(bounds, "min", "max")))
         .collect();
     rows.push(("Resources", bounds.join(", ")));
+    rows.extend(options(spec));
     let others = PodTemplate::deserialize(&spec["podTemplate"]).ok();
     let others = others.iter().flat_map(PodTemplate::other_containers);
     rows.push(("Also runs", others.collect::<Vec<_>>().join(", ")));
@@ -204,9 +206,63 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
     let rows: Vec<_> = rows
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| vec![format!("{name}:"), value])
+        .map(|(name, value)| {
+            let title = if name.is_empty() {
+                String::new()
+            } else {
+                format!("{name}:")
+            };
+            vec![title, value]
+        })
         .collect();
     Ok(console.out.block(&output::table(&rows))?)
+}
+
+/// The options, each with a row for each choice.
+fn options(spec: &Value) -> Vec<(&'static str, String)> {
+    let options = Vec::<TemplateOption>::deserialize(&spec["options"]).unwrap_or_default();
+    let shown = Presentation::deserialize(&spec["presentation"]).unwrap_or_default();
+    let mut rows = Vec::new();
+    for option in &options {
+        let texts = shown.options.get(&option.name).cloned().unwrap_or_default();
+        let mut notes = Vec::new();
+        notes.extend(texts.display_name);
+        if !option.when.is_empty() {
+            notes.push(format!("only with {}", in_words(&option.when)));
+        }
+        if !option.choices.iter().any(|choice| choice.default) {
+            notes.push("must be named".to_owned());
+        }
+        notes.extend(texts.deprecated.map(|why| format!("deprecated: {why}")));
+        rows.push(("Option", with_notes(&option.name, &notes)));
+        for choice in &option.choices {
+            let texts = texts.choices.get(&choice.name).cloned().unwrap_or_default();
+            let mut notes = Vec::new();
+            notes.extend(texts.display_name);
+            if choice.default {
+                notes.push("default".to_owned());
+            }
+            if !choice.when.is_empty() {
+                notes.push(format!("only with {}", in_words(&choice.when)));
+            }
+            notes.extend(image(choice).map(|image| format!("image {image}")));
+            notes.extend(texts.deprecated.map(|why| format!("deprecated: {why}")));
+            let value = format!("{}={}", option.name, choice.name);
+            rows.push(("", with_notes(&value, &notes)));
+        }
+    }
+    rows
+}
+
+fn image(choice: &OptionChoice) -> Option<&str> {
+    choice.set.as_ref()?.image.as_deref()
+}
+
+fn with_notes(name: &str, notes: &[String]) -> String {
+    if notes.is_empty() {
+        return name.to_owned();
+    }
+    format!("{name}: {}", notes.join("; "))
 }
 
 #[cfg(test)]
