@@ -10,6 +10,7 @@ mod default_template;
 mod image_bounds;
 mod manifests;
 mod operator_bounds;
+mod options;
 mod ownership;
 mod policies;
 mod protection;

@@ -1,5 +1,7 @@
 //! Objects that the API server refuses by schema and CEL.
 
+use std::collections::BTreeMap;
+
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use e2e::{
     cluster::{self, Scratch},
@@ -43,8 +45,24 @@ async fn malformed_objects_and_changes_of_immutable_fields_are_refused_with_the_
 }
 
 async fn malformed_workspaces_are_refused(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
+    let seventeen: BTreeMap<_, _> = (0..17).map(|number| (format!("o{number}"), "x")).collect();
     let cases = [
         ("ok", json!({"displayName": "fine"}), None),
+        (
+            "options",
+            json!({"displayName": "x", "options": {"gpu": "a100"}}),
+            Some("options need a template that has them"),
+        ),
+        (
+            "many-options",
+            json!({"displayName": "x", "templateRef": "none-such", "options": seventeen}),
+            Some("spec.options"),
+        ),
+        (
+            "long-choice",
+            json!({"displayName": "x", "templateRef": "none-such", "options": {"gpu": "a".repeat(300)}}),
+            Some("spec.options.gpu"),
+        ),
         ("Upper", json!({"displayName": "x"}), Some("metadata.name")),
         ("1st", json!({"displayName": "x"}), Some("metadata.name")),
         (
@@ -186,6 +204,14 @@ async fn contradictory_templates_are_refused() -> anyhow::Result<()> {
         (
             json!({"defaultResources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "1G"}}}),
             "must not exceed",
+        ),
+        (
+            json!({"options": [{"name": "gpu", "choices": [{"name": "x"}, {"name": "x"}]}]}),
+            "spec.options[0].choices[1]: Duplicate value",
+        ),
+        (
+            json!({"options": [{"name": "gpu", "choices": [{"name": "-x"}]}]}),
+            "spec.options[0].choices[0].name",
         ),
     ] {
         let refused = refusal(&templates, with(extra.clone())).await?;

@@ -17,6 +17,7 @@ async fn a_template_s_spec_never_changes_and_misspelt_fields_of_its_pod_are_refu
         "metadata": {"name": name},
         "spec": {
             "displayName": "x", "defaultImage": "a",
+            "options": [{"name": "gpu", "choices": [{"name": "none", "default": true}]}],
             // In a podTemplate nothing is required.
             "podTemplate": {"spec": {"hostname": "a", "containers": [{"name": "workspace", "workingDir": "/work"}]}},
         },
@@ -37,6 +38,7 @@ async fn a_template_s_spec_never_changes_and_misspelt_fields_of_its_pod_are_refu
         json!({"defaultImage": "b"}),
         json!({"podTemplate": {"spec": {"hostname": "b"}}}),
         json!({"podTemplate": null}),
+        json!({"options": null}),
     ] {
         let refused = refusal(spec.clone()).await;
         assert!(
@@ -53,7 +55,9 @@ async fn a_template_s_spec_never_changes_and_misspelt_fields_of_its_pod_are_refu
             .is_some_and(|text| text.contains("spec.podTemplate.spec.containers[0].workingDirr")),
         "{refused:?}"
     );
-    assert_eq!(refusal(json!({"presentation": {"icon": "python"}})).await, None);
+    let texts = json!({"gpu": {"choices": {"none": {"deprecated": "It goes."}}}});
+    let shown = json!({"presentation": {"icon": "python", "options": texts}});
+    assert_eq!(refusal(shown).await, None);
     templates.delete(name, &DeleteParams::default()).await?;
     Ok(())
 }
