@@ -1,4 +1,4 @@
-//! Template and choices -> template with what the choices set laid over its defaults, in order (pure).
+//! Template and choices -> template whose defaults are what the choices set (pure).
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Options of a template, `spec.options` of a workspace -> what users may choose now, with the texts that they see (pure).
+//! Options of a template, `spec.options` -> what users may choose now, as they see it (pure).
 
 use std::collections::BTreeMap;
 

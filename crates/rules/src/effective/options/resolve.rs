@@ -1,4 +1,4 @@
-//! Options of a template, `spec.options` of a workspace -> the choice of each option, and violations (pure).
+//! Options of a template, `spec.options` -> the choice of each option, and violations (pure).
 
 use std::collections::BTreeMap;
 

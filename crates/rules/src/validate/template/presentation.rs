@@ -1,4 +1,4 @@
-//! Presentation of a template -> images, options and choices in it that the template does not have (pure).
+//! Presentation of a template -> images and options that the template does not have (pure).
 
 use api::WorkspaceTemplateSpec;
 
