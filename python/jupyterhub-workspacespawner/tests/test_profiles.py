@@ -1,10 +1,12 @@
 """Profiles and options: what is offered, what is taken, what is refused in which words; and who may use which template."""
 
+import copy
 import json
 import pathlib
 import re
 import unittest.mock
 
+import api_server
 import jupyterhub
 from hub import Case
 
@@ -29,6 +31,25 @@ LIST = [
         },
     },
     {"template": "gpu", "groups": ["ml"], "users": ["zoe"]},
+]
+
+# The template has the options `gpu` and `memory-of-gpu`, which holds for one choice alone, and `image`.
+OF_TEMPLATE = [
+    {
+        "template": "gpu",
+        "profile_options": {
+            "device": {
+                "template_option": "gpu",
+                "choices": {"none": {"display_name": "None"}, "a100": {"display_name": "NVIDIA A100"}, "t4": {"display_name": "NVIDIA T4"}},
+            },
+            "part": {"template_option": "memory-of-gpu", "choices": {"unset": {"display_name": "-", "kubespawner_override": {}}, "40g": {}}},
+            "image": {
+                "template_option": "image",
+                "choices": {"lab": {"default": True}, "r": {"kubespawner_override": {"template_options": {"image": "rstudio"}, "port": 9000}}},
+                "unlisted_choice": {"enabled": True, "kubespawner_override": {"image": "{value}"}},
+            },
+        },
+    }
 ]
 
 
@@ -243,6 +264,69 @@ class Spawn(Case):
             await self.spawn("bob", options=options)
             self.assertEqual(self.api.objects["bob"]["spec"]["templateRef"], "gpu")
             await self.user("bob").stop("")
+
+    async def test_options_of_the_template_are_in_the_workspace_and_gone_with_the_next_choice(self):
+        self.new_hub(profile_list=OF_TEMPLATE, template_options={"size": "large"})
+        sent = {"profile": ["gpu"], "profile-option-gpu--device": ["a100"], "profile-option-gpu--part": ["40g"]}
+        await self.spawn(options=profiles.parse_form(sent))
+        spec = self.api.objects["alice"]["spec"]
+        self.assertEqual(spec["options"], {"size": "large", "gpu": "a100", "memory-of-gpu": "40g", "image": "lab"})
+        self.assertNotIn("image", spec)
+        form = await self.of(self.user()).get_options_form()
+        self.assertIn('<option value="a100" selected>NVIDIA A100</option>', form)
+        await self.user().stop("")
+        await self.spawn(options={"profile": "gpu", "device": "t4", "image--unlisted-choice": "r/own:1"})
+        self.assertEqual(spec["options"], {"size": "large", "gpu": "t4"})
+        self.assertEqual(spec["image"], "r/own:1")
+        await self.user().stop("")
+        await self.spawn(options={"profile": "gpu", "image": "r"})
+        self.assertEqual((spec["options"], spec["port"]), ({"size": "large", "gpu": "none", "image": "rstudio"}, 9000))
+        self.assertNotIn("image", spec)
+        await self.user().stop("")
+        self.new_hub(template="gpu", profile_list=[])
+        await self.spawn()
+        self.assertNotIn("options", spec)
+
+    async def test_an_unknown_choice_of_the_template_never_leaves_the_hub(self):
+        self.new_hub(profile_list=OF_TEMPLATE)
+        await self.refused(400, "option 'device' must be one of none, a100, t4, it is 'h100'", device="h100")
+        await self.refused(400, "option 'part' must be one of unset, 40g: others are not allowed", **{"part--unlisted-choice": "80g"})
+        self.assertEqual(self.api.writes(), [])
+
+    async def test_choices_that_do_not_go_together_are_refused_in_the_words_of_the_webhook(self):
+        self.new_hub(profile_list=OF_TEMPLATE)
+        words = 'spec.options[memory-of-gpu]: "40g" may be chosen only with gpu: a100: choose one of 20g, 10g'
+
+        def webhook(method, path, body):
+            if method not in ("POST", "PATCH") or not path.startswith("/apis/workspaces"):
+                return None
+            spec = copy.deepcopy(self.api.objects["alice"]["spec"] if method == "PATCH" else {})
+            api_server.merge(spec, body["spec"])
+            options = spec.get("options") or {}
+            wrong = options.get("memory-of-gpu") and options.get("gpu") != "a100"
+            return (422, "Invalid", words) if wrong else None
+
+        self.api.refuse = webhook
+        self.assertIn(words, await self.refused(400, "choose one of 20g, 10g", device="t4", part="40g"))
+        self.assertEqual(self.api.objects, {})
+        await self.spawn(options={"device": "a100", "part": "40g"})
+        await self.user().stop("")
+        # The same of a workspace that is there: it stays stopped.
+        self.assertIn(words, await self.refused(400, "choose one of 20g, 10g", device="t4", part="40g"))
+        spec = self.api.objects["alice"]["spec"]
+        self.assertEqual((spec["desiredStatus"], spec["options"]["gpu"]), ("Stopped", "a100"))
+        await self.spawn(options={"device": "t4"})
+        self.assertEqual(spec["options"], {"gpu": "t4", "image": "lab"})
+
+    def test_a_template_option_that_an_administrator_got_wrong_is_said(self):
+        for option, words in (
+            ({"template_option": 1}, "template_option of 'o' must be the name of an option of the template, it is 1"),
+            ({"template_option": ""}, "must be the name"),
+            ({"template_option": "x", "unlisted_choice": {"enabled": True}}, "must not have an unlisted_choice without kubespawner_override"),
+        ):
+            with self.subTest(words), self.assertRaisesRegex(ValueError, words):
+                profiles.entries([{"template": "t", "profile_options": {"o": option}}])
+        profiles.entries(OF_TEMPLATE)
 
     async def test_a_profile_without_any_template_is_said(self):
         self.new_hub(template="", profile_list=[{"display_name": "a"}])

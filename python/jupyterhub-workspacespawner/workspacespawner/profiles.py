@@ -49,13 +49,18 @@ def _entry(item: Any, position: int) -> dict:
     item = copy.deepcopy(item)
     item["display_name"] = item.get("display_name") or item["template"]
     item.setdefault("slug", _slug(item["display_name"]))
-    for option in (item.get("profile_options") or {}).values():
+    for name, option in (item.get("profile_options") or {}).items():
         choices = option.get("choices") or {}
         if choices and not any(choice.get("default") for choice in choices.values()):
             next(iter(choices.values()))["default"] = True
         unlisted = option.setdefault("unlisted_choice", {})
         unlisted.setdefault("enabled", False)
         unlisted.setdefault("display_name_in_choices", "Other...")
+        where = f"profile_list[{position}]: template_option of {name!r} must"
+        if "template_option" in option and not (isinstance(option["template_option"], str) and option["template_option"]):
+            raise ValueError(f"{where} be the name of an option of the template, it is {option['template_option']!r}")
+        if "template_option" in option and unlisted["enabled"] and not _override(unlisted):
+            raise ValueError(f'{where} not have an unlisted_choice without kubespawner_override: write one, such as {{"image": "{{value}}"}}')
     return item
 
 
@@ -132,11 +137,19 @@ def _choose_option(name: str, option: dict, options: dict) -> dict:
     if choice:
         if choice not in choices:
             raise Bad(f"option {_quote(name)} must be one of {listed}, it is {_quote(choice)}")
-        return _override(choices[choice])
-    default = next((item for item in choices.values() if item.get("default")), None)
+        return _override_of_choice(option, choice)
+    default = next((key for key, item in choices.items() if item.get("default")), None)
     if default is None:
         raise Bad(f"option {_quote(name)} must be given: it has no default")
-    return _override(default)
+    return _override_of_choice(option, default)
+
+
+def _override_of_choice(option: dict, key: str) -> dict:
+    """What a choice overrides. Of a template's option it is that option's choice, unless it has overrides of its own, perhaps none."""
+    choice = option["choices"][key]
+    if "template_option" in option and not choice.keys() & {"kubespawner_override", "spawner_override"}:
+        return {"template_options": {option["template_option"]: key}}
+    return _override(choice)
 
 
 def _override(of: dict) -> dict:

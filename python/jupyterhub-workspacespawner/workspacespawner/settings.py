@@ -21,6 +21,7 @@ class Settings(HasTraits):
     """Traits with KubeSpawner's names and meanings that become fields of the Workspace, within the template's bounds."""
 
     image = Unicode(None, allow_none=True, help="Image, or an alias that the template knows. Unset: the template's.").tag(config=True)
+    template_options = Dict(help="Choices of the template's options, by the option's name").tag(config=True)
     port = Integer(8888, help="Port on which the server listens in its pod").tag(config=True)
     storage_capacity = Unicode(None, allow_none=True, help="Size of a new disk, such as 10Gi. Unset: the template's.").tag(config=True)
     storage_class = Unicode(None, allow_none=True, help="Storage class of a new disk. Unset: the template's.").tag(config=True)
@@ -54,6 +55,7 @@ def spec(of: Any) -> dict:
     """All fields that the traits decide; None: unset."""
     found = {
         "image": of.image,
+        "options": of.template_options,
         "port": of.port,
         "resources": resources(of),
         "nodeSelector": of.node_selector,
