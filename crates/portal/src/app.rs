@@ -1,6 +1,6 @@
 //! Settings and clients -> what every page needs; request -> its context (pure).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,10 +121,16 @@ impl App {
     }
 
     /// The controls of a new workspace from this template, or of an existing one.
-    pub(crate) fn form(&self, template: Option<&WorkspaceTemplate>, workspace: Option<&Workspace>) -> Form {
+    pub(crate) fn form(
+        &self,
+        template: Option<&WorkspaceTemplate>,
+        workspace: Option<&Workspace>,
+        options: &BTreeMap<String, String>,
+    ) -> Form {
         let offer = Offer {
             template,
             settings: &self.parts.settings,
+            options,
         };
         form(&offer, workspace)
     }

@@ -101,7 +101,7 @@ fn workspaces(f: Foreign<'_>) -> Vec<Workspace> {
     let lab = workspace_with(
         "lab",
         &json!({
-            "displayName": f("Thesis"), "templateRef": "jupyterlab", "env": [{"name": "COURSE", "value": f("algebra")}],
+            "displayName": f("Thesis"), "templateRef": "jupyterlab", "options": {"gpu": "old"}, "env": [{"name": "COURSE", "value": f("algebra")}],
             "tolerations": [{"key": "gpu"}],
         }),
         json!({
@@ -109,7 +109,7 @@ fn workspaces(f: Foreign<'_>) -> Vec<Workspace> {
             "startedAt": TIME, "stopsAt": LATER, "stopsBecause": "MaxAge", "pendingUpdate": ["spec.image"],
             "disk": {"claimUID": "c", "size": "1Gi"},
             "resolved": {
-                "image": f("r/jupyter:1"), "idleTimeoutInMinutes": 60, "executionProfile": f("restricted"),
+                "options": {"gpu": "old"}, "image": f("r/jupyter:1"), "idleTimeoutInMinutes": 60, "executionProfile": f("restricted"),
                 "resources": {"limits": {"cpu": "2", "memory": "4Gi"}},
             },
             "conditions": [condition("Available", "Ready", "")],
@@ -162,9 +162,14 @@ fn templates(f: Foreign<'_>) -> [WorkspaceTemplate; 3] {
         object(value)
     };
     let images = json!([{"image": "uv", "displayName": f("Python"), "description": f("With uv")}]);
+    let gpu = json!({"displayName": f("GPU"), "description": f("What computes"), "choices": {
+        "none": {"displayName": f("None"), "description": f("No device")},
+        "old": {"displayName": f("Old"), "description": f("A K80"), "deprecated": f("It is removed in May")},
+    }});
     let spec = json!({
         "displayName": f("JupyterLab"), "description": f("For notebooks"), "allowedImages": ["uv", "r/other:1"],
-        "allowCustomImages": true, "presentation": {"images": images},
+        "allowCustomImages": true, "presentation": {"images": images, "options": {"gpu": gpu}},
+        "options": [{"name": "gpu", "choices": [{"name": "none", "default": true}, {"name": "old"}]}],
     });
     let asked = json!([{"name": "COURSE", "required": true, "regex": f("[a-z]+")}]);
     let old = json!({"annotations": {DEPRECATED: f("too old"), REPLACED_BY: f("jupyterlab")}});

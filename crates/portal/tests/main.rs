@@ -30,6 +30,7 @@ mod lost_new;
 mod markup;
 mod namespaces;
 mod not_offered;
+mod options;
 mod outage;
 mod owner;
 mod reads;

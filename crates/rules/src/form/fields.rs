@@ -1,6 +1,6 @@
 //! Template, settings and workspace -> the fields of the form (pure).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::workspace::{DesiredStatus, IdleShutdown, UpdatePolicy};
 use api::{Workspace, WorkspaceSpec, WorkspaceTemplateSpec};
@@ -9,13 +9,16 @@ use super::Offer;
 use super::amounts::{BYTES, CPUS, DEVICES, quantity};
 use super::choices;
 use super::model::{Change, Field, Form, Kind};
+use super::options::{control, default, option_path, sentences, shown};
 use crate::checks::resources::{GPU, bounds_of, field as path_of};
+use crate::effective::options::{Offered, apply, resolve};
 use crate::effective::{Effective, Home, effective, expand, idle};
 use crate::validate::may_switch_idle_off;
 
 /// A year in minutes.
 const MAX_MINUTES: i32 = 525_600;
 
+const OPTIONS: &str = "Options";
 const SIZE: &str = "Size";
 const STOP: &str = "Stop";
 const ASKED: &str = "Asked by the template";
@@ -24,13 +27,22 @@ const NAME_STAYS: &str = "cannot change: create another workspace of that name";
 const TEMPLATE_DECIDES: &str = "is the template's to decide: leave it out";
 
 pub(super) fn form(offer: &Offer<'_>, workspace: Option<&Workspace>) -> Form {
-    let template = offer.template.map(|template| &template.spec);
+    let raw = offer.template.map(|template| &template.spec);
+    let chosen = raw.map(|raw| resolve(&raw.options, offer.options).chosen);
+    let chosen = chosen.unwrap_or_default();
+    let laid = raw.map(|raw| apply(raw, &chosen));
+    let template = laid.as_deref();
     let given = workspace
         .map(|workspace| workspace.spec.clone())
         .unwrap_or_default();
     let table = Table {
         offer,
         template,
+        variables: chosen
+            .iter()
+            .filter_map(|chosen| chosen.choice.set.as_ref())
+            .flat_map(|set| &set.variables)
+            .collect(),
         now: effective(&given, template, offer.settings),
         blank: effective(&WorkspaceSpec::default(), template, offer.settings),
         given,
@@ -60,12 +72,15 @@ fn of_pod(workspace: Option<&Workspace>) -> Change {
 
 struct Table<'a> {
     offer: &'a Offer<'a>,
+    /// With what the chosen options set as its defaults.
     template: Option<&'a WorkspaceTemplateSpec>,
+    /// Variables that the chosen options set. Of two of one name, the later counts.
+    variables: BTreeMap<&'a String, &'a String>,
     /// The workspace's own values; a new one has none.
     given: WorkspaceSpec,
     /// The effective values.
     now: Effective,
-    /// The effective values if the workspace had none of its own.
+    /// The effective values if the workspace had none of its own but chosen options.
     blank: Effective,
     of_pod: Change,
 }
@@ -90,6 +105,7 @@ impl Table<'_> {
             self.of_pod("", "spec.image", "Image", images)
                 .or(Some(image.clone())),
         ];
+        fields.extend(self.options());
         fields.extend(self.resources());
         fields.extend(self.disk());
         fields.extend(self.idle());
@@ -113,7 +129,7 @@ impl Table<'_> {
             path: path.into(),
             section,
             label: label.into(),
-            help: "",
+            help: String::new(),
             kind,
             default: None,
             is_required: false,
@@ -141,6 +157,26 @@ impl Table<'_> {
             (None, Change::New) => Change::New,
             (None, _) => Change::Now,
         }
+    }
+
+    /// The template's options that are offered beside what is chosen.
+    fn options(&self) -> Vec<Field> {
+        let Some(template) = self.offer.template else {
+            return Vec::new();
+        };
+        let field = |option: &Offered<'_>| {
+            let default = default(&template.spec, self.offer.options, option.name);
+            let path = option_path(option.name);
+            Field {
+                help: sentences(option.description, option.deprecated),
+                is_required: default.is_none(),
+                ..self
+                    .of_pod(OPTIONS, path, option.display_name, control(option))
+                    .or(default)
+            }
+        };
+        let shown = shown(&template.spec, &self.given.options, self.offer.options);
+        shown.iter().map(field).collect()
     }
 
     /// CPUs, memory, and the devices that template or workspace name.
@@ -216,7 +252,7 @@ impl Table<'_> {
             self.row(section, path, label, kind)
         };
         Some(Field {
-            help,
+            help: help.to_owned(),
             ..row.or(default)
         })
     }
@@ -305,9 +341,16 @@ impl Table<'_> {
             .filter(|name| name.contains('.'));
         let variables = variables.map(|name| {
             let path = format!("spec.variables[{}]", name.escape_debug());
-            self.of_pod(ASKED, path, format!("Variable {name}"), text(None))
+            let given = self.variables.get(&name).map(|value| (*value).clone());
+            Field {
+                is_required: given.is_none(),
+                ..self
+                    .of_pod(ASKED, path, format!("Variable {name}"), text(None))
+                    .or(given)
+            }
         });
-        labels.chain(env).chain(variables).map(Field::require).collect()
+        let asked = labels.chain(env).map(Field::require);
+        asked.chain(variables).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `fields`: the table of fields: path, label, unit, bound of the template
 //! - `amounts`: template -> the bounds of one quantity
 //! - `choices`: the values of choices
+//! - `options`: the template's options, as fields and as a user chose them
 //! - `values`: form values -> workspace, workspace -> form values
 //!
 //! A form has what most users set. The rest is written as YAML, and a form leaves it as it is. It decides nothing: the API server decides
@@ -13,7 +14,10 @@ mod amounts;
 mod choices;
 mod fields;
 mod model;
+mod options;
 mod values;
+
+use std::collections::BTreeMap;
 
 use api::{Workspace, WorkspaceTemplate};
 
@@ -22,6 +26,7 @@ use crate::violation::Violation;
 
 pub use choices::image_name;
 pub use model::{Change, Choice, Field, Form, ImageChoice, Kind, Scale, Values};
+pub use options::{Chosen, choose, option_path};
 
 /// Input of a form.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +35,8 @@ pub struct Offer<'a> {
     pub template: Option<&'a WorkspaceTemplate>,
     /// The settings of the installation.
     pub settings: &'a Settings,
+    /// What is chosen of the template's options. What other fields offer depends on it.
+    pub options: &'a BTreeMap<String, String>,
 }
 
 /// The result of reading form values. `workspace` has every value that could be read, also if others could not.

@@ -42,7 +42,7 @@ pub struct Field {
     /// Its name for people.
     pub label: String,
     /// Its meaning, in one sentence; may be empty.
-    pub help: &'static str,
+    pub help: String,
     /// The control.
     pub kind: Kind,
     /// The effective value if the control is empty, as text of the control; `None`: nothing.
@@ -81,6 +81,8 @@ pub enum Kind {
     },
     /// One of these values; `true` and `false` are no texts.
     Choice(Vec<Choice>),
+    /// One of the choices that the template's option has beside the other chosen ones.
+    Option(Vec<Choice>),
     /// One of these images.
     Image {
         /// The images, in the order in which they are offered.

@@ -16,6 +16,7 @@ fn form_of(template: &Value, workspace: Option<&Workspace>) -> Form {
     let offer = Offer {
         template: Some(&template),
         settings: &settings,
+        options: &BTreeMap::new(),
     };
     form(&offer, workspace)
 }
@@ -272,7 +273,7 @@ proptest! {
         prop_assert_eq!(&back.workspace, &workspace);
         for field in form.fields.iter().filter(|field| sent.get(&field.path).is_some()) {
             let another = match &field.kind {
-                Kind::Choice(choices) => choices.last().map_or("", |choice| &choice.value),
+                Kind::Choice(choices) | Kind::Option(choices) => choices.last().map_or("", |choice| &choice.value),
                 Kind::Quantity { .. } | Kind::Number { .. } => "3",
                 Kind::Text { .. } | Kind::Image { .. } => "typed",
             };

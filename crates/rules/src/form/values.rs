@@ -10,7 +10,7 @@ use crate::quantity::Quantity;
 use crate::violation::Violation;
 
 /// Objects that are left out when nothing is left in them.
-const PRUNED: [&str; 8] = [
+const PRUNED: [&str; 9] = [
     "spec.resources.limits",
     "spec.resources.requests",
     "spec.resources",
@@ -18,6 +18,7 @@ const PRUNED: [&str; 8] = [
     "spec.limits",
     "spec.storage",
     "spec.variables",
+    "spec.options",
     "metadata.labels",
 ];
 /// Paths that are set elsewhere, or by the API server.
@@ -208,7 +209,7 @@ fn read(field: &Field, text: &str) -> Result<Value, String> {
             let names: Vec<_> = choices.iter().map(|choice| choice.value.as_str()).collect();
             Err(format!("is not offered: choose one of {}", names.join(", ")))
         }
-        Kind::Text { .. } | Kind::Image { .. } => Ok(json!(text)),
+        Kind::Text { .. } | Kind::Option(_) | Kind::Image { .. } => Ok(json!(text)),
     }
 }
 
@@ -249,7 +250,7 @@ fn walk(form: &Form, path: &str, value: &Value, found: &mut Vec<String>) {
                 let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
                 let dotted = format!("{path}.{name}");
                 let bracketed = format!("{path}[{}]", name.escape_debug());
-                let is_dotted = is_plain && path != "spec.variables";
+                let is_dotted = is_plain && !["spec.variables", "spec.options"].contains(&path);
                 walk(form, if is_dotted { &dotted } else { &bracketed }, value, found);
             }
         }

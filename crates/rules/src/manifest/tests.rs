@@ -1,5 +1,7 @@
 //! Broken documents -> line, column and words; written manifests -> the same workspace (tests).
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::json;
 use testkit::random as objects;
@@ -227,7 +229,7 @@ proptest! {
         spec in objects::workspace_spec(false), of_template in objects::template_spec(false), refers: bool
     ) {
         let (workspace_, template, settings) = (objects::workspace(spec, refers), objects::template(&of_template), property_tests::settings());
-        let offer = Offer { template: refers.then_some(&template), settings: &settings };
+        let offer = Offer { template: refers.then_some(&template), settings: &settings, options: &workspace_.spec.options };
         let form = form(&offer, Some(&workspace_));
         let text = yaml(&form, &workspace_);
         let read = workspace(&text);
@@ -239,7 +241,7 @@ proptest! {
     fn defaults_in_comments_are_admitted_when_they_are_uncommented(of_template in objects::template_spec(false)) {
         let (template, settings) = (objects::template(&of_template), property_tests::settings());
         let blank = objects::workspace(json!({"displayName": "d"}), true);
-        let offer = Offer { template: Some(&template), settings: &settings };
+        let offer = Offer { template: Some(&template), settings: &settings, options: &blank.spec.options };
         let text = yaml(&form(&offer, None), &blank);
         prop_assert!(text.contains("# "), "{}", text);
         let all: String = text
@@ -259,7 +261,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in "[-a-z:\\[\\]{}&*!#|>\"' \n\t]{0,80}", cut in 0_usize..400) {
         let _ = workspace(&text);
-        let form = form(&Offer { template: None, settings: &property_tests::settings() }, None);
+        let form = form(&Offer { template: None, settings: &property_tests::settings(), options: &BTreeMap::new() }, None);
         let whole = yaml(&form, &objects::workspace(json!({"displayName": "d", "env": [{"name": "A", "value": "b"}]}), false));
         let cut = whole.floor_char_boundary(cut.min(whole.len()));
         let _ = workspace(&(whole[..cut].to_owned() + &text + &whole[cut..]));

@@ -201,7 +201,9 @@ fn comment(field: &Field, is_default: bool) -> String {
             (None, None) => {}
         },
         Kind::Number { min, max, .. } => parts.push(format!("{min} to {max}")),
-        Kind::Choice(choices) => parts.push(one_of(choices.iter().map(|it| it.value.as_str()))),
+        Kind::Choice(choices) | Kind::Option(choices) => {
+            parts.push(one_of(choices.iter().map(|it| it.value.as_str())));
+        }
         Kind::Image { choices, custom } => {
             let names = choices
                 .iter()

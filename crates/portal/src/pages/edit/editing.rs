@@ -1,5 +1,7 @@
 //! A workspace and what a user wrote about it -> patch, command, change (IO: as the user).
 
+use std::collections::BTreeMap;
+
 use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;
@@ -54,7 +56,7 @@ impl Editing {
             template: context.app.index.template_of(&stored),
         };
         Self {
-            form: place.form(context, Some(&stored)),
+            form: place.form(context, Some(&stored), &stored.spec.options),
             seen: seen.unwrap_or_else(|| version(&stored)),
             place,
             stored,
@@ -62,9 +64,11 @@ impl Editing {
     }
 
     /// What was sent, with the workspace as the user wants it.
-    pub(super) fn draft(&self, hidden: &Hidden, sent: Sent) -> Result<Draft, String> {
+    pub(super) fn draft(&self, context: &Context, hidden: &Hidden, sent: Sent) -> Result<Draft, String> {
+        let form = |options: &BTreeMap<_, _>| self.place.form(context, Some(&self.stored), options);
+        let of_template = (self.place.template.as_deref(), form);
         if hidden.written == Format::Form && hidden.text.is_empty() {
-            return Draft::from_form(self.form.clone(), &self.stored, None, sent);
+            return Draft::from_form(of_template, self.stored.clone(), None, sent);
         }
         let name = self.stored.name_any();
         let mut fixed = vec![
@@ -78,7 +82,7 @@ impl Editing {
                 .as_deref()
                 .map(|it| ("spec.templateRef", it)),
         );
-        let typed = Draft::from_text(self.form.clone(), hidden.text.clone(), &fixed);
+        let typed = Draft::from_text(form, hidden.text.clone(), &fixed);
         let wanted = if typed.is_readable() {
             self.wanted_by_text(&typed.workspace)?
         } else {
@@ -88,12 +92,12 @@ impl Editing {
             (Format::Form, _) if !typed.is_readable() => {
                 Err("The values that the form has no field for cannot be read.".to_owned())
             }
-            (Format::Form, _) => Draft::from_form(self.form.clone(), &wanted, typed.text, sent),
+            (Format::Form, _) => Draft::from_form(of_template, wanted, typed.text, sent),
             (Format::Yaml, Some((name, _))) => {
                 Err(format!("A YAML text must be sent without the field {name:?}."))
             }
             (Format::Yaml, None) => Ok(Draft {
-                values: values(&self.form, &wanted),
+                values: values(&typed.form, &wanted),
                 workspace: wanted,
                 ..typed
             }),

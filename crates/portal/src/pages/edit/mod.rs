@@ -92,7 +92,7 @@ pub(crate) async fn text(
     }
     let draft = Draft {
         workspace: editing.stored.clone(),
-        ..Draft::from_text(editing.form.clone(), text, &[])
+        ..Draft::from_text(|_| editing.form.clone(), text, &[])
     };
     let mark = at.mark(&draft);
     editing.page(&context, StatusCode::OK, &draft, &mark).await
@@ -170,7 +170,7 @@ pub(crate) async fn check(
     Box::pin(checks::answer(
         (&context, &namespace),
         &sending.draft,
-        Some(&values(&sending.editing.form, &sending.editing.stored)),
+        Some(&values(&sending.draft.form, &sending.editing.stored)),
         sending.write(&context, true),
     ))
     .await
@@ -240,7 +240,7 @@ async fn read(
     known.metadata.uid = Some(uid);
     let stored = read_stored(context, &known).await.map_err(lost)?;
     let editing = Editing::new(context, stored, Some(seen));
-    let draft = editing.draft(&hidden, sent).map_err(wrong)?;
+    let draft = editing.draft(context, &hidden, sent).map_err(wrong)?;
     Ok(Sending {
         editing,
         draft,

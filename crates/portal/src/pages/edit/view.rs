@@ -104,7 +104,7 @@ impl Editing {
         hidden.push(("written".to_owned(), "form".to_owned()));
         // Without a text, what the form has no field for stays as it is stored.
         hidden.extend(draft.text.clone().map(|text| ("yaml".to_owned(), text)));
-        let before = values(&self.form, &self.stored);
+        let before = values(&draft.form, &self.stored);
         let shown = FormFields {
             form: &draft.form,
             values: &draft.values,
@@ -219,6 +219,7 @@ mod tests {
         let offer = Offer {
             template: None,
             settings: &settings,
+            options: &BTreeMap::new(),
         };
         let theirs = workspace(&json!({"image": "b", "tolerations": [{"key": "gpu"}]}));
         let mut yours = workspace(&json!({"image": "c", "resources": {"limits": {"memory": "1Gi"}}}));

@@ -344,7 +344,11 @@ impl<'a> Remedies<'a> {
     fn edit(&self, step: &Step, field: &str) -> Option<Action> {
         let at = path(self.workspace);
         let template = self.context.app.index.template_of(self.workspace);
-        let form = self.context.app.form(template.as_deref(), Some(self.workspace));
+        let options = &self.workspace.spec.options;
+        let form = self
+            .context
+            .app
+            .form(template.as_deref(), Some(self.workspace), options);
         let (label, to) = match form.field_of(field) {
             Some(control) if matches!(control.change, Change::Refused(_)) => return None,
             Some(control) if control.path == field => (

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::draft::{Draft, Format};
 use super::fields::FormFields;
 use super::problems::Problems;
-use super::view::{Field, Marks, Problem, Summary};
+use super::view::{Field, Marks, Problem, Section, Summary};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::limits::Kind;
@@ -32,6 +32,7 @@ fn good(context: &Context) -> String {
 struct CheckParts {
     summary: Option<Summary>,
     marks: Option<Marks>,
+    sections: Vec<Section>,
     fields: Vec<Field>,
 }
 
@@ -43,6 +44,7 @@ impl CheckParts {
         let mut html = Vec::new();
         html.extend(self.summary.as_ref().map(Summary::render));
         html.extend(self.marks.as_ref().map(Marks::render));
+        html.extend(self.sections.iter().map(Section::render));
         html.extend(self.fields.iter().map(Field::render));
         match html.into_iter().collect::<Result<Vec<_>, _>>() {
             Ok(parts) => Html(parts.concat()).into_response(),
@@ -100,9 +102,11 @@ pub(in crate::pages) async fn answer<T>(
         before,
         problems: &problems,
     };
+    let (sections, fields) = shown.parts();
     let parts = CheckParts {
         summary: Some(summary),
-        fields: shown.fields(),
+        sections,
+        fields,
         ..CheckParts::default()
     };
     parts.answer(context)

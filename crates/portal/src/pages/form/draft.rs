@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use api::Workspace;
-use rules::form::{Form, Kind, Values, filled, not_shown, values};
+use api::{Workspace, WorkspaceTemplate, WorkspaceTemplateSpec};
+use rules::form::{Form, Kind, Values, choose, filled, not_shown, option_path, values};
 use rules::manifest::{self, Document, Finding};
 
 use super::problems::{self, Problems};
@@ -29,6 +29,18 @@ impl Sent {
             return Err(sent_twice("field", name));
         }
         Ok(first.unwrap_or_default())
+    }
+
+    /// Takes out what was chosen of the template's options: an option that another choice hides has no control any more.
+    fn take_options(&mut self, template: &WorkspaceTemplateSpec) -> Result<BTreeMap<String, String>, String> {
+        let mut chosen = BTreeMap::new();
+        for option in &template.options {
+            let path = option_path(&option.name);
+            if self.0.iter().any(|(sent, _)| *sent == path) {
+                chosen.insert(option.name.clone(), self.take(&path)?);
+            }
+        }
+        Ok(chosen)
     }
 
     /// The values of the controls.
@@ -144,28 +156,47 @@ impl Draft {
         }
     }
 
-    /// A form that was sent. `base`: what it showed, and what it has no field for.
+    /// A form that was sent. `base`: what it showed, and what it has no field for. `form`: chosen options -> the form.
     pub(in crate::pages) fn from_form(
-        form: Form,
-        base: &Workspace,
+        (template, form): (
+            Option<&WorkspaceTemplate>,
+            impl FnOnce(&BTreeMap<String, String>) -> Form,
+        ),
+        mut base: Workspace,
         text: Option<String>,
-        sent: Sent,
+        mut sent: Sent,
     ) -> Result<Self, String> {
+        let mut errors = Vec::new();
+        if let Some(template) = template {
+            let chosen = choose(
+                &template.spec,
+                &base.spec.options,
+                &sent.take_options(&template.spec)?,
+            );
+            base.spec.options = chosen.options;
+            errors = chosen.cleared;
+        }
+        let form = form(&base.spec.options);
         // A control that was not sent shows what counts.
-        let mut shown = values(&form, base);
-        let filled = filled(&form, &sent.values(&form)?, base);
+        let mut shown = values(&form, &base);
+        let filled = filled(&form, &sent.values(&form)?, &base);
         shown.0.extend(filled.values.0);
+        errors.extend(filled.errors);
         Ok(Self {
             values: shown,
             workspace: filled.workspace,
             text,
-            problems: Problems::from_violations(&filled.errors),
+            problems: Problems::from_violations(&errors),
             ..Self::new(form, Workspace::default())
         })
     }
 
-    /// A text that was sent. `fixed`: fields that the page decides.
-    pub(in crate::pages) fn from_text(form: Form, text: String, fixed: &[(&str, &str)]) -> Self {
+    /// A text that was sent. `fixed`: fields that the page decides. `form`: chosen options -> the form.
+    pub(in crate::pages) fn from_text(
+        form: impl FnOnce(&BTreeMap<String, String>) -> Form,
+        text: String,
+        fixed: &[(&str, &str)],
+    ) -> Self {
         let (workspace, document, findings) = match problems::read_text(&text, fixed) {
             Ok(manifest) => (manifest.workspace, Some(manifest.document), Vec::new()),
             Err(findings) => (Workspace::default(), None, findings),
@@ -175,7 +206,7 @@ impl Draft {
             written: Format::Yaml,
             findings,
             document,
-            ..Self::new(form, workspace)
+            ..Self::new(form(&workspace.spec.options), workspace)
         }
     }
 
@@ -196,7 +227,7 @@ impl Draft {
                 let text = self.to_text();
                 Self {
                     workspace: self.workspace,
-                    ..Self::from_text(self.form, text, &[])
+                    ..Self::from_text(|_| self.form, text, &[])
                 }
             }
         }
@@ -248,7 +279,7 @@ mod tests {
             path: path.to_owned(),
             section: "",
             label: path.to_owned(),
-            help: "",
+            help: String::new(),
             kind,
             default: None,
             is_required: false,

@@ -1,6 +1,6 @@
 //! User, namespace, template -> what a form offers there (IO: rights as the user).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::names::USE_VERB;
@@ -24,9 +24,14 @@ pub(in crate::pages) struct Place {
 }
 
 impl Place {
-    /// The form of a new workspace (`None`), or of an existing one.
-    pub(in crate::pages) fn form(&self, context: &Context, workspace: Option<&Workspace>) -> Form {
-        context.app.form(self.template.as_deref(), workspace)
+    /// The form of a new workspace (`None`), or of an existing one, with these chosen options.
+    pub(in crate::pages) fn form(
+        &self,
+        context: &Context,
+        workspace: Option<&Workspace>,
+        options: &BTreeMap<String, String>,
+    ) -> Form {
+        context.app.form(self.template.as_deref(), workspace, options)
     }
 
     /// Name of the template; empty if there is none.
@@ -62,7 +67,8 @@ impl Place {
 
     /// What the form of a new workspace sends if nothing is changed in it. `None`: it asks for a value that has no default.
     pub(in crate::pages) fn unchanged_form(&self, context: &Context) -> Option<Vec<(String, String)>> {
-        let draft = Draft::new(self.form(context, None), self.proposal(context));
+        let proposal = self.proposal(context);
+        let draft = Draft::new(self.form(context, None, &proposal.spec.options), proposal);
         let has_value = |field: &Field| {
             draft
                 .values

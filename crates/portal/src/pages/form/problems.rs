@@ -195,7 +195,7 @@ mod tests {
             path: path.to_owned(),
             section: "",
             label: label.to_owned(),
-            help: "",
+            help: String::new(),
             kind: Kind::Text { rule: None },
             default: None,
             is_required: false,

@@ -76,11 +76,14 @@ pub(crate) struct Form {
 }
 
 /// Fields under one heading.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "pages/form/parts.html", block = "section")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Section {
     /// Such as `Size`. Empty: no heading.
     pub(crate) title: String,
+    /// The `id` of its part. Its fields depend on what is chosen. Empty: they do not, and it is no part.
+    pub(crate) id: String,
     /// In order.
     pub(crate) fields: Vec<Field>,
 }
@@ -301,6 +304,13 @@ struct Attributes<'a> {
     wrong: bool,
 }
 
+impl Form {
+    /// Where no script shows what fits a choice, a button sends `view=form` to the same address.
+    fn depends(&self) -> bool {
+        self.sections.iter().any(|section| !section.id.is_empty())
+    }
+}
+
 impl Field {
     fn is_group(&self) -> bool {
         matches!(self.input, Input::Cards { .. })
@@ -349,6 +359,7 @@ impl Field {
 
 part!(
     Form,
+    Section,
     Field,
     Summary,
     Marks,

@@ -37,8 +37,9 @@ pub(crate) async fn page(context: Context, Query(address): Query<Address>) -> Re
         Ok(new) => new,
         Err(no_form) => return no_form.page(&context),
     };
-    let form = new.place.form(&context, None);
-    let draft = Draft::new(form, new.proposal(&context));
+    let proposal = new.proposal(&context);
+    let form = new.place.form(&context, None, &proposal.spec.options);
+    let draft = Draft::new(form, proposal);
     new.page(&context, StatusCode::OK, &draft, &Problems::default())
         .await
 }

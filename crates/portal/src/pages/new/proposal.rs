@@ -115,6 +115,12 @@ impl New {
         workspace.spec = from.spec.clone();
         workspace.spec.template_ref = Some(self.place.template_name());
         workspace.spec.desired_status = DesiredStatus::Running;
+        let template = self.place.template.as_deref();
+        let has = |name: &String| {
+            template.is_some_and(|it| it.spec.options.iter().any(|option| option.name == *name))
+        };
+        // Another template has other options.
+        workspace.spec.options.retain(|name, _| has(name));
         // Two workspaces do not share a home.
         if let Some(storage) = &mut workspace.spec.storage {
             storage.claim_name = None;
@@ -132,7 +138,7 @@ impl New {
 
     /// What was sent, over what the form has no field for.
     pub(super) fn draft(&self, context: &Context, hidden: &Hidden, sent: Sent) -> Result<Draft, String> {
-        let form = self.place.form(context, None);
+        let form = |options: &BTreeMap<_, _>| self.place.form(context, None, options);
         let template = self.place.template_name();
         let fixed = [
             ("metadata.namespace", &*self.place.namespace),
@@ -155,7 +161,7 @@ impl New {
             }
         };
         let base = self.complete(context, &base);
-        Draft::from_form(form, &base, text, sent)
+        Draft::from_form((self.place.template.as_deref(), form), base, text, sent)
     }
 
     /// With what the page decides.

@@ -4,6 +4,7 @@
 
 pub(super) mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::names::{DEPRECATED, REPLACED_BY, USE_VERB};
@@ -137,7 +138,7 @@ pub(crate) async fn one(context: Context, Path(name): Path<String>) -> Response 
             context.not_found()
         };
     };
-    let form = context.app.form(Some(template), None);
+    let form = context.app.form(Some(template), None, &BTreeMap::new());
     let mut layout = context.layout(template.spec.display_name.clone(), Nav::Templates);
     layout.above = vec![("Templates".to_owned(), "/templates".to_owned())];
     let users = context
@@ -212,12 +213,22 @@ fn bounds(field: &form::Field) -> Option<Bounds> {
             (None, None) => return None,
         },
         Kind::Number { min, max, unit } => format!("{min} to {max} {unit}"),
+        Kind::Option(choices) => {
+            let labels = choices.iter().map(|choice| choice.label.as_str());
+            labels.collect::<Vec<_>>().join(", ")
+        }
         Kind::Text { .. } | Kind::Choice(_) | Kind::Image { .. } => return None,
     };
+    let mut default = field.default.clone().unwrap_or_default();
+    if let Kind::Option(choices) = &field.kind
+        && let Some(choice) = choices.iter().find(|choice| choice.value == default)
+    {
+        default.clone_from(&choice.label);
+    }
     Some(Bounds {
         label: field.label.clone(),
         allowed,
-        default: field.default.clone().unwrap_or_default(),
+        default,
     })
 }
 

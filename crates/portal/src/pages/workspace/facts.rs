@@ -1,8 +1,11 @@
 //! A workspace -> its values, its disk, what it uses, and who may connect (IO: the metrics API).
 
-use api::Workspace;
+use std::collections::BTreeMap;
+
 use api::names::{APPLICATION_CONTAINER, WORKSPACE_LABEL};
+use api::template::{PresentedOption, TemplateOption};
 use api::workspace::{AccessType, OwnershipType, Phase, UpdatePolicy};
+use api::{Workspace, WorkspaceTemplate};
 use explain::progress::phase;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -23,7 +26,7 @@ use crate::views::{Fact, Tone};
 use crate::visible::VisibleWorkspace;
 
 /// Values that are in force, with what the workspace itself says.
-pub(super) fn facts(workspace: &Workspace) -> Facts {
+pub(super) fn facts(workspace: &Workspace, template_object: Option<&WorkspaceTemplate>) -> Facts {
     let spec = &workspace.spec;
     let resolved = resolved_values(workspace).cloned().unwrap_or_default();
     let template = spec.template_ref.clone().unwrap_or_default();
@@ -43,7 +46,14 @@ pub(super) fn facts(workspace: &Workspace) -> Facts {
             from,
         })
     };
-    let mut values = vec![value("Image", resolved.image.clone(), spec.image.clone())];
+    let chosen = template_object
+        .map(|template| options(template, [&resolved.options, &spec.options]))
+        .unwrap_or_default();
+    let mut values: Vec<_> = chosen
+        .into_iter()
+        .map(|(label, [effective, chosen])| value(&label, effective, chosen))
+        .collect();
+    values.push(value("Image", resolved.image.clone(), spec.image.clone()));
     let own = spec.resources.clone().unwrap_or_default();
     let all = resolved.resources.clone().unwrap_or_default();
     for (word, all, own) in [
@@ -112,6 +122,35 @@ pub(super) fn facts(workspace: &Workspace) -> Facts {
     Facts {
         values: values.into_iter().flatten().collect(),
         disk: disk(workspace),
+    }
+}
+
+/// Name of each option, and its choices in these maps.
+fn options(
+    template: &WorkspaceTemplate,
+    maps: [&BTreeMap<String, String>; 2],
+) -> Vec<(String, [Option<String>; 2])> {
+    let one = |option: &TemplateOption| {
+        let name = &option.name;
+        let label = presented(template, name).and_then(|it| it.display_name.clone());
+        let choices = maps.map(|map| Some(choice_in_words(template, name, map.get(name)?)));
+        (label.unwrap_or_else(|| name.clone()), choices)
+    };
+    template.spec.options.iter().map(one).collect()
+}
+
+/// How the template shows an option.
+fn presented<'a>(template: &'a WorkspaceTemplate, option: &str) -> Option<&'a PresentedOption> {
+    template.spec.presentation.as_ref()?.options.get(option)
+}
+
+/// The name of a choice for users, and why it goes away.
+fn choice_in_words(template: &WorkspaceTemplate, option: &str, choice: &str) -> String {
+    let texts = presented(template, option).and_then(|it| it.choices.get(choice));
+    let name = texts.and_then(|it| it.display_name.as_deref()).unwrap_or(choice);
+    match texts.and_then(|it| it.deprecated.as_deref()) {
+        Some(why) => format!("{name}. Deprecated: {why}"),
+        None => name.to_owned(),
     }
 }
 

@@ -142,7 +142,10 @@ pub(super) async fn view(context: &Context, seen: &VisibleWorkspace) -> View {
         explanation: explanation::explanation(&explained, is_usual, &can),
         progress: explanation::progress(workspace, &pods, events.as_deref().unwrap_or_default()),
         pending: pending(context, seen, may),
-        facts: Some(facts::facts(workspace)),
+        facts: Some(facts::facts(
+            workspace,
+            context.app.index.template_of(workspace).as_deref(),
+        )),
         usage,
         access: Some(facts::access(context, seen, beside)),
         events: Some(explanation::events(events)),

@@ -9,6 +9,8 @@ use super::view;
 
 /// A larger maximum is no bound in practice: minutes of a year.
 const BOUNDED: i32 = 65_535;
+/// The `id` of the part with the template's options.
+const OPTIONS: &str = "options";
 /// Most steps of a slider. A text field is beside it for what lies between.
 const MOST_STEPS: u64 = 100;
 
@@ -29,14 +31,25 @@ impl FormFields<'_> {
         let sections = self.form.fields.chunk_by(|one, next| one.section == next.section);
         let section = |fields: &[Field]| view::Section {
             title: fields[0].section.to_owned(),
+            id: match fields[0].kind {
+                Kind::Option(_) => OPTIONS.to_owned(),
+                _ => String::new(),
+            },
             fields: fields.iter().map(|field| self.field(field)).collect(),
         };
         sections.map(section).collect()
     }
 
-    /// All fields, as one list.
-    pub(in crate::pages) fn fields(&self) -> Vec<view::Field> {
-        self.form.fields.iter().map(|field| self.field(field)).collect()
+    /// The parts of the page: sections that are one, and the fields of the others.
+    pub(in crate::pages) fn parts(&self) -> (Vec<view::Section>, Vec<view::Field>) {
+        let (parts, others): (Vec<_>, Vec<_>) = self
+            .sections()
+            .into_iter()
+            .partition(|section| !section.id.is_empty());
+        (
+            parts,
+            others.into_iter().flat_map(|section| section.fields).collect(),
+        )
     }
 
     fn value(&self, path: &str) -> &str {
@@ -48,7 +61,7 @@ impl FormFields<'_> {
             name: field.path.clone(),
             label: field.label.clone(),
             hint: hint(field),
-            help: field.help.to_owned(),
+            help: field.help.clone(),
             input: self.input(field),
             placeholder: match field.kind {
                 Kind::Text { .. } | Kind::Quantity { .. } | Kind::Number { .. } => {
@@ -81,7 +94,7 @@ impl FormFields<'_> {
                 value: value.to_owned(),
                 slider: None,
             },
-            Kind::Choice(choices) => choice(field, value, choices),
+            Kind::Choice(choices) | Kind::Option(choices) => choice(field, value, choices),
             Kind::Image { choices, .. } if choices.is_empty() => view::Input::text(value),
             Kind::Image { choices, custom } => cards(value, choices, *custom),
         }
@@ -128,7 +141,7 @@ fn slider(scale: Scale, bounds: [Option<Quantity>; 2], value: Option<&str>) -> v
     }
 }
 
-/// A choice with the default as its first value, unless a value is required.
+/// A choice with the default as its first value. Where a value is required, nothing is chosen until the user does.
 fn choice(field: &Field, value: &str, choices: &[Choice]) -> view::Input {
     let label = |choice: &Choice| match &*choice.help {
         "" => choice.label.clone(),
@@ -143,11 +156,15 @@ fn choice(field: &Field, value: &str, choices: &[Choice]) -> view::Input {
         label: of_default.unwrap_or_else(|| "Default".to_owned()),
         ..view::Choice::default()
     };
-    let mut shown = if field.is_required {
-        Vec::new()
-    } else {
-        vec![default]
+    let first = match (field.is_required, value) {
+        (false, _) => Some(default),
+        (true, "") => Some(view::Choice {
+            label: "Choose one".to_owned(),
+            ..view::Choice::default()
+        }),
+        (true, _) => None,
     };
+    let mut shown = Vec::from_iter(first);
     shown.extend(choices.iter().map(|choice| view::Choice {
         value: choice.value.clone(),
         label: label(choice),

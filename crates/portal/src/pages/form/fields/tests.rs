@@ -1,5 +1,7 @@
 //! Unit tests of `fields`: form model and values -> fields (pure).
 
+use std::collections::BTreeMap;
+
 use api::Workspace;
 use api::WorkspaceTemplate;
 use rules::Settings;
@@ -20,6 +22,7 @@ fn of_template(spec: Value) -> Form {
     let offer = Offer {
         template: Some(&template),
         settings: &settings,
+        options: &BTreeMap::new(),
     };
     form(&offer, None)
 }
@@ -40,7 +43,9 @@ fn shown(form: &Form, spec: Value) -> Vec<view::Field> {
         before: None,
         problems: &none,
     };
-    shown.fields()
+    let (sections, fields) = shown.parts();
+    assert_eq!(sections, [], "nothing depends on a choice");
+    fields
 }
 
 fn find(fields: &[view::Field], name: &str) -> view::Field {
