@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub use assertion::names::{
     ASSERTION_HEADER, ASSERTION_KEYS_VARIABLE, BASE_PATH_VARIABLE, DOOR_ACTIVITY, DOOR_HEADER, GATEWAY,
     GATEWAY_KEYS, HOP_BY_HOP, LAST_ACTIVITY_HEADER, NO_ASSERTIONS, OPERATOR, OPERATOR_KEYS,
-    OUT_OF_MEMORY_HEADER, STOP_REQUEST, SshRefusal, UID_VARIABLE,
+    OUT_OF_MEMORY_HEADER, RECOVERY_DISK_VARIABLE, STOP_REQUEST, SshRefusal, UID_VARIABLE,
 };
 
 /// API group of the objects that people write.
@@ -136,8 +136,6 @@ pub const PORTAL_AUDIENCE: &str = "portal";
 pub const HOME_VOLUME: &str = "workspace-storage";
 /// Volume of the empty home in recovery.
 pub const RECOVERY_VOLUME: &str = "recovery-home";
-/// Environment variable with the path of the disk, in recovery. Only the operator sets it there.
-pub const RECOVERY_DISK_VARIABLE: &str = "WORKSPACE_RECOVERY_DISK";
 /// Volume of [`SCRATCH_PATH`].
 pub const SCRATCH_VOLUME: &str = "tmp";
 /// Where a pod has scratch space.

@@ -20,6 +20,8 @@ pub const UID_VARIABLE: &str = "WORKSPACE_UID";
 pub const BASE_PATH_VARIABLE: &str = "WORKSPACE_BASE_PATH";
 /// Environment variable of the application and of ssh sessions: a door runs. The image's Jupyter starts one where it is missing.
 pub const DOOR_VARIABLE: &str = "WORKSPACE_DOOR";
+/// Environment variable of the application in recovery: where the disk is, because the home is empty. Only the operator sets it.
+pub const RECOVERY_DISK_VARIABLE: &str = "WORKSPACE_RECOVERY_DISK";
 /// Termination message of a workspace's container that ended with exit code 0 because its user wants the workspace stopped.
 pub const STOP_REQUEST: &str = "stop-workspace";
 /// Header of a pod's answer to the operator: when ssh was last used, as RFC 3339. None: not since the start.

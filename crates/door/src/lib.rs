@@ -21,6 +21,7 @@
 //! - `frames`: bytes of a websocket -> the data in them.
 //! - `activity`: uses -> times of the last ones.
 //! - `usage`: a request, or data of a websocket -> whether somebody acts or a page is only open.
+//! - `disk`: folder of the workspace's disk -> how much of it is used, and whether it is full.
 //! - `memory`: the container's control group -> its limit, and when a process of it was ended for memory.
 
 mod activity;
@@ -29,6 +30,7 @@ mod application;
 mod args;
 mod caller;
 mod command;
+mod disk;
 mod frames;
 mod health;
 mod last_line;

@@ -1,5 +1,6 @@
 //! Environment -> the door's process, which ends with the application (IO).
 
+use std::ffi::OsString;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::{env, fs, io};
 
 use anyhow::Context as _;
-use assertion::names::DOOR_VARIABLE;
+use assertion::names::{DOOR_VARIABLE, RECOVERY_DISK_VARIABLE};
 use clap::Parser as _;
 
 use crate::activity::Activity;
@@ -15,11 +16,12 @@ use crate::application::Address;
 use crate::args::Args;
 use crate::caller::Assertions;
 use crate::command::Application;
+use crate::disk::Disk;
 use crate::health;
 use crate::last_line;
 use crate::memory::Memory;
 use crate::proxy::Proxy;
-use crate::router::{Paths, Router};
+use crate::router::{Paths, Pod, Router};
 use crate::server;
 use crate::ssh::{Image, Ssh};
 use crate::usage::Background;
@@ -60,12 +62,16 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
     let environment = env::vars_os().chain([(DOOR_VARIABLE.into(), "1".into())]);
     let image = Image::new(args.sshd.clone(), environment.collect(), ssh_folder(&address));
     let memory = Arc::new(Memory::of_this_container());
+    let pod = Pod {
+        activity: Arc::clone(&activity),
+        memory: Arc::clone(&memory),
+        disk: Disk::new(disk_folder(env::var_os)),
+    };
     let router = Router::new(
         Paths::new(&args.base_path, &args.activity_paths),
         Background::new(&args.base_path, &args.background_paths),
         assertions,
-        Arc::clone(&activity),
-        Arc::clone(&memory),
+        pod,
         proxy,
         Ssh::new(image, activity),
     );
@@ -84,6 +90,12 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         code = application.wait() => code.context("the application's exit code is unknown"),
         served = serving => served.and(Ok(1)),
     }
+}
+
+/// Where the workspace's disk is: its home, and in recovery a folder of an empty one.
+fn disk_folder(variable: impl Fn(&'static str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = variable(RECOVERY_DISK_VARIABLE).or_else(|| variable("HOME"))?;
+    Some(PathBuf::from(folder)).filter(|folder| folder.is_absolute())
 }
 
 /// Beside the application's socket, where users do not tidy.
@@ -126,6 +138,20 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+
+    #[test]
+    fn the_disk_is_the_home_and_in_recovery_not_the_empty_one() {
+        let folder = |variables: &'static [(&'static str, &'static str)]| {
+            disk_folder(|name| {
+                let mut found = variables.iter().filter(|(key, _)| *key == name);
+                found.next().map(|(_, value)| value.into())
+            })
+        };
+        assert_eq!(folder(&[("HOME", "/h")]), Some("/h".into()));
+        let in_recovery = folder(&[("HOME", "/h"), (RECOVERY_DISK_VARIABLE, "/h/disk")]);
+        assert_eq!(in_recovery, Some("/h/disk".into()));
+        assert_eq!((folder(&[]), folder(&[("HOME", "")])), (None, None));
+    }
 
     #[tokio::test]
     async fn the_sockets_folder_is_private_and_a_socket_of_an_earlier_run_goes() {

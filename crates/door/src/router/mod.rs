@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::activity::Activity;
 use crate::answers::{Body, empty, json, not_attested, problem};
 use crate::caller::{Assertions, Caller};
+use crate::disk::Disk;
 use crate::memory::Memory;
 use crate::proxy::Proxy;
 use crate::ssh::Ssh;
@@ -24,12 +25,19 @@ pub(crate) struct Router {
     paths: Paths,
     background: Background,
     assertions: Assertions,
-    activity: Arc<Activity>,
-    memory: Arc<Memory>,
+    pod: Pod,
     proxy: Proxy,
     ssh: Ssh,
     /// The application has answered once.
     answered: AtomicBool,
+}
+
+/// What the door knows of the pod that it runs in.
+#[derive(Debug)]
+pub(crate) struct Pod {
+    pub(crate) activity: Arc<Activity>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) disk: Disk,
 }
 
 /// Paths with a meaning, each below the base path.
@@ -73,8 +81,7 @@ impl Router {
         paths: Paths,
         background: Background,
         assertions: Assertions,
-        activity: Arc<Activity>,
-        memory: Arc<Memory>,
+        pod: Pod,
         proxy: Proxy,
         ssh: Ssh,
     ) -> Self {
@@ -82,8 +89,7 @@ impl Router {
             paths,
             background,
             assertions,
-            activity,
-            memory,
+            pod,
             proxy,
             ssh,
             answered: AtomicBool::new(false),
@@ -121,21 +127,21 @@ impl Router {
             return not_attested();
         }
         let mut answer = if path == self.paths.activity {
-            self.state(request.method())
+            self.state(request.method()).await
         } else if path == self.paths.ssh {
             self.ssh.answer(request, &caller).await
         } else {
             if !asks {
                 let usage = self.background.sort(request.method(), path, request.headers());
-                self.activity.application_used(usage);
+                self.pod.activity.application_used(usage);
             }
             self.proxy.pass(request, caller != Caller::Anyone).await
         };
         // Without assertions nobody knows who asks, and the times are no secret.
         if asks && !matches!(caller, Caller::User { .. }) {
             for (name, time) in [
-                (LAST_ACTIVITY_HEADER, self.activity.last_ssh()),
-                (OUT_OF_MEMORY_HEADER, self.memory.last_kill()),
+                (LAST_ACTIVITY_HEADER, self.pod.activity.last_ssh()),
+                (OUT_OF_MEMORY_HEADER, self.pod.memory.last_kill()),
             ] {
                 if let Some(time) = time.and_then(|time| HeaderValue::try_from(time).ok()) {
                     answer.headers_mut().insert(name, time);
@@ -164,19 +170,20 @@ impl Router {
         })
     }
 
-    /// What the door knows of the workspace's use and memory.
-    fn state(&self, method: &Method) -> Response<Body> {
+    /// What the door knows of the workspace's use, memory and disk.
+    async fn state(&self, method: &Method) -> Response<Body> {
         if method != Method::GET {
             let message = "This address must be requested with GET.";
             return problem(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
         }
         let state = json!({
-            "lastActivity": self.activity.last(),
-            "user": self.activity.last_user(),
-            "presence": self.activity.last(),
+            "lastActivity": self.pod.activity.last(),
+            "user": self.pod.activity.last_user(),
+            "presence": self.pod.activity.last(),
             "activityPaths": self.paths.asked,
-            "outOfMemory": self.memory.last_kill(),
-            "memoryLimitBytes": self.memory.limit(),
+            "outOfMemory": self.pod.memory.last_kill(),
+            "memoryLimitBytes": self.pod.memory.limit(),
+            "disk": self.pod.disk.figures().await,
         });
         json(StatusCode::OK, &state)
     }

@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::*;
 use crate::application::Address;
 use crate::caller::tests::Keys;
+use crate::disk::tests::FIGURES;
 use crate::memory::Group;
 
 const BASE: &str = "/workspaces/a/lab/";
@@ -80,11 +81,13 @@ impl Door {
         );
         let paths = Paths::new(BASE, &["/api/status".to_owned(), "/api/kernels".to_owned()]);
         let proxy = settings(Proxy::new(Address::Socket(socket), Arc::clone(&activity)));
-        let memory = Arc::new(Memory::new(Group::in_folder(folder.path())));
+        let pod = Pod {
+            activity,
+            memory: Arc::new(Memory::new(Group::in_folder(folder.path()))),
+            disk: Disk::with(|| Some(FIGURES)),
+        };
         let background = Background::new(BASE, &["/poll".to_owned()]);
-        let router = Arc::new(Router::new(
-            paths, background, assertions, activity, memory, proxy, ssh,
-        ));
+        let router = Arc::new(Router::new(paths, background, assertions, pod, proxy, ssh));
         Self { router, keys, folder }
     }
 
@@ -327,7 +330,7 @@ async fn without_the_application_the_answer_says_so() {
 async fn use_is_what_users_do_and_not_what_the_operator_or_a_poll_asks() {
     let door = Door::new(false).with_application();
     let (user, operator) = (door.user(), door.operator());
-    let last = async || door.router.activity.last().parse::<Timestamp>().unwrap();
+    let last = async || door.router.pod.activity.last().parse::<Timestamp>().unwrap();
     let start = last().await;
     later().await;
     door.ask("GET", &below("api/status"), Some(&operator)).await;
@@ -409,7 +412,7 @@ async fn the_operator_learns_from_each_answer_that_there_is_a_door_and_a_user_do
 async fn a_websocket_is_handed_on_and_its_data_is_use_but_not_its_pings() {
     let door = Door::new(false).with_application();
     let mut socket = door.websocket(&below("terminal")).await;
-    let last = || door.router.activity.last();
+    let last = || door.router.pod.activity.last();
     let opened = last();
     later().await;
     socket
@@ -456,6 +459,34 @@ async fn memory_that_ran_out_is_told_to_the_operator_and_to_pages() {
 }
 
 #[tokio::test]
+async fn the_disk_s_figures_are_told_to_the_operator_and_their_absence_delays_nothing_else() {
+    let door = Door::new(false);
+    let (operator, state) = (door.operator(), below("jupyter-k8s/activity"));
+    let answer = door.ask("GET", &state, Some(&operator)).await;
+    let page: Value = serde_json::from_str(&text(answer).await).unwrap();
+    assert_eq!(
+        (&page["disk"]["usedBytes"], &page["disk"]["full"]),
+        (&json!(900), &json!(false))
+    );
+    let mut door = Door::new(false);
+    let (wait, held) = std::sync::mpsc::channel::<()>();
+    let held = parking_lot::Mutex::new(held);
+    let hangs = move || {
+        let _ = held.lock().recv();
+        None
+    };
+    Arc::get_mut(&mut door.router).unwrap().pod.disk = Disk::with(hangs);
+    let operator = door.operator();
+    for _ in 0..3 {
+        let answer = door.ask("GET", &state, Some(&operator)).await;
+        let page: Value = serde_json::from_str(&text(answer).await).unwrap();
+        assert!(page["disk"].is_null());
+        assert!(page["presence"].is_string(), "{page}");
+    }
+    drop(wait);
+}
+
+#[tokio::test]
 async fn the_bytes_of_ssh_go_both_ways_and_are_use_which_the_operator_is_told() {
     let door = Door::new(false).with_application();
     let (user, operator) = (door.user(), door.operator());
@@ -485,7 +516,7 @@ async fn the_bytes_of_ssh_go_both_ways_and_are_use_which_the_operator_is_told() 
     assert_eq!(back, sent);
     let answer = door.ask("GET", &status, Some(&operator)).await;
     let told = answer.headers()[LAST_ACTIVITY_HEADER].to_str().unwrap();
-    assert_eq!(told, door.router.activity.last_ssh().unwrap());
+    assert_eq!(told, door.router.pod.activity.last_ssh().unwrap());
     let answer = door.ask("GET", &status, Some(&user)).await;
     assert!(!answer.headers().contains_key(LAST_ACTIVITY_HEADER));
 }
