@@ -31,7 +31,7 @@ use crate::stage::{CHILD, Stage};
 pub(crate) const READY: &str = "2026-01-01T00:00:05Z";
 
 /// The time of day goes as tokio's paused clock does, from that moment on.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     thread_local!(static BEGIN: OnceLock<Instant> = const { OnceLock::new() });
     let passed = BEGIN.with(|begin| begin.get_or_init(Instant::now).elapsed());
     let ready: Timestamp = READY.parse().unwrap();
@@ -71,8 +71,7 @@ impl Pod {
     fn answer(&self) -> Answered {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if self.is_broken.load(Ordering::Relaxed) {
-            let why = "the answer is 500, not 200".to_owned();
-            return Err(Unanswered { name: "server", why });
+            return Err(Unanswered::new("server", "the answer is 500, not 200"));
         }
         let last_activity = *self.says.lock().unwrap();
         let signal = |name, last_activity| Signal { name, last_activity };

@@ -6,6 +6,7 @@ mod cluster;
 mod contested;
 mod crashes;
 mod deletion;
+mod disk_use;
 mod disks;
 mod expiry;
 mod external_changes;

@@ -322,6 +322,10 @@ reasons! {
     VOLUME_REPLACED = "VolumeReplaced", Wrong, "Event; message of Available=True and Stopped=True",
         "The workspace's disk was deleted, and a new, empty one replaced it. The message stays until the first run on it ends.",
         Administrator: "If the earlier volume was kept (reclaim policy Retain), an administrator can recover the files from it; else from a backup.";
+    DISK_NEARLY_FULL = "DiskNearlyFull", Wrong, "Event; status.disk.usedPercent; status.disk.full",
+        "At least 90 % of the space or inodes of the workspace's disk are used, or none is left. Nothing is stopped because of it.",
+        Owner: "Delete files in a terminal of the workspace. Or make the disk larger (spec.storage.size), where template and storage class allow that. If the workspace does not start any more, start in recovery and delete files there.",
+        [Field("spec.storage.size"), Recover];
     RETAINED_VOLUME_OF_ANOTHER_OWNER = "RetainedVolumeOfAnotherOwner", Blocks(Disk), "Degraded=True",
         "The disk retained from an earlier workspace of this name belongs to another owner, or another user set this workspace's owner.",
         Owner: "Do what the message says: use another name, have the owner create the workspace, or have a user who may update the claim give it to this workspace (docs/rights.md, Owners). Deleting the claim deletes the files.",

@@ -149,7 +149,7 @@ pub struct OutOfMemory {
 pub enum EndedForMemory {
     /// The whole container, which the kubelet started again.
     Container,
-    /// A process, such as a notebook's kernel. The image's door tells this of workspaces that stop when idle.
+    /// A process, such as a notebook's kernel. The image's door tells this of workspaces that stop when idle or have a disk of their own.
     Process,
 }
 

@@ -77,6 +77,66 @@ pub struct DiskStatus {
     /// True until the first run on it ends, if it replaced a deleted disk.
     #[serde(default)]
     pub replaces_deleted: bool,
+    /// How much of it this run uses, in percent, rounded down to a multiple of 5: of bytes or inodes, whichever is more. The image's door
+    /// tells it, about each five minutes. Absent without a door, while no pod runs, where others than the gateway route to the workspace,
+    /// and where the file system is not about as large as the claim, as on shared ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub used_percent: Option<i32>,
+    /// What `usedPercent` counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_percent_of: Option<DiskResource>,
+    /// True if the door could not write a block because no space or quota was left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
+}
+
+/// What a disk can run out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DiskResource {
+    /// Space.
+    Bytes,
+    /// Entries for files and folders, however small these are.
+    Inodes,
+}
+
+impl DiskStatus {
+    /// From how many percent on users are warned.
+    pub const WARNING_PERCENT: i32 = 90;
+
+    /// How much of it is used, in words, if that is known.
+    pub fn used(&self) -> Option<String> {
+        let of = match self.used_percent_of? {
+            DiskResource::Bytes => "space",
+            DiskResource::Inodes => "inodes",
+        };
+        Some(format!("at least {} % of the {of}", self.used_percent?))
+    }
+
+    /// What to tell users if the disk is full or nearly so. `disk`: its name in the sentence.
+    pub fn warning(&self, disk: &str) -> Option<String> {
+        let percent = self
+            .used_percent
+            .filter(|percent| *percent >= Self::WARNING_PERCENT);
+        let size = self.size.as_ref();
+        let size = size.map_or_else(String::new, |size| format!(" ({})", size.0));
+        let of_inodes = percent.is_some() && self.used_percent_of == Some(DiskResource::Inodes);
+        match (self.full, percent, of_inodes) {
+            (true, _, false) => Some(format!(
+                "No space is left on {disk}{size}: files cannot be saved."
+            )),
+            (true, _, true) => Some(format!(
+                "No inode is left on {disk}{size}: it holds too many files and folders, and new ones cannot be made."
+            )),
+            (false, Some(percent), false) => Some(format!(
+                "At least {percent} % of the space on {disk}{size} is used."
+            )),
+            (false, Some(percent), true) => Some(format!(
+                "At least {percent} % of the inodes on {disk}{size} are used: it holds many files and folders."
+            )),
+            (false, None, _) => None,
+        }
+    }
 }
 
 /// A further disk.

@@ -82,6 +82,13 @@ fn out_of_memory(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Ev
     Some(event(EventType::Warning, "Run", reason::OOM_KILLED, &note))
 }
 
+/// The Event when a disk begins to be nearly full. A new figure of it needs none.
+fn disk_nearly_full(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event> {
+    let warning = |status: &WorkspaceStatus| status.disk.as_ref()?.warning("the disk");
+    let note = warning(after).filter(|_| warning(before).is_none())?;
+    Some(event(EventType::Warning, "Run", reason::DISK_NEARLY_FULL, &note))
+}
+
 /// The Event if a rule requires a stop and the API server refuses it.
 pub(crate) fn not_stopped(rule: StopRule, why: &str) -> Event {
     let cause = match rule.field() {
@@ -158,6 +165,7 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
     events.extend(problems(before, after).map(|(action, cause)| warning(action, cause)));
     events.extend(idle_check_failure(before, after));
     events.extend(out_of_memory(before, after));
+    events.extend(disk_nearly_full(before, after));
     events
 }
 
@@ -285,6 +293,30 @@ mod tests {
         assert_eq!(reasons(Some(&fine), &quota), [reason::QUOTA_EXCEEDED]);
         assert_eq!(reasons(Some(&quota), &worded), Vec::<String>::new());
         assert_eq!(reasons(Some(&worded), &image), [reason::IMAGE_PULL_FAILED]);
+    }
+
+    #[test]
+    fn a_disk_that_begins_to_be_nearly_full_has_one_event() {
+        let with = |disk: serde_json::Value| WorkspaceStatus {
+            disk: serde_json::from_value(disk).unwrap(),
+            ..status(&[], Some("a"))
+        };
+        let used = |percent: i32| {
+            with(
+                serde_json::json!({"claimUID": "c", "size": "1Gi", "usedPercent": percent, "usedPercentOf": "Bytes"}),
+            )
+        };
+        let changes = events(Some(&used(85)), &used(90));
+        assert_eq!(
+            changes[0].note.as_deref(),
+            Some("At least 90 % of the space on the disk (1Gi) is used.")
+        );
+        assert_eq!(reasons(Some(&used(85)), &used(90)), [reason::DISK_NEARLY_FULL]);
+        let full = with(serde_json::json!({"claimUID": "c", "full": true}));
+        assert_eq!(reasons(Some(&used(0)), &full), [reason::DISK_NEARLY_FULL]);
+        for (before, after) in [(used(90), used(95)), (full, used(90)), (used(90), used(85))] {
+            assert_eq!(reasons(Some(&before), &after), [""; 0]);
+        }
     }
 
     #[test]

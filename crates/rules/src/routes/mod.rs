@@ -39,8 +39,10 @@ fn url_template(routing: &Routing) -> Option<(&'static str, &str)> {
 /// How requests reach a workspace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Routes {
-    /// Without objects: a proxy gets its routes from the gateway, or others route.
+    /// Without objects: a proxy gets its routes from the gateway.
     NoObjects,
+    /// Without objects: others route, such as a hub. The operator may not reach the pod.
+    External,
     /// Through these objects, at least one.
     Objects(Vec<Route>),
     /// Unknown, because the manager has these violations. Existing routes stay as they are.

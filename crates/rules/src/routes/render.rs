@@ -42,9 +42,10 @@ pub(crate) fn render(
             .map(Some)
             .map_err(|error| faults.push(Violation::new(path, template, error.to_string())))
     });
-    let routes = match routing.custom {
-        Some(_) => Routes::Objects(routes),
-        None => Routes::NoObjects,
+    let routes = match (&routing.custom, &routing.external) {
+        (Some(_), _) => Routes::Objects(routes),
+        (None, Some(_)) => Routes::External,
+        (None, None) => Routes::NoObjects,
     };
     match url {
         Ok(url) if faults.is_empty() => Ok((routes, url)),

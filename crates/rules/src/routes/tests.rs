@@ -269,13 +269,13 @@ fn external_routing_has_no_objects_and_only_the_url_of_its_template() {
     ] {
         let manager = with(routing);
         assert_eq!(faults(&manager), "");
-        assert_eq!(now(&manager).unwrap(), (Routes::NoObjects, None));
+        assert_eq!(now(&manager).unwrap(), (Routes::External, None));
     }
     let template = |text: &str| with(json!({"external": {"urlTemplate": text}}));
     let hub = template("https://hub.b.org/{hub.path}");
     assert_eq!(faults(&hub), "");
     let url = Some("https://hub.b.org/user/alice/".to_owned());
-    assert_eq!(now(&hub).unwrap(), (Routes::NoObjects, url));
+    assert_eq!(now(&hub).unwrap(), (Routes::External, url));
     for (text, fault) in [
         ("javascript:{workspace.uid}", "must be a URL"),
         ("https://{workspace.nmae}/", "unknown variable"),

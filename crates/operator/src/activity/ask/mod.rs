@@ -25,7 +25,8 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     Subject,
-    read::{self, Clock, Reading, Signal},
+    read::{self, Answered, Clock, Reading, Signal, Unanswered},
+    subject::IdleRule,
 };
 
 /// Time limit for all requests to one pod, including complete answers.
@@ -34,18 +35,6 @@ pub(super) const LIMIT: Duration = Duration::from_secs(5);
 const MAX_BODY: usize = 256 * 1024;
 /// Jupyter counts requests as activity unless this parameter is set.
 const NO_TRACKING: &str = "?no_track_activity=1";
-
-/// Why a pod did not report its activity. It does not say whether the workspace is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unanswered {
-    /// The signal that is missing.
-    pub name: &'static str,
-    /// The reason, as a text for users. It contains nothing of the answer.
-    pub why: String,
-}
-
-/// The activity that a pod reports, or the first signal that could not be read.
-pub type Answered = Result<Reading, Unanswered>;
 
 /// Sends activity requests to pods.
 #[derive(Clone)]
@@ -99,6 +88,16 @@ struct Target<'a> {
     path: &'a str,
 }
 
+impl<'a> Target<'a> {
+    fn door(subject: &'a Subject) -> Self {
+        Self {
+            port: subject.door.port,
+            tls: false,
+            path: &subject.door.path,
+        }
+    }
+}
+
 struct Page {
     status: StatusCode,
     date: Option<Timestamp>,
@@ -115,23 +114,39 @@ impl Http {
     /// The complete answer of the pod.
     async fn ask(&self, subject: &Subject) -> Answered {
         let until = Instant::now() + LIMIT;
-        let question = &subject.question;
         let mut reading = Reading::default();
+        let answered = match &subject.idle {
+            Some(rule) => self.ask_about_use(&mut reading, subject, rule, until).await,
+            None => self.ask_about_disk(&mut reading, subject, until).await,
+        };
+        match answered {
+            Ok(()) => Ok(reading),
+            Err(unanswered) => Err(Unanswered {
+                disk: reading.disk,
+                ..unanswered
+            }),
+        }
+    }
+
+    /// Reads every signal of use.
+    async fn ask_about_use(
+        &self,
+        reading: &mut Reading,
+        subject: &Subject,
+        rule: &IdleRule,
+        until: Instant,
+    ) -> Result<(), Unanswered> {
+        let question = &rule.question;
         // Any answer says that there is a door. Only one that is known is asked: applications without it count each request as use.
         let first = if subject.has_door {
             None
         } else {
-            Some(self.application(subject, &question.path, until).await)
+            Some(self.application(subject, rule, &question.path, until).await)
         };
         let has_door = matches!(&first, None | Some(Ok(Page { is_of_door: true, .. })));
         let (stated, door) = if has_door {
-            let door = Target {
-                port: subject.door.port,
-                tls: false,
-                path: &subject.door.path,
-            };
-            let page = self.page(subject, door, until).await;
-            let (stated, told) = (self.stated(&page), self.door(&mut reading, page)?);
+            let page = self.page(subject, Target::door(subject), until).await;
+            let (stated, told) = (self.stated(&page), self.door(reading, page)?);
             (stated, Some(told))
         } else {
             (
@@ -145,28 +160,49 @@ impl Http {
             IdleAnswer::Timestamp { path, format } => {
                 let page = match first {
                     Some(page) => page,
-                    None => self.application(subject, &question.path, until).await,
+                    None => self.application(subject, rule, &question.path, until).await,
                 };
                 let read = |body: &[u8], clock| read::timestamp(body, path, *format, clock);
-                self.read(&mut reading, "endpoint", page, read)?;
+                self.read(reading, "endpoint", page, read)?;
             }
             IdleAnswer::Jupyter { base } if is_asked(question, base, door.as_deref()) => {
                 let beside = |page: &str| format!("{base}/{page}{NO_TRACKING}");
                 if let (None, Some(page)) = (&door, first) {
-                    self.read(&mut reading, "server", page, read::server)?;
+                    self.read(reading, "server", page, read::server)?;
                 }
-                let page = self.application(subject, &beside("kernels"), until).await;
-                self.read(&mut reading, "kernels", page, read::kernels)?;
-                let page = self.application(subject, &beside("terminals"), until).await;
+                let page = self.application(subject, rule, &beside("kernels"), until).await;
+                self.read(reading, "kernels", page, read::kernels)?;
+                let page = self.application(subject, rule, &beside("terminals"), until).await;
                 // Servers without terminals have no such page.
                 if !matches!(&page, Ok(page) if page.status == StatusCode::NOT_FOUND) {
-                    self.read(&mut reading, "terminals", page, read::terminals)?;
+                    self.read(reading, "terminals", page, read::terminals)?;
                 }
             }
             IdleAnswer::Jupyter { .. } => {}
         }
         reading.signals.extend(ssh?);
-        Ok(reading)
+        Ok(())
+    }
+
+    /// Reads what a door tells, where nothing but the disk is of interest. Without signals: there is none.
+    async fn ask_about_disk(
+        &self,
+        reading: &mut Reading,
+        subject: &Subject,
+        until: Instant,
+    ) -> Result<(), Unanswered> {
+        let page = self.page(subject, Target::door(subject), until).await;
+        reading.out_of_memory = self.out_of_memory(&page);
+        let unanswered = |why| Unanswered::new(read::DISK, why);
+        match page {
+            Ok(Page { is_of_door: true, .. }) => self.door(reading, page).map(drop),
+            // A door whose keys are not there yet refuses all, and does not say that it is one.
+            Ok(page) if page.status == StatusCode::UNAUTHORIZED => {
+                check_status(page.status).map_err(unanswered)
+            }
+            Ok(_) => Ok(()),
+            Err(why) => Err(unanswered(why)),
+        }
     }
 
     /// Adds what a door tells to a reading. Returns the paths of its application that it lets the operator request.
@@ -176,12 +212,10 @@ impl Http {
             let clock = Clock::compare((self.now)(), page.date)?;
             Ok((read::door(&page.body, clock)?, clock.skew))
         });
-        let (door, skew) = read.map_err(|why| Unanswered {
-            name: read::USER,
-            why,
-        })?;
+        let (door, skew) = read.map_err(|why| Unanswered::new(read::USER, why))?;
         reading.signals.extend(door.signals);
         reading.skew = skew;
+        reading.disk = door.disk;
         Ok(door.paths)
     }
 
@@ -196,7 +230,7 @@ impl Http {
         let Some(header) = &page.ssh else { return Ok(None) };
         let read =
             Clock::compare((self.now)(), page.date).and_then(|clock| read::ssh(header.as_bytes(), clock));
-        read.map(Some).map_err(|why| Unanswered { name: read::SSH, why })
+        read.map(Some).map_err(|why| Unanswered::new(read::SSH, why))
     }
 
     /// When memory last ran out. What cannot be read is left out: nothing is decided by it.
@@ -219,17 +253,23 @@ impl Http {
             let clock = Clock::compare((self.now)(), page.date)?;
             Ok((read(&page.body, clock)?, clock.skew))
         });
-        let (signal, skew) = read.map_err(|why| Unanswered { name, why })?;
+        let (signal, skew) = read.map_err(|why| Unanswered::new(name, why))?;
         reading.signals.push(signal);
         reading.skew = skew;
         Ok(())
     }
 
     /// A page of the application.
-    async fn application(&self, subject: &Subject, path: &str, until: Instant) -> Result<Page, String> {
+    async fn application(
+        &self,
+        subject: &Subject,
+        rule: &IdleRule,
+        path: &str,
+        until: Instant,
+    ) -> Result<Page, String> {
         let target = Target {
-            port: subject.port,
-            tls: subject.question.tls,
+            port: rule.port,
+            tls: rule.question.tls,
             path,
         };
         self.page(subject, target, until).await

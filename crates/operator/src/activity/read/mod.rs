@@ -6,6 +6,8 @@ use rules::usage::Uses;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::disk::DiskReading;
+
 /// Seconds since 1970 beyond this (the year 5138) are milliseconds.
 const LARGEST_SECONDS: f64 = 1e11;
 /// Largest clock difference, in seconds. Beyond it one clock is so wrong that times of that pod are not used.
@@ -36,7 +38,34 @@ pub struct Reading {
     pub skew: i64,
     /// When a process of the container was last ended for memory, by our own clock.
     pub out_of_memory: Option<Timestamp>,
+    /// What the door tells of the disk.
+    pub disk: Option<DiskReading>,
 }
+
+/// Why a pod did not report its activity. It does not say whether the workspace is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The signal that is missing.
+    pub name: &'static str,
+    /// The reason, as a text for users. It contains nothing of the answer.
+    pub why: String,
+    /// What the door told of the disk all the same: an application may fail because it is full.
+    pub disk: Option<DiskReading>,
+}
+
+impl Unanswered {
+    /// A signal that is missing, and nothing else is known.
+    pub fn new(name: &'static str, why: impl Into<String>) -> Self {
+        Self {
+            name,
+            why: why.into(),
+            disk: None,
+        }
+    }
+}
+
+/// The activity that a pod reports, or the first signal that could not be read.
+pub type Answered = Result<Reading, Unanswered>;
 
 /// What a door tells.
 #[derive(Debug)]
@@ -45,7 +74,12 @@ pub(super) struct Door {
     pub(super) signals: [Signal; 2],
     /// Paths of the application that the operator may request.
     pub(super) paths: Vec<String>,
+    /// Figures of its disk, if it tells them.
+    pub(super) disk: Option<DiskReading>,
 }
+
+/// Name of the question about the disk alone.
+pub(super) const DISK: &str = "disk";
 
 /// Whether a signal of this name is one that only a door gives.
 pub(super) fn is_of_door(name: &str) -> bool {
@@ -113,6 +147,8 @@ struct DoorState {
     #[serde(deserialize_with = "Option::deserialize")]
     presence: Option<String>,
     activity_paths: Vec<String>,
+    #[serde(default)]
+    disk: Value,
 }
 
 #[derive(Deserialize)]
@@ -183,6 +219,8 @@ pub(super) fn door(body: &[u8], clock: Clock) -> Result<Door, String> {
     Ok(Door {
         signals: [signal(USER, state.user)?, signal(PRESENCE, state.presence)?],
         paths: state.activity_paths,
+        // Nothing is decided by it, so what cannot be read is left out.
+        disk: serde_json::from_value(state.disk).ok(),
     })
 }
 

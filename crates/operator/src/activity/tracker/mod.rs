@@ -1,4 +1,8 @@
-//! Subjects, answers -> the next pod to ask, known activity, workspaces to stop (in memory).
+//! Subjects, answers -> the next pod to ask, known use, workspaces to stop (in memory).
+//!
+//! - `entry`: one subject, answers of its pod -> what is known of it.
+
+mod entry;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,34 +14,25 @@ use futures::{Stream, stream};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use parking_lot::Mutex;
-use rules::usage;
 use tokio::{
     sync::{Notify, mpsc},
     time::Instant,
 };
 
-use super::{
-    Subject,
-    ask::{Answered, Unanswered},
-    read::{self, Signal, is_of_door},
-};
+use self::entry::Entry;
+pub(crate) use self::entry::{ActivityReport, Report};
+use super::{Subject, read::Answered};
 use crate::{
     cache::{observed::Identity, watch::Trigger},
     support::backoff::{jitter, part},
 };
 
-/// Failures in a row after which the status reports them.
-const REPORTED_FAILURES: u32 = 3;
 /// Idle readings in a row before a workspace is stopped: a single one may be a mistake.
 const IDLE_READINGS: u32 = 2;
 /// A pod that takes longer to answer is asked less often.
 const SLOW: Duration = Duration::from_secs(2);
-/// How often in a row a slow answer doubles the interval.
-const MAX_DOUBLINGS: u32 = 2;
-/// Shortest time between two status writes about the activity of one workspace.
-const BETWEEN_WRITES: Duration = Duration::from_mins(1);
 
-/// The known activity of every workspace that stops when idle.
+/// What is known of every workspace that stops when idle or has a disk of its own.
 #[derive(Debug)]
 pub struct ActivityTracker {
     state: Mutex<TrackerState>,
@@ -54,55 +49,12 @@ struct TrackerState {
     count: u64,
 }
 
-#[derive(Debug)]
-struct Entry {
-    subject: Arc<Subject>,
-    number: u64,
-    last_activity: Timestamp,
-    open_tab_until: Option<Timestamp>,
-    signals: Vec<Signal>,
-    out_of_memory: Option<Timestamp>,
-    is_read: bool,
-    /// Readings in a row that showed an expired idle timeout.
-    idle_readings: u32,
-    failures: u32,
-    failing: Option<Unanswered>,
-    /// Slow answers in a row.
-    slow: u32,
-    /// When its status was last written about activity.
-    written: Option<Instant>,
-    refusal_is_reported: bool,
-    /// `None` while a request is in progress.
-    due: Option<Instant>,
-}
-
 /// A workspace to ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) key: String,
     pub(crate) subject: Arc<Subject>,
     number: u64,
-}
-
-/// The known activity of one workspace.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ActivityReport {
-    pub(crate) run_id: String,
-    pub(crate) timeout: Duration,
-    pub(crate) open_tab_minutes: i32,
-    /// The latest known activity. It is never before the workspace became usable.
-    pub(crate) last_activity: Timestamp,
-    /// Until when an open page counts, if that is the last use.
-    pub(crate) open_tab_until: Option<Timestamp>,
-    pub(crate) signals: Vec<Signal>,
-    /// When a process of it was last ended for memory.
-    pub(crate) out_of_memory: Option<Timestamp>,
-    /// Whether its pod has answered yet.
-    pub(crate) is_read: bool,
-    /// Why its pod has not answered for some time.
-    pub(crate) failing: Option<Unanswered>,
-    /// Whether the status was just written about activity. Then it may be slightly out of date until the next write.
-    pub(crate) is_recent: bool,
 }
 
 impl Default for ActivityTracker {
@@ -117,108 +69,9 @@ impl Default for ActivityTracker {
     }
 }
 
-impl Entry {
-    fn new(subject: Subject, number: u64, now: Timestamp) -> Self {
-        // A time of a clock that is ahead of ours counts as now.
-        let since = subject.since.min(now);
-        let known = subject.known.map_or(since, |known| known.min(now));
-        Self {
-            subject: Arc::new(subject),
-            number,
-            last_activity: since.max(known),
-            open_tab_until: None,
-            signals: Vec::new(),
-            out_of_memory: None,
-            is_read: false,
-            idle_readings: 0,
-            failures: 0,
-            failing: None,
-            slow: 0,
-            written: None,
-            refusal_is_reported: false,
-            due: None,
-        }
-    }
-
-    fn usage(&self) -> ActivityReport {
-        ActivityReport {
-            run_id: self.subject.run_id.clone(),
-            timeout: self.subject.timeout,
-            open_tab_minutes: self.subject.open_tab_minutes,
-            last_activity: self.last_activity,
-            open_tab_until: self.open_tab_until,
-            signals: self.signals.clone(),
-            out_of_memory: self.out_of_memory,
-            is_read: self.is_read,
-            failing: self.failing.clone(),
-            is_recent: self
-                .written
-                .is_some_and(|written| written.elapsed() < BETWEEN_WRITES),
-        }
-    }
-
-    /// The wait before the next request.
-    fn interval(&self) -> Duration {
-        self.subject.interval() * 2_u32.pow(self.slow.min(MAX_DOUBLINGS))
-    }
-
-    /// How long it may still be idle.
-    fn left(&self, now: Timestamp) -> Duration {
-        let unused = Duration::try_from(now.duration_since(self.last_activity)).unwrap_or_default();
-        self.subject.timeout.saturating_sub(unused)
-    }
-
-    fn read(&mut self, answer: Answered, now: Timestamp) {
-        let tells_of_door = match &answer {
-            Ok(reading) => reading.signals.iter().any(|signal| is_of_door(signal.name)),
-            Err(unanswered) => is_of_door(unanswered.name),
-        };
-        if tells_of_door && !self.subject.has_door {
-            Arc::make_mut(&mut self.subject).has_door = true;
-        }
-        match answer {
-            Ok(reading) => {
-                // The time from which it is usable comes from the same clock.
-                let since = read::shift(self.subject.since, reading.skew);
-                let last = usage::last(
-                    since,
-                    &read::uses(&reading.signals),
-                    self.subject.open_tab_minutes,
-                );
-                // Closing a terminal removes its last activity. The workspace was used all the same.
-                self.last_activity = self.last_activity.max(last.at.min(now));
-                self.open_tab_until = last.open_tab_until;
-                self.signals = reading.signals;
-                self.out_of_memory = reading.out_of_memory;
-                self.is_read = true;
-                let is_over = self.left(now).is_zero();
-                self.idle_readings = if is_over {
-                    self.idle_readings.saturating_add(1)
-                } else {
-                    0
-                };
-                self.failures = 0;
-                self.failing = None;
-            }
-            Err(unanswered) => {
-                self.idle_readings = 0;
-                self.failures = self.failures.saturating_add(1);
-                if self.failures >= REPORTED_FAILURES {
-                    self.failing = Some(unanswered);
-                }
-            }
-        }
-    }
-}
-
 impl ActivityTracker {
-    /// Starts or stops asking a workspace. Returns its known activity.
-    pub(crate) fn follow(
-        &self,
-        key: &str,
-        subject: Option<Subject>,
-        now: Timestamp,
-    ) -> Option<ActivityReport> {
+    /// Starts or stops asking a workspace. Returns what is known of it.
+    pub(crate) fn follow(&self, key: &str, subject: Option<Subject>, now: Timestamp) -> Option<Report> {
         let mut state = self.state.lock();
         let Some(mut subject) = subject else {
             state.leave(key);
@@ -227,7 +80,7 @@ impl ActivityTracker {
         if let Some(entry) = state.entries.get_mut(key).filter(|it| it.subject.is_as(&subject)) {
             subject.has_door |= entry.subject.has_door;
             entry.subject = Arc::new(subject);
-            return Some(entry.usage());
+            return Some(entry.report());
         }
         let earlier = state.leave(key).filter(|it| it.subject.run_id == subject.run_id);
         subject.has_door |= earlier.as_ref().is_some_and(|it| it.subject.has_door);
@@ -235,15 +88,18 @@ impl ActivityTracker {
         let wait = subject.interval();
         let mut entry = Entry::new(subject, state.count, now);
         if let Some(earlier) = earlier {
-            entry.last_activity = entry.last_activity.max(earlier.last_activity);
+            entry.disk = earlier.disk;
+            if earlier.subject.idle.is_some() {
+                entry.last_activity = entry.last_activity.max(earlier.last_activity);
+            }
         }
-        let usage = entry.usage();
+        let report = entry.report();
         state.entries.insert(key.to_owned(), entry);
         // A random time in the first interval, so that a new leader does not ask all pods at once.
         state.set_due(key, Instant::now() + part(wait));
         drop(state);
         self.changed.notify_one();
-        Some(usage)
+        Some(report)
     }
 
     /// Stops asking a workspace.
@@ -288,7 +144,7 @@ impl ActivityTracker {
         })
     }
 
-    /// Records an answer and its duration, and schedules the next request. Returns the known activity and whether to stop the workspace.
+    /// Records an answer and its duration, and schedules the next request. Returns what is known and whether to stop the workspace as idle.
     /// `None`: the workspace has a new subject.
     pub(crate) fn record_answer(
         &self,
@@ -296,7 +152,7 @@ impl ActivityTracker {
         answer: Answered,
         took: Duration,
         now: Timestamp,
-    ) -> Option<(ActivityReport, bool)> {
+    ) -> Option<(Report, bool)> {
         let mut state = self.state.lock();
         let entry = state
             .entries
@@ -307,17 +163,18 @@ impl ActivityTracker {
         } else {
             0
         };
+        let is_without_door = entry.is_without_door(&answer);
         entry.read(answer, now);
-        let left = entry.left(now);
-        let unused = left.is_zero();
+        let unused = entry.is_unused(now);
         let interval = jitter(entry.interval());
-        let wait = if unused {
-            interval
-        } else {
-            interval.min(left.max(Duration::from_secs(1)))
+        let wait = match entry.left(now) {
+            Some(left) if !unused => interval.min(left.max(Duration::from_secs(1))),
+            _ => interval,
         };
-        let found = (entry.usage(), unused && entry.idle_readings >= IDLE_READINGS);
-        state.set_due(&job.key, Instant::now() + wait);
+        let found = (entry.report(), unused && entry.idle_readings >= IDLE_READINGS);
+        if !is_without_door {
+            state.set_due(&job.key, Instant::now() + wait);
+        }
         Some(found)
     }
 

@@ -1,12 +1,15 @@
 //! Answers and times, recorded as a pod would give them.
 
 use super::*;
-use crate::activity::{read::Reading, subject::tests::subject};
+use crate::activity::{
+    DiskReading, DiskUse, Reading, Signal, Unanswered,
+    subject::tests::{subject, with_disk_alone, with_rule},
+};
 
 const KEY: &str = "team-demo/demo";
 
 fn at(second: i64) -> Timestamp {
-    subject().since + jiff::SignedDuration::from_secs(second)
+    subject().idle.unwrap().since + jiff::SignedDuration::from_secs(second)
 }
 
 /// An answer of a pod whose clock is `skew` seconds behind. `time`: its last activity, by our clock.
@@ -19,7 +22,7 @@ fn with_skew(skew: i64, time: Timestamp) -> Answered {
     Ok(Reading {
         signals,
         skew,
-        out_of_memory: None,
+        ..Reading::default()
     })
 }
 
@@ -28,17 +31,25 @@ fn used(time: Timestamp) -> Answered {
 }
 
 fn nothing() -> Answered {
-    Err(Unanswered {
-        name: "server",
-        why: "no answer".to_owned(),
-    })
+    Err(Unanswered::new("server", "no answer"))
 }
 
 /// Records one answer at a time of day, whenever the request is due.
 fn ask(tracker: &ActivityTracker, answer: Answered, now: Timestamp) -> (ActivityReport, bool) {
+    let (report, stop) = ask_and_report(tracker, answer, now);
+    (report.activity.unwrap(), stop)
+}
+
+fn ask_and_report(tracker: &ActivityTracker, answer: Answered, now: Timestamp) -> (Report, bool) {
     tracker
         .record_answer(&job(tracker), answer, Duration::ZERO, now)
         .unwrap()
+}
+
+/// The last activity that is known when a workspace is followed.
+fn follow(tracker: &ActivityTracker, subject: Subject, now: Timestamp) -> Timestamp {
+    let report = tracker.follow(KEY, Some(subject), now).unwrap();
+    report.activity.unwrap().last_activity
 }
 
 /// When the first request is due.
@@ -115,17 +126,8 @@ async fn another_timeout_counts_at_once_and_another_run_anew() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     ask(&tracker, used(at(100)), at(100));
-    let shorter = Subject {
-        timeout: Duration::from_mins(1),
-        ..subject()
-    };
-    assert_eq!(
-        tracker
-            .follow(KEY, Some(shorter.clone()), at(170))
-            .unwrap()
-            .last_activity,
-        at(100)
-    );
+    let shorter = with_rule(|rule| rule.timeout = Duration::from_mins(1));
+    assert_eq!(follow(&tracker, shorter, at(170)), at(100));
     assert!(
         !ask(&tracker, used(at(100)), at(170)).1,
         "the first reading under this rule"
@@ -133,13 +135,12 @@ async fn another_timeout_counts_at_once_and_another_run_anew() {
     assert!(ask(&tracker, used(at(100)), at(176)).1);
     let run = Subject {
         run_id: "run2".to_owned(),
-        since: at(200),
-        ..shorter
+        ..with_rule(|rule| {
+            rule.timeout = Duration::from_mins(1);
+            rule.since = at(200);
+        })
     };
-    assert_eq!(
-        tracker.follow(KEY, Some(run), at(205)).unwrap().last_activity,
-        at(200)
-    );
+    assert_eq!(follow(&tracker, run, at(205)), at(200));
     assert!(!ask(&tracker, used(at(100)), at(240)).1);
 }
 
@@ -219,10 +220,7 @@ fn told(user: Option<Timestamp>, presence: Timestamp, kernels: Option<Timestamp>
 
 /// `subject`, whose open page counts for ten minutes.
 fn with_open_tab() -> Subject {
-    Subject {
-        open_tab_minutes: 10,
-        ..subject()
-    }
+    with_rule(|rule| rule.open_tab_minutes = 10)
 }
 
 #[tokio::test(start_paused = true)]
@@ -269,10 +267,7 @@ async fn a_door_that_was_heard_once_is_known_also_after_an_error_and_under_anoth
     assert!(!is_known(subject()));
     ask(&tracker, nothing(), at(1));
     assert!(!is_known(subject()));
-    let nonsense = Unanswered {
-        name: "user",
-        why: "the answer is 404, not 200".to_owned(),
-    };
+    let nonsense = Unanswered::new("user", "the answer is 404, not 200");
     assert!(!ask(&tracker, Err(nonsense), at(1000)).1);
     assert!(is_known(subject()));
     assert!(is_known(with_open_tab()));
@@ -281,4 +276,101 @@ async fn a_door_that_was_heard_once_is_known_also_after_an_error_and_under_anoth
         ..subject()
     };
     assert!(!is_known(run));
+}
+
+/// What a door tells of a disk of 10 GiB, of which this is used.
+#[expect(clippy::unnecessary_wraps, reason = "an answer beside those that fail")]
+fn disk(used_gib: u64) -> Answered {
+    let signals = [("user", None), ("presence", Some(at(0)))];
+    let signal = |(name, last_activity)| Signal { name, last_activity };
+    Ok(Reading {
+        signals: signals.map(signal).into(),
+        disk: Some(DiskReading {
+            size_bytes: 10 << 30,
+            used_bytes: used_gib << 30,
+            available_bytes: (10 - used_gib) << 30,
+            used_inodes: 0,
+            available_inodes: 0,
+            full: false,
+        }),
+        ..Reading::default()
+    })
+}
+
+fn bytes(report: &Report) -> Option<u8> {
+    report.disk.unwrap().bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_is_asked_for_each_five_minutes_and_stops_nothing() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(with_disk_alone()), at(0));
+    for turn in 1..=100 {
+        let (report, stop) = ask_and_report(&tracker, disk(9), at(turn * 300));
+        assert_eq!((bytes(&report), stop), (Some(90), false));
+        assert_eq!(report.activity, None);
+        let wait = next(&tracker).unwrap() - Instant::now();
+        assert!((270..=330).contains(&wait.as_secs()), "{wait:?}");
+    }
+    // An application that fails because its disk is full hides nothing.
+    let full = Unanswered {
+        disk: disk(10).unwrap().disk,
+        ..Unanswered::new("kernels", "the answer is 500, not 200")
+    };
+    let (report, stop) = ask_and_report(&tracker, Err(full), at(39_000));
+    assert_eq!((bytes(&report), stop), (Some(100), false));
+    ask_and_report(&tracker, disk(9), at(39_300));
+    // A pod that does not answer loses nothing that is known.
+    let (report, stop) = ask_and_report(&tracker, nothing(), at(40_000));
+    assert_eq!((bytes(&report), stop), (Some(90), false));
+    let larger = Subject {
+        capacity: Some(30 << 30),
+        ..with_disk_alone()
+    };
+    assert_eq!(
+        bytes(&tracker.follow(KEY, Some(larger), at(40_000)).unwrap()),
+        Some(90)
+    );
+    let (report, _) = ask_and_report(&tracker, disk(9), at(40_300));
+    assert_eq!(
+        report.disk,
+        Some(DiskUse::default()),
+        "a third of the claim is not its disk"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_without_a_door_is_asked_once_in_a_run() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(with_disk_alone()), at(0));
+    ask_and_report(&tracker, nothing(), at(10));
+    let (report, _) = ask_and_report(&tracker, Ok(Reading::default()), at(300));
+    assert_eq!((report.disk, next(&tracker)), (None, None));
+    tracker.follow(KEY, Some(with_disk_alone()), at(400));
+    assert_eq!(next(&tracker), None, "the same run");
+    let run = Subject {
+        run_id: "run2".to_owned(),
+        ..with_disk_alone()
+    };
+    tracker.follow(KEY, Some(run), at(500));
+    assert!(next(&tracker).is_some());
+    // An idle rule asks it all the same.
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    ask(&tracker, Ok(Reading::default()), at(10));
+    assert!(next(&tracker).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_stays_known_when_an_idle_rule_comes_or_goes() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(with_disk_alone()), at(0));
+    ask_and_report(&tracker, disk(5), at(300));
+    let report = tracker.follow(KEY, Some(subject()), at(3000)).unwrap();
+    assert_eq!(bytes(&report), Some(50));
+    assert_eq!(report.activity.unwrap().last_activity, at(0), "by the rule alone");
+    let (report, _) = ask_and_report(&tracker, disk(6), at(3010));
+    assert_eq!(bytes(&report), Some(60));
+    let report = tracker.follow(KEY, Some(with_disk_alone()), at(3020)).unwrap();
+    assert_eq!((bytes(&report), report.activity), (Some(60), None));
 }

@@ -5,7 +5,7 @@
 //! | file | input -> output |
 //! |---|---|
 //! | `reconcile.rs` | tracker -> requests, a few at a time, by one task (IO) |
-//! | `status.rs` | known activity, limits -> status (pure) |
+//! | `status.rs` | known activity and use of the disk, limits -> status (pure) |
 //! | `enforce.rs` | a run whose limit is over -> its stop, in the workspace's reconcile (IO) |
 //! | `stop.rs` | a workspace that a rule stops -> `spec.desiredStatus: Stopped`, unless it has changed since (IO) |
 //!
@@ -33,10 +33,10 @@ use crate::{
     activity::subject::{self, is_last_of_its_disk},
     cache::observed::Observed,
     context::Context,
-    status::memory,
+    status::{disk_use, memory},
 };
 
-/// Registers what to ask of the workspace, and completes a new status with its known activity and the stop that comes first. `status`: as
+/// Registers what to ask of the workspace, and completes a new status with what its pod told and the stop that comes first. `status`: as
 /// it follows from everything else. Returns when a limit is over. IO: none; in memory.
 pub fn attend(
     context: &Context,
@@ -49,21 +49,31 @@ pub fn attend(
     let before = workspace.status.as_ref();
     let subject = valid.and_then(|valid| subject::for_run(workspace, valid, observed, status));
     let key = observed.identity.key();
-    let usage = context.idle.follow(&key, subject, now);
+    let report = context.idle.follow(&key, subject, now);
     let longest = valid.map(|valid| valid.longest_keep);
     let known = before.and_then(|before| before.kept.as_ref());
     status.kept = keep::granted(workspace, longest, known, now);
-    status::complete(status, before, usage.as_ref(), now);
+    let activity = report.as_ref().and_then(|report| report.activity.as_ref());
+    status::complete(status, before, activity, now);
+    status::complete_disk(status, before, report.as_ref());
     // A stop would delete the files of a disk that was deleted. The condition `Degraded` says so.
     let is_held_up = is_last_of_its_disk(observed);
     if is_held_up {
         (status.stops_at, status.stops_because) = (None, None);
     }
-    let earlier = before.map(|before| (before.idle.clone(), before.stops_at.clone()));
-    if earlier.unwrap_or_default() != (status.idle.clone(), status.stops_at.clone()) {
+    let told = |status: &WorkspaceStatus| {
+        (
+            status.idle.clone(),
+            status.stops_at.clone(),
+            disk_use::figures(status),
+        )
+    };
+    if before.map(told).unwrap_or_default() != told(status) {
         context.idle.status_written(&key);
     }
-    let ended = usage.and_then(|usage| usage.out_of_memory).map(status::to_second);
+    let ended = report
+        .and_then(|report| report.out_of_memory)
+        .map(status::to_second);
     memory::complete(status, before, observed, ended);
     status.stopped_because = stopped_because(workspace, observed);
     add_stop_reason(status);

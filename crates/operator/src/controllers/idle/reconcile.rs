@@ -72,16 +72,18 @@ async fn check(context: &Context, asker: &Asker, job: Job) {
     let begin = Instant::now();
     let answer = context.metrics.time("idle", asker.ask(subject.clone())).await;
     if let Err(unanswered) = &answer {
-        context.metrics.count_unanswered();
+        if subject.idle.is_some() {
+            context.metrics.count_unanswered();
+        }
         tracing::debug!(
             workspace = job.key,
             signal = unanswered.name,
             why = unanswered.why,
-            "a pod does not report its activity"
+            "a pod does not answer about its use"
         );
     }
     let now = (context.now)();
-    let Some((usage, stop)) = context.idle.record_answer(&job, answer, begin.elapsed(), now) else {
+    let Some((report, stop)) = context.idle.record_answer(&job, answer, begin.elapsed(), now) else {
         return;
     };
     let newest = context
@@ -91,10 +93,11 @@ async fn check(context: &Context, asker: &Asker, job: Job) {
         return;
     };
     let status = workspace.status.clone().unwrap_or_default();
-    let first = idle_status::first_stop(&status, Some(usage.last_activity), now);
+    let last_use = report.activity.as_ref().map(|activity| activity.last_activity);
+    let first = idle_status::first_stop(&status, last_use, now);
     if stop && stops::decide(first, idle_status::announced(&status), now) == Some(StopRule::Idle) {
         end(context, &job, now).await;
-    } else if idle_status::differs(&status, &usage, now) {
+    } else if idle_status::differs(&status, &report, now) {
         context.idle.trigger(&subject.identity);
     }
 }

@@ -14,7 +14,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rules::keep;
 use rules::stops::{self, Stop, Times};
 
-use crate::{activity::tracker::ActivityReport, status::memory};
+use crate::{
+    activity::tracker::{ActivityReport, Report},
+    status::{disk_use, memory},
+};
 
 /// Sets the fields about activity in a status, and the stop that comes first. `before`: the previous status. `usage`: `None`: no pod is
 /// asked.
@@ -72,17 +75,28 @@ pub(super) fn announced(status: &WorkspaceStatus) -> Option<Stop> {
 }
 
 /// Whether a status has to be written again.
-pub(super) fn differs(status: &WorkspaceStatus, usage: &ActivityReport, now: Timestamp) -> bool {
+pub(super) fn differs(status: &WorkspaceStatus, report: &Report, now: Timestamp) -> bool {
     let known = status.out_of_memory.as_ref().map(|it| it.time.0);
-    if usage
+    if report
         .out_of_memory
         .is_some_and(|time| memory::is_news(to_second(time), known))
     {
         return true;
     }
     let mut next = status.clone();
-    complete(&mut next, Some(status), Some(usage), now);
+    complete(&mut next, Some(status), report.activity.as_ref(), now);
+    complete_disk(&mut next, Some(status), Some(report));
     next != *status
+}
+
+/// Sets in a status how much of the disk is used. One that was just written stays as it is: a pod may tell what it likes, as often.
+pub(super) fn complete_disk(
+    status: &mut WorkspaceStatus,
+    before: Option<&WorkspaceStatus>,
+    report: Option<&Report>,
+) {
+    let told = report.filter(|report| !report.is_recent);
+    disk_use::complete(status, before, told.and_then(|report| report.disk));
 }
 
 /// What is known of the use, and the time at which it is idle for its timeout.
@@ -178,10 +192,10 @@ pub(super) fn to_second(time: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use api::workspace::Resolved;
+    use api::workspace::{DiskStatus, Resolved};
 
     use super::*;
-    use crate::activity::Signal;
+    use crate::activity::{DiskUse, Signal};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -198,7 +212,6 @@ mod tests {
                 name: "server",
                 last_activity: Some(at(last_activity)),
             }],
-            out_of_memory: None,
             is_read: true,
             failing: None,
             is_recent: false,
@@ -223,6 +236,15 @@ mod tests {
         status
     }
 
+    fn report(activity: &ActivityReport) -> Report {
+        Report {
+            activity: Some(activity.clone()),
+            out_of_memory: None,
+            disk: None,
+            is_recent: activity.is_recent,
+        }
+    }
+
     fn stop(status: &WorkspaceStatus) -> Option<i64> {
         status
             .stops_at
@@ -237,8 +259,8 @@ mod tests {
             (stop(&first), first.stops_because),
             (Some(600), Some(StopRule::Idle))
         );
-        assert!(!differs(&first, &usage(60), at(0)), "exactly a tenth");
-        assert!(differs(&first, &usage(61), at(0)));
+        assert!(!differs(&first, &report(&usage(60)), at(0)), "exactly a tenth");
+        assert!(differs(&first, &report(&usage(61)), at(0)));
         let second = next(&first, &usage(61));
         assert_eq!(stop(&second), Some(661));
         assert_eq!(second.idle.unwrap().last_activity, Some(Time(at(61))));
@@ -251,8 +273,35 @@ mod tests {
             is_recent: true,
             ..usage(500)
         };
-        assert!(!differs(&first, &again, at(0)));
-        assert!(differs(&running(10), &again, at(0)), "another client removed it");
+        assert!(!differs(&first, &report(&again), at(0)));
+        assert!(
+            differs(&running(10), &report(&again), at(0)),
+            "another client removed it"
+        );
+    }
+
+    #[test]
+    fn a_disk_is_told_without_an_idle_rule_and_not_each_time_that_its_pod_changes_its_mind() {
+        let told = |bytes, is_recent| Report {
+            activity: None,
+            out_of_memory: None,
+            disk: Some(DiskUse {
+                bytes: Some(bytes),
+                ..DiskUse::default()
+            }),
+            is_recent,
+        };
+        let mut first = WorkspaceStatus {
+            run_id: Some("run1".to_owned()),
+            disk: Some(DiskStatus::default()),
+            ..WorkspaceStatus::default()
+        };
+        assert!(differs(&first, &told(3, false), at(0)));
+        complete_disk(&mut first, None, Some(&told(3, false)));
+        assert_eq!(first.disk.as_ref().unwrap().used_percent, Some(0));
+        assert!(!differs(&first, &told(4, false), at(0)));
+        assert!(differs(&first, &told(99, false), at(0)));
+        assert!(!differs(&first, &told(99, true), at(0)));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn desired<'a>(
     let on = desired == DesiredStatus::Running && (has || observed.runs());
     match valid.map(|valid| &valid.routes) {
         _ if !on => Desired::None,
-        Some(Routes::NoObjects) => Desired::None,
+        Some(Routes::NoObjects | Routes::External) => Desired::None,
         Some(Routes::Unknown(why)) => Desired::AsTheyAre(Some(why)),
         Some(Routes::Objects(routes)) if has || observed.current_pod().is_some_and(is_ready) => {
             Desired::These(routes)

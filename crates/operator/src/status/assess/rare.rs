@@ -10,6 +10,7 @@ use api::{
 use jiff::Timestamp;
 
 use super::condition_list::Conditions;
+use crate::status::disk_use;
 
 /// A deletion that takes longer reports what it waits for.
 const LONG_DELETION: Duration = Duration::from_secs(10);
@@ -44,6 +45,7 @@ pub(crate) fn deleting(workspace: &Workspace, left: &str, now: Timestamp) -> Wor
         deletes_at: None,
         stop_requested_at: None,
         out_of_memory: None,
+        disk: disk_use::without_use(before.disk),
         pending_update: Vec::new(),
         conditions: conditions.finish(),
         ..before
@@ -74,6 +76,7 @@ pub(crate) fn unreadable(
         stops_at: None,
         stops_because: None,
         deletes_at: None,
+        disk: disk_use::without_use(before.disk),
         conditions,
         ..before
     }

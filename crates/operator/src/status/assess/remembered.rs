@@ -35,6 +35,8 @@ pub(super) fn disk(
             .and_then(|same| same.volume_name.clone())
             .or_else(|| volume.filter(|_| ready)),
         claim_uid,
+        // Its use is told by the pod (`disk_use.rs`).
+        ..DiskStatus::default()
     })
 }
 

@@ -70,7 +70,7 @@ async fn an_application_without_jupyter_behind_a_door_needs_no_detection() {
     assert_eq!(minutes(ask(at(port)).await), expected);
     // What workspace or template name is asked for: its silence is no word of idleness.
     let mut given = at(port);
-    given.question.is_given = true;
+    given.idle.as_mut().unwrap().question.is_given = true;
     assert_eq!(ask(given).await.unwrap_err().name, "kernels");
     let (port, _) = pod(|line| {
         behind_door(TIMES, &["/healthz"], line, |_| {
@@ -152,4 +152,94 @@ async fn a_door_s_time_ahead_of_now_is_now() {
     let (port, _) = pod(|line| behind_door(AHEAD, &OF_JUPYTER, line, jupyter)).await;
     let found = minutes(ask(at(port)).await);
     assert_eq!(found[..2], [("user", Some(60)), ("presence", Some(60))]);
+}
+
+/// A pod of which only its disk is of interest.
+fn disk_alone(port: u16) -> Subject {
+    let mut subject = Subject {
+        address: Ipv4Addr::LOCALHOST.into(),
+        ..with_disk_alone()
+    };
+    subject.door.port = port;
+    subject
+}
+
+/// A door's answer that tells this of its disk.
+#[expect(clippy::unnecessary_wraps, reason = "an answer beside those that never come")]
+fn with_disk(disk: &str) -> Option<String> {
+    Some(by_door(&json(&format!(
+        "{{{TIMES}, \"activityPaths\": [], \"disk\": {disk}}}"
+    ))))
+}
+
+const DISK: &str = r#"{"sizeBytes": 100, "usedBytes": 60, "availableBytes": 40, "usedInodes": 1, "availableInodes": 2, "full": true}"#;
+
+#[tokio::test]
+async fn a_disk_is_read_from_the_door_s_answer_also_where_nothing_else_is_asked() {
+    let (port, seen) = pod(|_| with_disk(DISK)).await;
+    let alone = ask(disk_alone(port)).await.unwrap();
+    let disk = alone.disk.unwrap();
+    assert_eq!((disk.used_bytes, disk.available_inodes, disk.full), (60, 2, true));
+    assert!(!alone.signals.is_empty());
+    let requests = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!(requests.len(), 1);
+    assert!(
+        requests[0].starts_with("GET /jupyter-k8s/activity "),
+        "{requests:?}"
+    );
+    let mut known = at(port);
+    known.has_door = true;
+    assert_eq!(ask(known.clone()).await.unwrap().disk.as_ref(), Some(&disk));
+    // Its application fails, perhaps because of it.
+    known.idle.as_mut().unwrap().question.is_given = true;
+    let failed = ask(known).await.unwrap_err();
+    assert_eq!((failed.name, failed.disk), ("kernels", Some(disk)));
+}
+
+#[tokio::test]
+async fn figures_of_a_disk_that_cannot_be_read_cost_no_other_signal() {
+    const NONSENSE: [fn(&str) -> Option<String>; 7] = [
+        |_| with_disk("null"),
+        |_| with_disk("[]"),
+        |_| with_disk("{}"),
+        |_| with_disk(&DISK.replace("60", "-60")),
+        |_| with_disk(&DISK.replace("60", "6e300")),
+        |_| with_disk(&DISK.replace("60", "99999999999999999999999999")),
+        |_| with_disk(&DISK.replace("true", "\"yes\"")),
+    ];
+    for nonsense in NONSENSE {
+        let (port, _) = pod(nonsense).await;
+        let reading = ask(disk_alone(port)).await.unwrap();
+        assert_eq!(reading.disk, None);
+        assert_eq!(reading.signals.len(), 2);
+    }
+    let (port, _) = pod(|_| with_disk(&format!("\"{}\"", "x".repeat(1024 * 1024)))).await;
+    assert!(
+        ask(disk_alone(port))
+            .await
+            .unwrap_err()
+            .why
+            .contains("longer than 256 KiB")
+    );
+}
+
+#[tokio::test]
+async fn an_image_without_a_door_is_told_from_one_that_does_not_answer() {
+    const WITHOUT: [fn(&str) -> Option<String>; 2] = [
+        |_| Some("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned()),
+        |_| Some(json("<html>")),
+    ];
+    const UNKNOWN: [fn(&str) -> Option<String>; 3] = [
+        |_| Some("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned()),
+        |_| Some("SSH-2.0-OpenSSH\r\n".to_owned()),
+        |_| None,
+    ];
+    for answer in WITHOUT {
+        let (port, _) = pod(answer).await;
+        assert_eq!(ask(disk_alone(port)).await.unwrap(), Reading::default());
+    }
+    for answer in UNKNOWN {
+        let (port, _) = pod(answer).await;
+        assert_eq!(ask(disk_alone(port)).await.unwrap_err().name, "disk");
+    }
 }

@@ -12,7 +12,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::activity::subject::tests::subject;
+use crate::activity::subject::tests::{with_disk_alone, with_rule};
 
 const NOW: &str = "2026-01-01T12:00:00Z";
 
@@ -64,8 +64,7 @@ fn json(body: &str) -> String {
 fn at(port: u16) -> Subject {
     let mut subject = Subject {
         address: Ipv4Addr::LOCALHOST.into(),
-        port,
-        ..subject()
+        ..with_rule(|rule| rule.port = port)
     };
     subject.door.port = port;
     subject
@@ -82,7 +81,9 @@ fn endpoint(port: u16) -> Subject {
         },
         is_given: true,
     };
-    Subject { question, ..at(port) }
+    let mut subject = at(port);
+    subject.idle.as_mut().unwrap().question = question;
+    subject
 }
 
 async fn ask(subject: Subject) -> Answered {
@@ -270,11 +271,11 @@ async fn over_tls_any_certificate_is_accepted_and_a_plain_server_gets_no_request
         }
     });
     let mut subject = endpoint(port);
-    subject.question.tls = true;
+    subject.idle.as_mut().unwrap().question.tls = true;
     assert!(ask(subject).await.unwrap().signals[0].last_activity.is_some());
     let (plain, _) = pod(|_| Some(json("{}"))).await;
     let mut subject = endpoint(plain);
-    subject.question.tls = true;
+    subject.idle.as_mut().unwrap().question.tls = true;
     let unanswered = tokio::time::timeout(Duration::from_secs(10), ask(subject))
         .await
         .unwrap()
