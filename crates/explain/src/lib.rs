@@ -7,7 +7,7 @@
 //! - `access`: why a user may or may not connect, rule by rule.
 //! - `state`: why it does not run, why it starts slowly.
 //! - `leaving`: why its deletion or its stop takes long.
-//! - `stop`: why it was stopped, when a rule stops it, recovery, changes that wait for a restart.
+//! - `stop`: why it was stopped, when a rule stops it, a full disk, recovery, changes that wait for a restart.
 //! - `causes`: pod, claim, quotas, Events -> causes.
 //! - `progress`: how far the start is.
 //! - `consequence`: what an action also deletes or ends.

@@ -1,4 +1,4 @@
-//! A workspace's stop, idleness, recovery and pending changes -> findings (pure).
+//! A workspace's stop, idleness, disk use, recovery and pending changes -> findings (pure).
 
 use api::Workspace;
 use api::condition::reason;
@@ -10,14 +10,14 @@ use rules::{expiry, keep, stops};
 
 use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
 
-/// Why it was stopped, when a rule stops it, and changes that wait for a restart.
+/// Why it was stopped, when a rule stops it, a full disk, and changes that wait for a restart.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let workspace = evidence.workspace;
     if workspace.metadata.deletion_timestamp.is_some() {
         return Vec::new();
     }
     let status = workspace.status.clone().unwrap_or_default();
-    let mut found = Vec::new();
+    let mut found = Vec::from_iter(disk(workspace, &status));
     if workspace.spec.desired_status == DesiredStatus::Stopped {
         found.push(stop_finding(evidence, &status));
     } else if status.phase == Some(Phase::Running) {
@@ -178,6 +178,30 @@ fn out_of_memory(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Find
             Some(last.time.0),
         )],
         remedies: Remedy::of_reason(workspace, reason::OOM_KILLED, "")
+            .into_iter()
+            .collect(),
+    })
+}
+
+/// That its disk is full or nearly so. Recovery helps one that is so full that the application does not start.
+fn disk(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
+    let disk = status.disk.as_ref()?;
+    let name = rules::names::child(&workspace.name_any());
+    let what = disk.warning(&format!("its disk {name}"))?;
+    let percent = disk.used_percent.map(|percent| match disk.used_percent_of {
+        Some(of) => format!("{percent} of {of:?}"),
+        None => percent.to_string(),
+    });
+    let full = disk.full.then(|| "true".to_owned());
+    let because = [("status.disk.usedPercent", percent), ("status.disk.full", full)];
+    let because = because
+        .into_iter()
+        .filter_map(|(field, value)| Some(of_workspace(workspace, field, value?, None)));
+    Some(Finding {
+        what,
+        reason: Some(reason::DISK_NEARLY_FULL.to_owned()),
+        because: because.collect(),
+        remedies: Remedy::of_reason(workspace, reason::DISK_NEARLY_FULL, "")
             .into_iter()
             .collect(),
     })

@@ -171,6 +171,59 @@ fn memory_that_ran_out_is_told_of_a_running_workspace_with_the_field_that_raises
 }
 
 #[test]
+fn a_disk_that_is_nearly_full_is_named_with_what_helps() {
+    let finding = |spec: Value, phase: &str, disk: Value| {
+        let status = json!({
+            "phase": phase, "conditions": [condition("Available", "True", reason::READY, "")], "disk": disk,
+        });
+        let workspace = workspace_with(spec, status);
+        let findings = super::workspace(&evidence(&workspace)).findings;
+        let is_its = |it: &Finding| it.reason.as_deref() == Some(reason::DISK_NEARLY_FULL);
+        findings.into_iter().find(is_its)
+    };
+    let disk = |percent: i32, of: &str, full: bool| json!({"claimUID": "c", "size": "10Gi", "usedPercent": percent, "usedPercentOf": of, "full": full});
+    for (disk, what, because) in [
+        (
+            disk(90, "Bytes", false),
+            "At least 90 % of the space on its disk workspace-demo (10Gi) is used.",
+            vec!["90 of Bytes"],
+        ),
+        (
+            disk(95, "Inodes", false),
+            "At least 95 % of the inodes on its disk workspace-demo (10Gi) are used: it holds many files and folders.",
+            vec!["95 of Inodes"],
+        ),
+        (
+            disk(100, "Inodes", true),
+            "No inode is left on its disk workspace-demo (10Gi): it holds too many files and folders, and new ones cannot be made.",
+            vec!["100 of Inodes", "true"],
+        ),
+        (
+            json!({"claimUID": "c", "full": true}),
+            "No space is left on its disk workspace-demo: files cannot be saved.",
+            vec!["true"],
+        ),
+    ] {
+        let found = finding(json!({}), "Running", disk).unwrap();
+        assert_eq!((found.what.as_str(), values(&found)), (what, because));
+        let commands = found.remedies[0].steps.iter().map(|step| step.command.as_str());
+        assert_eq!(
+            commands.collect::<Vec<_>>(),
+            [
+                "kubectl workspace set demo -n team --storage QUANTITY",
+                "kubectl workspace start demo -n team --recovery"
+            ]
+        );
+    }
+    assert_eq!(finding(json!({}), "Running", disk(85, "Bytes", false)), None);
+    // Its application may not start because of it.
+    let failed = finding(json!({}), "Failed", disk(100, "Bytes", true)).unwrap();
+    assert_eq!(failed.remedies[0].steps.len(), 2);
+    let in_recovery = finding(json!({"recoveryMode": true}), "Running", disk(100, "Bytes", true)).unwrap();
+    assert_eq!(in_recovery.remedies[0].steps.len(), 1, "recovery has begun");
+}
+
+#[test]
 fn a_new_disk_in_place_of_a_deleted_one_is_reported_while_it_runs_and_while_it_is_stopped() {
     let message = "It is ready. Its disk is a new, empty one.";
     let disk = json!({"claimUID": "b", "replacesDeleted": true, "replacedVolumeName": "pvc-1"});

@@ -14,6 +14,7 @@ mod bad_input;
 mod bounds;
 mod common;
 mod counting;
+mod disk_use;
 mod editing;
 mod editor;
 mod every_page;

@@ -188,7 +188,10 @@ pub(super) fn may_recover(context: &Context, workspace: &Workspace) -> bool {
     let index = &context.app.index;
     let is_down = matches!(phase(workspace), Phase::Failed | Phase::Stopped)
         || (phase(workspace) == Phase::Starting && blocked_by(workspace).is_some());
-    is_down
+    // It may run until it next writes a file.
+    let is_full = workspace.status.as_ref().and_then(|status| status.disk.as_ref());
+    let is_full = is_full.is_some_and(|disk| disk.full);
+    (is_down || is_full)
         && !workspace.spec.recovery_mode
         && resolved_values(workspace).is_some_and(|resolved| {
             let (template, manager) = (index.template_of(workspace), index.manager_of(workspace));

@@ -195,6 +195,11 @@ fn disk(workspace: &Workspace) -> Vec<Fact> {
         facts.push(fact("Storage class", class.clone()));
     }
     facts.push(fact("Mounted at", storage.mount_path.clone()));
+    let used = workspace
+        .status
+        .as_ref()
+        .and_then(|status| status.disk.as_ref()?.used());
+    facts.extend(used.map(|used| fact("Used", used)));
     let disk = Disk::from_workspace(workspace);
     let (stop, deletion) = (
         disk.fate(Moment::Stop),
