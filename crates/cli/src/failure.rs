@@ -199,6 +199,7 @@ fn flag_of(field: &str) -> Option<&'static str> {
         "spec.storage.size" => "--storage",
         "spec.executionProfileRef" => "--profile",
         "spec.idleShutdown.idleTimeoutInMinutes" => "--idle",
+        "spec.idleShutdown.openTabMinutes" => "--open-tab",
         field if field.starts_with("spec.env[") => "--env",
         field if field.starts_with("spec.variables[") => "--variable",
         field if field.starts_with("spec.resources.") && field.contains("[nvidia.com/") => "--gpu",

@@ -50,7 +50,7 @@ fn workspace(args: &CreateFlags, namespace: Option<&str>) -> Workspace {
             resources,
             execution_profile_ref: args.profile.clone(),
             env: args.env.iter().map(variable).collect(),
-            idle_shutdown: args.idle.map(idle_shutdown),
+            idle_shutdown: idle_shutdown(args.idle, args.open_tab),
             options: args.option.iter().cloned().collect(),
             variables: args.variable.iter().cloned().collect(),
             storage: args.storage.clone().map(|size| Storage {
@@ -71,18 +71,19 @@ fn variable((name, value): &(String, String)) -> EnvVar {
     }
 }
 
-fn idle_shutdown(idle: Idle) -> IdleShutdown {
-    match idle {
-        Idle::After(minutes) => IdleShutdown {
-            enabled: Some(true),
-            idle_timeout_in_minutes: i32::try_from(minutes).ok(),
-            ..IdleShutdown::default()
-        },
-        Idle::Never => IdleShutdown {
-            enabled: Some(false),
-            ..IdleShutdown::default()
-        },
-    }
+fn idle_shutdown(idle: Option<Idle>, open_tab: Option<u64>) -> Option<IdleShutdown> {
+    let (enabled, minutes) = match idle {
+        Some(Idle::After(minutes)) => (Some(true), Some(minutes)),
+        Some(Idle::Never) => (Some(false), None),
+        None => (None, None),
+    };
+    let number = |minutes: Option<u64>| minutes.and_then(|minutes| i32::try_from(minutes).ok());
+    (idle.is_some() || open_tab.is_some()).then(|| IdleShutdown {
+        enabled,
+        idle_timeout_in_minutes: number(minutes),
+        open_tab_minutes: number(open_tab),
+        detection: None,
+    })
 }
 
 #[cfg(test)]
@@ -112,9 +113,17 @@ mod tests {
     }
 
     #[test]
+    fn an_open_page_s_time_alone_leaves_the_rest_to_the_template() {
+        let idle = |line: &str| object(line)["spec"]["idleShutdown"].clone();
+        assert_eq!(idle("demo --open-tab 0"), json!({"openTabMinutes": 0}));
+        assert_eq!(idle("demo --idle never"), json!({"enabled": false}));
+    }
+
+    #[test]
     fn every_flag_sets_its_field() {
         let line = "demo --template t --image uv --cpu 2 --memory 4Gi --storage 10Gi --display-name Demo -n team --gpu 1 --profile gpu \
-             --env A=b=c --env B= --idle 90m --variable project=x --option gpu=a100 --option size=large";
+             --env A=b=c --env B= --idle 90m --open-tab 2h --variable project=x \
+             --option gpu=a100 --option size=large";
         assert_eq!(
             object(line),
             json!({
@@ -131,7 +140,7 @@ mod tests {
                     },
                     "executionProfileRef": "gpu",
                     "env": [{"name": "A", "value": "b=c"}, {"name": "B", "value": ""}],
-                    "idleShutdown": {"enabled": true, "idleTimeoutInMinutes": 90},
+                    "idleShutdown": {"enabled": true, "idleTimeoutInMinutes": 90, "openTabMinutes": 120},
                     "options": {"gpu": "a100", "size": "large"},
                     "variables": {"project": "x"},
                     "storage": {"size": "10Gi"},

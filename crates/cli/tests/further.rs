@@ -137,6 +137,10 @@ async fn a_change_says_what_takes_effect_now_and_what_at_the_next_start() {
         spec["idleShutdown"],
         json!({"enabled": true, "idleTimeoutInMinutes": 90})
     );
+    let ran = run(&client, "set demo --open-tab 2h").await;
+    assert_eq!(ran.err, "Takes effect now: spec.idleShutdown (openTabMinutes)\n");
+    let both = json!({"enabled": true, "idleTimeoutInMinutes": 90, "openTabMinutes": 120});
+    assert_eq!(stored(&server)["idleShutdown"], both);
     let ran = run(&client, "set demo --idle never").await;
     assert_eq!(ran.err, "Takes effect now: spec.idleShutdown\n");
     assert_eq!(stored(&server)["idleShutdown"]["enabled"], false);

@@ -99,6 +99,7 @@ fn flag(field: &str) -> Option<&'static str> {
         ("spec.storage.size", _) => "--storage QUANTITY",
         ("spec.displayName", _) => "--display-name TEXT",
         ("spec.idleShutdown.enabled" | "spec.idleShutdown.idleTimeoutInMinutes", _) => "--idle DURATION",
+        ("spec.idleShutdown.openTabMinutes", _) => "--open-tab DURATION",
         _ => return None,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::values::{Gpu, Idle, choice, gpu, idle, image, pair, positive};
+use super::values::{Gpu, Idle, choice, gpu, idle, image, open_tab, pair, positive};
 use super::{Cli, Command, Connection, Format, name, object_format};
 use crate::duration;
 
@@ -59,7 +59,7 @@ pub struct CreateFlags {
     pub name: Option<String>,
 
     /// Manifest of one workspace, in place of NAME and the flags of its fields; - is standard input
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["name", "template", "image", "cpu", "memory", "storage", "gpu", "profile", "env", "idle", "variable", "option", "display_name"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["name", "template", "image", "cpu", "memory", "storage", "gpu", "profile", "env", "idle", "open_tab", "variable", "option", "display_name"])]
     pub filename: Option<PathBuf>,
 
     /// WorkspaceTemplate that supplies defaults and bounds; it cannot be changed later [default: the namespace's, else the cluster's]
@@ -101,6 +101,10 @@ pub struct CreateFlags {
     /// Stop it after this time without use, such as 90m; never: do not stop it
     #[arg(long, value_name = "DURATION", value_parser = idle)]
     pub idle: Option<Idle>,
+
+    /// Count an open page as use for this time after the last act, such as 4h, where it stops when idle; 0: do not count it
+    #[arg(long, value_name = "DURATION", value_parser = open_tab)]
+    pub open_tab: Option<u64>,
 
     /// Value of a variable of the template; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
@@ -187,6 +191,7 @@ mod tests {
             ("demo --option gpu=", "expected OPTION=CHOICE"),
             ("-f demo.yaml --option gpu=a100", "cannot be used with"),
             ("demo --idle 90s", "--idle"),
+            ("demo --open-tab 90s", "--open-tab"),
             ("demo --profile=", "--profile"),
             ("demo -n Team_A", "--namespace"),
             ("", "NAME"),

@@ -115,7 +115,7 @@ pub enum Command {
     /// List shares: with whom, whether they count, and when they end
     Shares(Shares),
     /// Change a workspace, and say what takes effect now and what at the next start
-    Set(Set),
+    Set(Box<Set>),
     /// Show the output of a workspace's pod
     Logs(Logs),
     /// See templates

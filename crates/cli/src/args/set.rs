@@ -1,15 +1,15 @@
 //! Command line of `set` -> its arguments (pure).
 
 use super::values::{
-    Assignment, Gpus, Idle, LimitValue, assignment, choice_or_none, gpus, idle, image, limit, positive,
-    retention,
+    Assignment, Gpus, Idle, LimitValue, assignment, choice_or_none, gpus, idle, image, limit, open_tab,
+    positive, retention,
 };
 use super::{Format, name, object_format};
 
 /// Which fields of a workspace change.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(group = clap::ArgGroup::new("fields").required(true).multiple(true)
-    .args(["image", "cpu", "memory", "gpu", "storage", "profile", "env", "variable", "option", "display_name", "idle",
+    .args(["image", "cpu", "memory", "gpu", "storage", "profile", "env", "variable", "option", "display_name", "idle", "open_tab",
         "max_age", "failed_timeout", "start_timeout", "stopped_retention"]))]
 pub struct Set {
     /// Name of the workspace
@@ -60,6 +60,10 @@ pub struct Set {
     /// Stop it after this time without use, such as 90m; never: do not stop it
     #[arg(long, value_name = "DURATION", value_parser = idle)]
     pub idle: Option<Idle>,
+
+    /// Count an open page as use for this time after the last act, such as 4h, where it stops when idle; 0: do not count it
+    #[arg(long, value_name = "DURATION", value_parser = open_tab)]
+    pub open_tab: Option<u64>,
 
     /// Stop it this time after its start, used or not, such as 12h; default: the template's maximum age, if it has one
     #[arg(long, value_name = "DURATION", value_parser = limit)]

@@ -145,6 +145,14 @@ pub(super) fn idle(text: &str) -> Result<Idle, String> {
     }
 }
 
+pub(super) fn open_tab(text: &str) -> Result<u64, String> {
+    if text == "0" {
+        return Ok(0);
+    }
+    let time = duration::parse(text).map_err(|rule| format!("{rule}; or 0"))?;
+    whole_minutes(time).ok_or_else(|| "expected whole minutes, such as 90m, or 0".to_owned())
+}
+
 /// What a limit of a workspace becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitValue {

@@ -127,6 +127,12 @@ impl SpecChange {
             };
             change.fields.push("spec.idleShutdown".to_owned());
         }
+        if let Some(minutes) = args.open_tab {
+            change.patch["spec"]["idleShutdown"]["openTabMinutes"] = json!(minutes);
+            change
+                .fields
+                .push("spec.idleShutdown (openTabMinutes)".to_owned());
+        }
         for (name, value) in [
             ("maxAgeMinutes", args.max_age),
             ("failedTimeoutMinutes", args.failed_timeout),

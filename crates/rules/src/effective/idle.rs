@@ -196,14 +196,13 @@ pub(crate) fn open_tab_bounds(template: &WorkspaceTemplateSpec) -> MinutesRange 
     }
 }
 
-/// Whether every workspace has the template's timeout, or none.
-pub(crate) fn is_timeout_fixed(template: &WorkspaceTemplateSpec) -> bool {
+/// Whether every workspace has the template's minutes, or none. `range`: those that workspaces may set.
+pub(crate) fn is_fixed(template: &WorkspaceTemplateSpec, range: MinutesRange) -> bool {
     let is_closed = template
         .idle_shutdown_overrides
         .as_ref()
         .is_some_and(|set| !set.allow);
-    let MinutesRange { min, max } = bounds(template);
-    is_closed && (min == max || template.default_idle_shutdown.is_none())
+    is_closed && (range.min == range.max || template.default_idle_shutdown.is_none())
 }
 
 /// The effective values for a workspace that sets nothing itself.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use api::template::MinutesRange;
 use api::workspace::{DesiredStatus, IdleShutdown, UpdatePolicy};
 use api::{Workspace, WorkspaceSpec, WorkspaceTemplateSpec};
 
@@ -257,12 +258,11 @@ impl Table<'_> {
         })
     }
 
-    fn idle(&self) -> [Field; 2] {
+    fn idle(&self) -> [Field; 3] {
         let overrides = self
             .template
             .and_then(|template| template.idle_shutdown_overrides.as_ref());
         let is_fixed = overrides.is_some_and(|overrides| !overrides.allow);
-        let is_timeout_fixed = self.template.is_some_and(idle::is_timeout_fixed);
         let fixed = |is_fixed: bool| self.unless_fixed(is_fixed.then_some(TEMPLATE_DECIDES));
         let is_on = self
             .blank
@@ -273,19 +273,29 @@ impl Table<'_> {
             enabled: Some(true),
             ..IdleShutdown::default()
         };
-        let minutes =
-            idle::effective(Some(&enabled), self.template).and_then(|it| it.idle_timeout_in_minutes);
-        let range = self.template.map(idle::bounds).unwrap_or_default();
-        let number = Kind::Number {
-            min: range.min.unwrap_or(1),
+        let effective = idle::effective(Some(&enabled), self.template).unwrap_or(enabled);
+        let number = |range: MinutesRange, min| Kind::Number {
+            min: range.min.unwrap_or(min),
             max: range.max.unwrap_or(MAX_MINUTES),
             unit: "minutes",
         };
+        let timeout_range = self.template.map(idle::bounds).unwrap_or_default();
+        let open_tab_range = self.template.map(idle::open_tab_bounds).unwrap_or_default();
         let toggle = choices::yes_or_no(self.template.is_none_or(may_switch_idle_off));
-        let (is_enabled, timeout) = (
+        let (is_enabled, timeout, open_tab) = (
             "spec.idleShutdown.enabled",
             "spec.idleShutdown.idleTimeoutInMinutes",
+            "spec.idleShutdown.openTabMinutes",
         );
+        let minutes = |path, label, range: MinutesRange, min, default: Option<i32>| Field {
+            change: fixed(
+                self.template
+                    .is_some_and(|template| idle::is_fixed(template, range)),
+            ),
+            ..self
+                .row(STOP, path, label, number(range, min))
+                .or(default.map(|it| it.to_string()))
+        };
         [
             Field {
                 change: fixed(is_fixed),
@@ -293,11 +303,22 @@ impl Table<'_> {
                     .row(STOP, is_enabled, "Stop when idle", toggle)
                     .or(Some(is_on.to_string()))
             },
+            minutes(
+                timeout,
+                "Minutes without use before the stop",
+                timeout_range,
+                1,
+                effective.idle_timeout_in_minutes,
+            ),
             Field {
-                change: fixed(is_timeout_fixed),
-                ..self
-                    .row(STOP, timeout, "Minutes without use before the stop", number)
-                    .or(minutes.map(|it| it.to_string()))
+                help: "After the last act. Then the minutes without use begin.".to_owned(),
+                ..minutes(
+                    open_tab,
+                    "Minutes for which an open page counts as use",
+                    open_tab_range,
+                    0,
+                    effective.open_tab_minutes,
+                )
             },
         ]
     }

@@ -73,6 +73,45 @@ fn values_that_cannot_be_read_are_reported_at_their_fields_and_the_rest_is_taken
 }
 
 #[test]
+fn minutes_of_an_open_page_have_the_template_s_bounds_and_may_be_fixed() {
+    const PATH: &str = "spec.idleShutdown.openTabMinutes";
+    let field = |overrides: &Value, default: &Value| {
+        let template = json!({
+            "displayName": "t", "defaultImage": "uv", "idleShutdownOverrides": overrides, "defaultIdleShutdown": default,
+        });
+        let form = form_of(&template, None);
+        let field = form.field(PATH).unwrap();
+        let Kind::Number { min, max, .. } = field.kind else {
+            unreachable!()
+        };
+        let is_fixed = matches!(field.change, Change::Refused(_));
+        (min, max, field.default.clone(), is_fixed)
+    };
+    let minutes = |minutes: i32| Some(minutes.to_string());
+    assert_eq!(
+        field(&Value::Null, &Value::Null),
+        (0, 525_600, minutes(240), false)
+    );
+    let most = json!({"allow": true, "maxOpenTabMinutes": 90});
+    assert_eq!(field(&most, &Value::Null), (0, 90, minutes(90), false));
+    assert_eq!(
+        field(&most, &json!({"openTabMinutes": 30})),
+        (0, 90, minutes(30), false)
+    );
+    let closed = json!({"allow": false});
+    assert_eq!(
+        field(&closed, &json!({"openTabMinutes": 30})),
+        (30, 30, minutes(30), true)
+    );
+    let form = form_of(&json!({"displayName": "t", "defaultImage": "uv"}), None);
+    let Filled {
+        workspace, errors, ..
+    } = filled(&form, &sent(&[(PATH, "0")]), &Workspace::default());
+    assert_eq!(errors, []);
+    assert_eq!(workspace.spec.idle_shutdown.unwrap().open_tab_minutes, Some(0));
+}
+
+#[test]
 fn images_are_offered_by_their_presentation_and_each_once() {
     let template = json!({
         "displayName": "t", "defaultImage": "uv", "allowedImages": ["r/a/code:2@sha256:00", "r/jupyter:1", "uv", "r/b:1"],

@@ -5,7 +5,7 @@ use api::workspace::IdleShutdown;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
 use super::minutes;
-use crate::effective::idle::{self, by_default, is_on, is_timeout_fixed};
+use crate::effective::idle::{self, by_default, is_on};
 use crate::violation::Violation;
 
 const FIELD: &str = "spec.idleShutdown";
@@ -25,7 +25,7 @@ pub(super) fn within(
         .and_then(|value| minutes::within(minutes_of(FIELD), value, own.is_some(), idle::bounds(template)));
     let open_tab = open_tab(given, effective, template);
     if !bounds.allow {
-        let is_fixed = is_timeout_fixed(template);
+        let is_fixed = idle::is_fixed(template, idle::bounds(template));
         let outside = outside.map(|outside| {
             if is_fixed {
                 of_template("idleTimeoutInMinutes", outside.value)
