@@ -110,7 +110,7 @@ fn merge_by_hand(template: &mut Value, set: &Value) {
             "image" => template["defaultImage"] = value.clone(),
             "command" => {
                 template["defaultContainerConfig"] =
-                    json!({"command": value, "args": set["args"].as_array().cloned().unwrap_or_default()})
+                    json!({"command": value, "args": set["args"].as_array().cloned().unwrap_or_default()});
             }
             "args" => template["defaultContainerConfig"]["args"] = value.clone(),
             "resources" => json_patch::merge(&mut template["defaultResources"], value),
@@ -228,7 +228,7 @@ proptest! {
         let template = WorkspaceTemplate { metadata: template(json!({})).metadata, spec, status: None };
         let found = judged(&workspace(with_options, true), &template);
         let resolution = resolve(&options, &given);
-        let refused = found.violations.iter().flat_map(|it| it.iter());
+        let refused = found.violations.iter().flat_map(crate::Violations::iter);
         let refused: Vec<_> = refused.filter(|it| it.field.starts_with("spec.options[")).cloned().collect();
         prop_assert_eq!(&refused, &resolution.violations);
         if !refused.is_empty() {
@@ -239,7 +239,7 @@ proptest! {
         for Chosen { choice, .. } in &resolution.chosen {
             let set = json!(choice.set);
             merge_by_hand(&mut by_hand, &set);
-            json_patch::merge(&mut variables, &set["variables"].as_object().map_or(json!({}), |it| json!(it)));
+            json_patch::merge(&mut variables, &set["variables"].as_object().map_or_else(|| json!({}), |it| json!(it)));
         }
         json_patch::merge(&mut variables, &json!({"more": "own"}));
         own["variables"] = variables;
