@@ -9,7 +9,9 @@ import json
 import os
 import stat
 import tempfile
-from glob import iglob
+from fnmatch import fnmatchcase
+from glob import has_magic
+from itertools import islice
 from json import JSONDecodeError
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir
 
 # What pages open without a look at its kind and size, in the folders for settings and for data. Everybody waits meanwhile.
 _OPENED = (
-    (jupyter_config_dir, "lab/user-settings/**/*.jupyterlab-settings"),
+    (jupyter_config_dir, "lab/user-settings/*/*.jupyterlab-settings"),
+    (jupyter_config_dir, "lab/user-settings/*/*/*.jupyterlab-settings"),
     (jupyter_config_dir, "lab/workspaces/*.jupyterlab-workspace"),
     (jupyter_data_dir, "notebook_secret"),
 )
@@ -26,10 +29,13 @@ _OBJECTS = (
     (jupyter_config_dir, "jupyter_*config.json", True),
     (jupyter_config_dir, "jupyter_*config.d/*.json", True),
     (jupyter_config_dir, "labconfig/*.json", True),
+    (jupyter_config_dir, "labconfig/*.d/*.json", True),
     (jupyter_data_dir, "labextensions/[!@]*/package.json", False),
     (jupyter_data_dir, "labextensions/@*/*/package.json", False),
 )
 _LARGEST = 64 << 20
+# Names that are looked at for a pattern. Links that lead in circles, or folders full of them, do not hold the start up.
+_MOST_NAMES = 20_000
 
 
 def obstacle(home, root):
@@ -48,8 +54,7 @@ def obstacle(home, root):
                 return f"{file} {why}"
     for folder, pattern, is_left_out in _OBJECTS:
         for file in _files(folder(), pattern):
-            why = None if is_left_out else _wrong_kind(file)
-            if why := why or _wrong_object(file, is_left_out):
+            if why := _wrong_kind(file, is_left_out) or _wrong_object(file, is_left_out):
                 return f"{file} {why}"
     return None
 
@@ -76,28 +81,48 @@ def _unusable(folder, verb, error):
 
 
 def _files(folder, pattern):
-    return (Path(folder, name) for name in iglob(pattern, root_dir=folder, recursive=True))
+    return (Path(path) for path, matches in islice(_paths(folder, pattern.split("/")), _MOST_NAMES) if matches)
 
 
-def _wrong_kind(file):
+def _paths(folder, parts):
+    """Each path that is looked at on the way, and whether the whole pattern matches it."""
+    first, *rest = parts
+    for name in _names(folder) if has_magic(first) else [first]:
+        path = os.path.join(folder, name)
+        matches = fnmatchcase(name, first)
+        yield path, matches and not rest
+        if matches and rest:
+            yield from _paths(path, rest)
+
+
+def _names(folder):
+    try:
+        with os.scandir(folder) as entries:
+            # Jupyter leaves out hidden ones, too.
+            yield from (entry.name for entry in entries if not entry.name.startswith("."))
+    except OSError:
+        return
+
+
+def _wrong_kind(file, is_left_out=False):
     try:
         found = file.stat()
     except OSError:
         # It cannot be opened at all.
         return None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISREG(found.st_mode):
+        if found.st_size > _LARGEST:
+            return f"has {found.st_size >> 20} MiB; it must not have more than {_LARGEST >> 20} MiB"
         return None
-    if not stat.S_ISREG(found.st_mode):
-        return "is a named pipe or device; it must be a file"
-    if found.st_size > _LARGEST:
-        return f"has {found.st_size >> 20} MiB; it must not have more than {_LARGEST >> 20} MiB"
-    return None
+    if stat.S_ISDIR(found.st_mode) or is_left_out:
+        return None
+    return "is a named pipe or device; it must be a file"
 
 
 def _wrong_object(file, is_left_out):
-    if not file.is_file():
-        return None
     try:
+        if not file.is_file():
+            return None
         content = json.loads(file.read_text("utf-8"))
     except OSError:
         return None
@@ -105,4 +130,7 @@ def _wrong_object(file, is_left_out):
         return None if is_left_out else f"must be JSON: {error}"
     except UnicodeDecodeError as error:
         return f"must be UTF-8: {error.reason} at byte {error.start}"
+    except (ValueError, RecursionError) as error:
+        # A number or a nesting beyond Python's limits: Jupyter fails at it, too.
+        return f"cannot be read as JSON: {error}"
     return None if isinstance(content, dict) else "must be a JSON object"

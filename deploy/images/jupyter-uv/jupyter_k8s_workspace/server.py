@@ -75,30 +75,41 @@ def leave_out_settings(log):
     settings_utils._get_user_settings = read_or_leave_out
 
 
-def keep_core_extensions():
-    """Users can disable all extensions but JupyterLab's own, without some of which the page stays empty. An image can disable those, too."""
+def keep_core_extensions(log):
+    """Users can disable all extensions but JupyterLab's own, without some of which the page stays empty. An image can disable those, too.
+    A `page_config.json` of no use counts as none."""
+    from jupyterlab import labapp
     from jupyterlab_server import config
 
     key, read = "disabledExtensions", config.get_static_page_config
 
     def read_and_keep(*arguments, level="all", **others):
-        found = read(*arguments, level=level, **others)
-        by_image = read(level="sys_prefix", include_higher_levels=True).get(key, {})
-        disabled = found.get(key, {})
-        if isinstance(disabled, list):
-            # As in an image's own file. Here it would be an error at each page.
-            disabled = dict.fromkeys(disabled, True)
-        found[key] = {name: off for name, off in disabled.items() if name in by_image or not name.startswith("@jupyterlab/")}
+        of_image = read(level="sys_prefix", include_higher_levels=True)
+        try:
+            found = read(*arguments, level=level, **others)
+        except (OSError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            # Since the start, or files that do not go together, such as a list and an object of the same name.
+            log.warning("The page's configuration in the home is left out: %s", error)
+            found = {**of_image}
+        by_image = _names(of_image.get(key))
+        found[key] = {name: off for name, off in _names(found.get(key)).items() if name in by_image or not name.startswith("@jupyterlab/")}
         return found
 
-    config.get_static_page_config = read_and_keep
+    config.get_static_page_config = labapp.get_static_page_config = read_and_keep
+
+
+def _names(disabled):
+    """Extensions that are disabled or not. A list disables them, as in an image's own file; anything else would be an error at each page."""
+    if isinstance(disabled, list):
+        return {name: True for name in disabled if isinstance(name, str)}
+    return disabled if isinstance(disabled, dict) else {}
 
 
 def load(server_app):
     """Adds the pages, where the gateway attests users. What a home holds does not make JupyterLab's page empty."""
     guard_rooms(server_app)
     leave_out_settings(server_app.log)
-    keep_core_extensions()
+    keep_core_extensions(server_app.log)
     if not isinstance(server_app.identity_provider, AssertedIdentityProvider):
         return
     base_url = server_app.base_url

@@ -15,6 +15,8 @@ from running import Started
 SITE = f".local/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 PAGE_CONFIG = ".jupyter/labconfig/page_config.json"
 SETTINGS = ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings"
+PAGE_CONFIG_PART = ".jupyter/labconfig/page_config.d/mine.json"
+CONFIG = ".jupyter/jupyter_server_config.json"
 LAYOUT = ".jupyter/lab/workspaces/default-37a8.jupyterlab-workspace"
 EXTENSION = ".local/share/jupyter/labextensions/{}/package.json"
 NOTEBOOK = json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
@@ -43,9 +45,25 @@ def pipe(name):
     return ruin
 
 
-def large(home):
-    write(home, LAYOUT)
-    os.truncate(home / LAYOUT, 500_000_000)
+def large(name):
+    def ruin(home):
+        write(home, name)
+        os.truncate(home / name, 500_000_000)
+
+    return ruin
+
+
+def circles(home):
+    """Links to the folder that they are in: two lead to paths without end, a thousand to as many already in three steps."""
+    folder = (home / SETTINGS).parent.parent.parent
+    folder.mkdir(parents=True)
+    for number in range(1000):
+        (folder / f"link{number}").symlink_to(".")
+
+
+def parts_that_do_not_fit(home):
+    write(home, PAGE_CONFIG_PART, '{"disabledExtensions": ["mine:plugin"]}')
+    disable({"mine:plugin": True})(home)
 
 
 def owned_by_another(mode):
@@ -108,7 +126,7 @@ def everything(home):
     write(home, ".ssh/ssh_host_ed25519_key")
     write(home, ".jupyter/jupyter_server_config.py", "c.ServerApp.port = (")
     write(home, ".jupyter/jupyter_lab_config.py", "c.ServerApp.port = 9999\nc.ServerApp.base_url = '/mine/'")
-    write(home, ".jupyter/jupyter_server_config.json", '{"ServerApp": {"po')
+    write(home, CONFIG, '{"ServerApp": {"po')
     write(home, ".local/share/jupyter/kernels/mine/kernel.json", '{"argv": [')
     write(home, PAGE_CONFIG, '{"disabledEx')
     write(home, SETTINGS, '{"theme": "Ju')
@@ -125,17 +143,27 @@ HOMES = {
     "everything": (everything, None),
     "page_without_core": (disable(dict.fromkeys([*BLANK, "mine:plugin"], True)), None),
     "page_without_core_as_a_list": (disable([*BLANK, "mine:plugin"]), None),
+    "page_disabled_by_a_word": (disable("x"), None),
+    "page_without_core_and_no_names": (disable([*BLANK, ["a"], 1, "mine:plugin"]), None),
+    "parts_of_page_do_not_fit": (parts_that_do_not_fit, None),
+    "circles": (circles, None),
     "files_for_folders": (lambda home: [write(home, name) for name in (".jupyter", ".local", ".ipython")], None),
-    "pipes": (lambda home: [pipe(name)(home) for name in (".bashrc", ".jupyter/jupyter_server_config.json", PAGE_CONFIG)], None),
+    "pipes": (lambda home: [pipe(name)(home) for name in (".bashrc", CONFIG, PAGE_CONFIG)], None),
     "full": (mounted("size=1m", fill), None),
     "no_inodes": (mounted("size=10m,nr_inodes=20", use_inodes), None),
-    "config_of_bytes": (holds(".jupyter/jupyter_server_config.json", b'{"a": "\xc3'), "{}/.jupyter/jupyter_server_config.json must be UTF-8"),
-    "config_is_a_list": (holds(".jupyter/jupyter_server_config.json", "[]"), "{}/.jupyter/jupyter_server_config.json must be a JSON object"),
+    "config_of_bytes": (holds(CONFIG, b'{"a": "\xc3'), f"{{}}/{CONFIG} must be UTF-8"),
+    "config_is_a_list": (holds(CONFIG, "[]"), f"{{}}/{CONFIG} must be a JSON object"),
     "config_of_another_type": (holds(".jupyter/jupyter_server_config.py", "c.ServerApp.max_body_size = 'much'"), "'max_body_size' trait"),
     "page_of_bytes": (holds(PAGE_CONFIG, b'{"a": "\xc3'), f"{{}}/{PAGE_CONFIG} must be UTF-8"),
+    "part_of_page_is_a_list": (holds(PAGE_CONFIG_PART, "[]"), f"{{}}/{PAGE_CONFIG_PART} must be a JSON object"),
+    "part_of_page_of_bytes": (holds(PAGE_CONFIG_PART, b'{"a": "\xc3'), f"{{}}/{PAGE_CONFIG_PART} must be UTF-8"),
+    "page_of_many_digits": (holds(PAGE_CONFIG, f'{{"a": {"1" * 5000}}}'), f"{{}}/{PAGE_CONFIG} cannot be read as JSON: Exceeds the limit"),
+    "deep_config": (holds(CONFIG, "[" * 100_000), f"{{}}/{CONFIG} cannot be read as JSON: maximum recursion depth"),
+    "deep_extension": (holds(EXTENSION.format("mine"), "[" * 100_000), f"{{}}/{EXTENSION.format('mine')} cannot be read as JSON"),
+    "large_config": (large(CONFIG), f"{{}}/{CONFIG} has 476 MiB; it must not have more than 64 MiB"),
     "extension_cut": (holds(EXTENSION.format("mine"), '{"name": '), f"{{}}/{EXTENSION.format('mine')} must be JSON"),
     "scoped_extension_cut": (holds(EXTENSION.format("@my/own")), f"{{}}/{EXTENSION.format('@my/own')} must be JSON"),
-    "large_layout": (large, f"{{}}/{LAYOUT} has 476 MiB; it must not have more than 64 MiB"),
+    "large_layout": (large(LAYOUT), f"{{}}/{LAYOUT} has 476 MiB; it must not have more than 64 MiB"),
     "pipe_for_settings": (pipe(SETTINGS), f"{{}}/{SETTINGS} is a named pipe"),
     "pipe_for_layout": (pipe(LAYOUT), f"{{}}/{LAYOUT} is a named pipe"),
     "pipe_for_extension": (pipe(EXTENSION.format("mine")), f"{{}}/{EXTENSION.format('mine')} is a named pipe"),
