@@ -51,8 +51,10 @@ pub(super) fn problems(
 
 /// Why pods of a template have no node yet. A full node may have room later, so it is no problem.
 pub(super) fn without_node(wanted: &Wanted, live: &Live) -> Option<String> {
-    let names = wanted.pulls.values().chain(&wanted.placeholders);
-    let pods = names.flat_map(|name| live.pending_pods(name));
+    let names = wanted.pulls.iter().map(|(_, name)| name);
+    let pods = names
+        .chain(&wanted.placeholders)
+        .flat_map(|name| live.pending_pods(name));
     let causes: Vec<_> = pods.filter_map(unscheduled).collect();
     let first = brief(causes.first()?.trim_end_matches('.'), MAX_CAUSE);
     Some(match causes.len() {
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn an_image_that_cannot_be_pulled_is_named_with_the_cause_between_tries_too() {
         let wanted = template(json!({PRE_PULL_LABEL: "true"}));
-        let names: Vec<_> = wanted.pulls.values().collect();
+        let names: Vec<_> = wanted.pulls.iter().map(|(_, name)| name).collect();
         let mut live = sets(&wanted, 6);
         for waiting in [
             json!({"reason": "ErrImagePull", "message": "not found"}),
@@ -256,7 +258,7 @@ mod tests {
         images.pull_secrets = vec!["a".to_owned(), "b".to_owned()];
         let waiting = json!({"reason": "ErrImagePull", "message": "denied"});
         let (set, deployment) = (
-            wanted.pulls.values().next().unwrap(),
+            &wanted.pulls.first().unwrap().1,
             wanted.placeholders.clone().unwrap(),
         );
         let live = Live {
@@ -268,7 +270,7 @@ mod tests {
         let problems = problems(&wanted, &live, &Refusals::new(), &images);
         let cause = "the operator's image r.example.com/operator:1, which these pods run, cannot be pulled with the Secrets a, b of namespace \
                      images: denied (1 node)";
-        let image = wanted.pulls.keys().next().unwrap();
+        let image = &wanted.pulls.first().unwrap().0;
         assert_eq!(
             problems,
             [format!("{image}: {cause}"), format!("placeholders: {cause}")]
@@ -278,7 +280,7 @@ mod tests {
     #[test]
     fn pods_that_are_refused_are_told_with_the_remedy_while_nodes_lack_them() {
         let wanted = template(json!({PRE_PULL_LABEL: "true"}));
-        let name = wanted.pulls.values().next().unwrap();
+        let name = &wanted.pulls.first().unwrap().1;
         let event = |uid: &str, minute: u8, message: &str| {
             let event = json!({
                 "metadata": {}, "involvedObject": {"uid": uid}, "message": message, "lastTimestamp": format!("2026-01-01T00:{minute:02}:00Z"),
@@ -310,7 +312,7 @@ mod tests {
             let mut short = live.clone();
             let status = Arc::make_mut(&mut short.daemon_sets[0]).status.as_mut().unwrap();
             status.current_number_scheduled = 7;
-            let image = wanted.pulls.keys().next().unwrap();
+            let image = &wanted.pulls.first().unwrap().0;
             assert_eq!(
                 told(&wanted, &short),
                 [format!("{image}: pods are refused: {cause}: {remedy}")]

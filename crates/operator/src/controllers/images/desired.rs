@@ -2,7 +2,10 @@
 //!
 //! Templates share a DaemonSet by image and placement. Its name is a hash of both, so it never changes into another one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{WorkspaceExecutionProfile, WorkspaceTemplate, names, workspace::WorkspaceSpec};
 use k8s_openapi::{
@@ -27,7 +30,7 @@ use super::{
 };
 use crate::plan::ImagesNamespace;
 
-/// Most images of one template that are pulled: the first ones.
+/// Most images of one template that are pulled: the first ones. One for two kinds of nodes counts twice.
 const MAX_IMAGES: usize = 10;
 /// Annotation that tells people what an object is for.
 const DESCRIPTION: &str = "kubernetes.io/description";
@@ -46,8 +49,8 @@ pub(super) struct Desired {
 pub(super) struct Wanted {
     pub(super) template: Arc<WorkspaceTemplate>,
     pub(super) request: Request,
-    /// The DaemonSet of each image.
-    pub(super) pulls: BTreeMap<String, String>,
+    /// Each image with a DaemonSet of it: one for each kind of nodes.
+    pub(super) pulls: BTreeSet<(String, String)>,
     /// Images that are not pulled because there are too many.
     pub(super) left_out: usize,
     /// The execution profile whose Secrets pull its images, so that none is pulled.
@@ -71,13 +74,13 @@ pub(super) fn desired(
         let mut wanted = Wanted {
             template: template.clone(),
             request,
-            pulls: BTreeMap::new(),
+            pulls: BTreeSet::new(),
             left_out: 0,
             profile: None,
             placeholders: None,
         };
         if let Some(images) = images {
-            let laid = offered::with_choice(&template.spec, None);
+            let laid = offered::by_default(&template.spec);
             let effective = effective(&WorkspaceSpec::default(), Some(&laid), settings);
             let placement = Placement::new(&effective.pod);
             if wanted.request.pre_pull {
@@ -88,7 +91,7 @@ pub(super) fn desired(
                 wanted.left_out = references.len().saturating_sub(MAX_IMAGES);
                 for (image, placement) in references.into_iter().take(MAX_IMAGES) {
                     let set = daemon_set(&image, settings, &placement, images);
-                    wanted.pulls.insert(image, set.name_any());
+                    wanted.pulls.insert((image, set.name_any()));
                     all.daemon_sets.insert(set.name_any(), set);
                 }
             }
@@ -269,7 +272,7 @@ mod tests {
         let names: Vec<_> = all
             .templates
             .iter()
-            .map(|it| it.pulls.values().collect::<Vec<_>>())
+            .map(|it| it.pulls.iter().map(|(_, set)| set).collect::<Vec<_>>())
             .collect();
         assert_eq!(names[0].len(), 2);
         assert!(names[0].contains(&names[1][0]));
@@ -299,12 +302,9 @@ mod tests {
         let all = desired(&[many], &[], &settings, Some(&testing::images()));
         let wanted = &all.templates[0];
         assert_eq!((wanted.pulls.len(), wanted.left_out), (10, 3));
-        assert!(
-            wanted
-                .pulls
-                .contains_key("localhost/jk8s-application-jupyter-uv:1")
-        );
-        assert!(wanted.pulls.contains_key("r.example.com/hub/i:8"));
+        let pulled: Vec<_> = wanted.pulls.iter().map(|(image, _)| &**image).collect();
+        assert!(pulled.contains(&"localhost/jk8s-application-jupyter-uv:1"));
+        assert!(pulled.contains(&"r.example.com/hub/i:8"));
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(super) mod fixtures {
 
     /// Both DaemonSets: eight nodes have the first image, so many the second one.
     pub(in crate::controllers::images) fn live(wanted: &Wanted, second: i32) -> Live {
-        let mut names = wanted.pulls.values();
+        let mut names = wanted.pulls.iter().map(|(_, name)| name);
         Live {
             daemon_sets: vec![
                 daemon_set(names.next().unwrap(), 8, 8),

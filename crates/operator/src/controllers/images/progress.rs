@@ -1,5 +1,7 @@
 //! DaemonSets, Deployments, causes -> what the status of a template says (pure).
 
+use std::collections::BTreeSet;
+
 use api::condition::reason;
 
 use super::{
@@ -83,7 +85,7 @@ impl Count {
             is_complete: true,
             placed: 0,
         };
-        for name in wanted.pulls.values() {
+        for (_, name) in &wanted.pulls {
             let set = live.daemon_set(name);
             // A status of an earlier generation counts other nodes.
             let status = set.and_then(|set| {
@@ -122,7 +124,8 @@ impl Count {
     fn message(&self, template: &Wanted, live: &Live) -> String {
         let mut parts = Vec::new();
         let Self { done, wanted, .. } = self;
-        match template.pulls.len() {
+        let images: BTreeSet<_> = template.pulls.iter().map(|(image, _)| image).collect();
+        match images.len() {
             0 => {}
             _ if *wanted == 0 && self.is_complete => parts.push("No node can run its workspaces.".to_owned()),
             _ if *wanted == 0 => parts.push("Nodes begin to pull.".to_owned()),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use api::WorkspaceTemplateSpec;
-use api::template::{OptionChoice, PresentedChoice, PresentedOption};
+use api::template::{OptionChoice, PresentedChoice, PresentedOption, TemplateOption};
 
-use super::resolve::{Chosen, State, Step, walk};
+use super::resolve::{Chosen, State, Step, resolve, walk};
 
 /// An option that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +58,7 @@ pub fn offered<'a>(spec: &'a WorkspaceTemplateSpec, given: &BTreeMap<String, Str
             State::Open => None,
             State::Hidden | State::Unknown => continue,
         };
-        let is_hidden = texts.is_some_and(|it| it.hidden || it.deprecated.is_some());
-        if is_hidden && chosen.is_some() && !given.contains_key(&step.option.name) {
+        if texts.is_some_and(is_hidden) && chosen.is_some() && !given.contains_key(&step.option.name) {
             continue;
         }
         all.push(option(&step, chosen, texts));
@@ -67,24 +66,68 @@ pub fn offered<'a>(spec: &'a WorkspaceTemplateSpec, given: &BTreeMap<String, Str
     all
 }
 
-/// Choices with an image that new workspaces may choose, in the template's order, each with the image. A choice that the presentation hides
-/// or calls deprecated is not among them.
-pub fn offered_images(spec: &WorkspaceTemplateSpec) -> Vec<(Chosen<'_>, &str)> {
+/// Most ways to one choice that are looked at.
+const MAX_WAYS: usize = 32;
+
+/// Images that choices of new workspaces set, in the template's order, each with all choices of such a workspace: those that the conditions
+/// ask for, one entry for each way to meet them, and the default ones. Without what the presentation withdraws, unless it is the default.
+pub fn offered_images(spec: &WorkspaceTemplateSpec) -> Vec<(Vec<Chosen<'_>>, &str)> {
     let mut all = Vec::new();
-    for option in &spec.options {
-        let texts = spec
-            .presentation
-            .as_ref()
-            .and_then(|it| it.options.get(&option.name));
+    for (index, option) in spec.options.iter().enumerate() {
         for choice in &option.choices {
-            let texts = texts.and_then(|texts| texts.choices.get(&choice.name));
             let image = choice.set.as_ref().and_then(|set| set.image.as_deref());
-            if let Some(image) = image.filter(|_| !texts.is_some_and(is_withdrawn)) {
-                all.push((Chosen { option, choice }, image));
-            }
+            let Some(image) = image.filter(|_| is_for_new(spec, option, choice)) else {
+                continue;
+            };
+            let made = Chosen { option, choice };
+            let ways = ways(spec, index, made).into_iter();
+            let chosen = ways.map(|given| resolve(&spec.options, &given).chosen);
+            all.extend(
+                chosen
+                    .filter(|all| all.contains(&made))
+                    .map(|chosen| (chosen, image)),
+            );
         }
     }
     all
+}
+
+/// The choices that must be named so that this one of the option at `index` can be made.
+fn ways(spec: &WorkspaceTemplateSpec, index: usize, made: Chosen<'_>) -> Vec<BTreeMap<String, String>> {
+    let mut ways = vec![vec![made]];
+    // A condition names only options before its own.
+    for option in spec.options[..index].iter().rev() {
+        let mut longer = Vec::new();
+        for way in ways {
+            let conditions = way.iter().flat_map(|it| [&it.option.when, &it.choice.when]);
+            let asked: Vec<_> = conditions.filter_map(|when| when.get(&option.name)).collect();
+            if asked.is_empty() {
+                longer.push(way);
+                continue;
+            }
+            let fits = |choice: &&OptionChoice| {
+                asked.iter().all(|names| names.contains(&choice.name)) && is_for_new(spec, option, choice)
+            };
+            for choice in option.choices.iter().filter(fits) {
+                longer.push([way.as_slice(), &[Chosen { option, choice }]].concat());
+            }
+        }
+        longer.truncate(MAX_WAYS);
+        ways = longer;
+    }
+    let named = |it: &Chosen<'_>| (it.option.name.clone(), it.choice.name.clone());
+    ways.iter().map(|way| way.iter().map(named).collect()).collect()
+}
+
+/// Whether new workspaces may have the choice: it is offered, or it is the default.
+fn is_for_new(spec: &WorkspaceTemplateSpec, option: &TemplateOption, choice: &OptionChoice) -> bool {
+    let presentation = spec.presentation.as_ref();
+    let Some(texts) = presentation.and_then(|it| it.options.get(&option.name)) else {
+        return true;
+    };
+    // An option without a default must be named, so it is offered.
+    let is_left_out = is_hidden(texts) && option.choices.iter().any(|it| it.default);
+    choice.default || !is_left_out && !texts.choices.get(&choice.name).is_some_and(is_withdrawn)
 }
 
 fn option<'a>(
@@ -121,6 +164,11 @@ fn offer<'a>(
         is_default: choice.default,
         is_chosen,
     })
+}
+
+/// Whether new workspaces are not to name the option.
+fn is_hidden(texts: &PresentedOption) -> bool {
+    texts.hidden || texts.deprecated.is_some()
 }
 
 /// Whether new workspaces are not to choose it.
