@@ -42,8 +42,9 @@ pub(crate) fn laid<'w, 't>(workspace: &'w Workspace, template: &'t WorkspaceTemp
     Laid {
         workspace,
         template: Cow::Owned(WorkspaceTemplate {
+            metadata: template.metadata.clone(),
             spec: apply(&template.spec, &chosen).into_owned(),
-            ..template.clone()
+            status: template.status.clone(),
         }),
     }
 }
@@ -53,12 +54,17 @@ pub fn apply<'a>(spec: &'a WorkspaceTemplateSpec, chosen: &[Chosen<'_>]) -> Cow<
     if spec.options.is_empty() {
         return Cow::Borrowed(spec);
     }
-    let mut laid = spec.clone();
-    laid.options.clear();
+    let mut bare = spec.clone();
+    bare.options.clear();
+    Cow::Owned(lay_all(bare, chosen))
+}
+
+/// The same for a template whose options are taken out.
+pub(crate) fn lay_all(mut spec: WorkspaceTemplateSpec, chosen: &[Chosen<'_>]) -> WorkspaceTemplateSpec {
     for set in chosen.iter().filter_map(values) {
-        lay(set, &mut laid);
+        lay(set, &mut spec);
     }
-    Cow::Owned(laid)
+    spec
 }
 
 fn values<'a>(chosen: &Chosen<'a>) -> Option<&'a ChoiceValues> {

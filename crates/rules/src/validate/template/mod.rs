@@ -26,8 +26,15 @@ pub use presentation::presentation;
 /// Defaults may violate the template's own requirements. Patterns may be invalid, and parts may be forbidden in every pod.
 /// Variables have sample values here. Their real values are validated with each workspace.
 pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
+    // All else takes time by the size.
+    if let Some(too_large) = spec_size(spec) {
+        return vec![too_large];
+    }
     let mut found = without_choices(spec, settings);
     found.extend(options::values(spec, settings));
+    if found.is_empty() {
+        found.extend(options::defaults(spec, settings));
+    }
     found
 }
 

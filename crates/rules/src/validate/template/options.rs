@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use api::template::{ChoiceValues, OptionChoice, TemplateOption, When};
+use api::workspace::ResourceRequirements;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
 use super::super::pod::{Author, env, mounts, totals};
 use super::super::{requirements, variables};
 use crate::checks::{self, resources};
-use crate::effective::options::{Chosen, apply, exclude_each_other};
+use crate::effective::options::{Chosen, apply, exclude_each_other, lay_all, resolve};
 use crate::effective::resources::fill;
 use crate::effective::variables::{Scope, expand_text, expand_value};
 use crate::effective::{Effective, effective};
 use crate::pod_security::labels;
 use crate::settings::Settings;
-use crate::violation::Violation;
+use crate::violation::{Violation, Violations};
 
 /// Checks what workspaces choose by: conditions and defaults.
 pub(super) fn conditions(options: &[TemplateOption]) -> Vec<Violation> {
@@ -76,15 +77,36 @@ fn second_default(path: &str, choice: &OptionChoice, before: &[OptionChoice]) ->
     Some(Violation::new(format!("{path}.default"), "true", rule))
 }
 
+/// Checks what the default choices set together, for a workspace that names none. Nothing if one must be named.
+pub(super) fn defaults(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Option<Violation> {
+    let by_default = resolve(&spec.options, &BTreeMap::new());
+    if by_default.chosen.is_empty() || !by_default.violations.is_empty() {
+        return None;
+    }
+    let found = super::without_choices(&apply(spec, &by_default.chosen), settings);
+    let found = Violations::from_list(found)?;
+    let names = by_default.chosen.iter();
+    let names: Vec<_> = names
+        .map(|it| format!("{}: {}", it.option.name, it.choice.name))
+        .collect();
+    let rule =
+        format!("are default choices that must not be made together ({found}): change what one of them sets");
+    Some(Violation::new("spec.options", names.join(", "), rule))
+}
+
 /// Checks what each choice sets, laid over the template's defaults alone. What several choices set together is checked with a workspace.
 pub(super) fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found = Vec::new();
+    let without_options = WorkspaceTemplateSpec {
+        options: Vec::new(),
+        ..spec.clone()
+    };
     for (index, option) in spec.options.iter().enumerate() {
         for (number, choice) in option.choices.iter().enumerate() {
             let Some(set) = &choice.set else {
                 continue;
             };
-            let laid = apply(spec, &[Chosen { option, choice }]);
+            let laid = lay_all(without_options.clone(), &[Chosen { option, choice }]);
             let case = Case {
                 path: format!("spec.options[{index}].choices[{number}].set"),
                 spec,
@@ -152,7 +174,10 @@ impl Case<'_> {
             ));
         }
         if let Some(size) = &set.shm_size {
-            let memory = self.effective.resources.limits.get("memory");
+            // Other choices that it is made with may set other memory.
+            let sets_memory = |it: &ResourceRequirements| it.limits.contains_key("memory");
+            let memory = set.resources.as_ref().filter(|it| sets_memory(it));
+            let memory = memory.and_then(|_| self.effective.resources.limits.get("memory"));
             let field = format!("{}.shmSize", self.path);
             found.extend(mounts::shm(&field, size, self.spec.max_shm_size.as_ref(), memory));
         }

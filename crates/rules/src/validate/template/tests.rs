@@ -239,3 +239,47 @@ fn what_a_choice_sets_keeps_the_template_s_own_bounds() {
         ["shmSize"]
     );
 }
+
+#[test]
+fn a_choice_is_not_compared_with_memory_that_another_choice_sets() {
+    let options = |with: Value| {
+        json!([
+            {"name": "gpu", "choices": [
+                {"name": "none", "default": true}, {"name": "a100", "set": {"resources": {"limits": {"memory": "64Gi"}}}},
+            ]},
+            {"name": "shm", "when": {"gpu": ["a100"]}, "choices": [{"name": "large", "default": true, "set": with}]},
+        ])
+    };
+    let more = json!({"defaultResources": {"limits": {"memory": "2Gi"}}});
+    assert_eq!(
+        wrong_options(options(json!({"shmSize": "16Gi"})), more.clone()),
+        [""; 0]
+    );
+    let own = json!({"shmSize": "16Gi", "resources": {"limits": {"memory": "8Gi"}}});
+    let found = wrong_options(options(own), more);
+    assert!(
+        found.len() == 1 && found[0].starts_with("spec.options[1].choices[0].set.shmSize: "),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn default_choices_go_together() {
+    let found = |is_default: bool| {
+        let options = json!([
+            {"name": "size", "choices": [
+                {"name": "small", "default": is_default, "set": {"resources": {"limits": {"memory": "1Gi"}}}},
+                {"name": "large"},
+            ]},
+            {"name": "shm", "choices": [{"name": "large", "default": true, "set": {"shmSize": "2Gi"}}]},
+        ]);
+        wrong_options(
+            options,
+            json!({"defaultResources": {"limits": {"memory": "4Gi"}}}),
+        )
+    };
+    assert_eq!(found(false), [""; 0], "one must be named");
+    let both = found(true);
+    let start = r#"spec.options: "size: small, shm: large" are default choices that must not be made together (spec.defaultShmSize: "2Gi" "#;
+    assert!(both.len() == 1 && both[0].starts_with(start), "{both:?}");
+}
