@@ -382,3 +382,17 @@ async fn pages_of_workspace_and_template_show_options_by_their_names() {
         &json!({"label": "GPU", "allowed": "none, t4, NVIDIA A100, h100", "default": "none"})
     );
 }
+
+#[tokio::test]
+async fn an_edit_takes_out_an_option_that_the_template_does_not_have() {
+    let portal = portal(json!({"gpu": "a100", "queue": "fast", "course": "ml"})).await;
+    let page = portal.get("alice", EDIT).await;
+    assert!(page.text.contains("removed when you save"), "{}", page.text);
+    let typed = Typed::from_page(&portal.json("alice", EDIT).await);
+    let answer = portal
+        .sent("alice", EDIT, &typed.with("spec.displayName", "Mine"))
+        .await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let lab = stored(&portal, "lab").unwrap();
+    assert_eq!(lab.spec.options, options(&[("gpu", "a100"), ("course", "ml")]));
+}

@@ -23,7 +23,8 @@ pub fn option_path(name: &str) -> String {
 }
 
 /// The stored choices with those of a user in their place; an empty one clears. What these hide is cleared. So is a choice of the template
-/// that they leave no room for, with a word. An unknown choice stays: the webhook refuses it. Without a change all of them stay.
+/// that they leave no room for, with a word. An unknown choice stays: the webhook refuses it. Without a change all of them stay, but not those of
+/// options that the template does not have: no control could take them out.
 pub fn choose(
     template: &WorkspaceTemplateSpec,
     stored: &BTreeMap<String, String>,
@@ -40,7 +41,10 @@ pub fn choose(
             chosen.options.insert(name.clone(), choice.clone());
         }
     }
-    if chosen.options == *stored {
+    let is_changed = chosen.options != *stored;
+    let has = |name: &String| template.options.iter().any(|option| option.name == *name);
+    chosen.options.retain(|name, _| has(name));
+    if !is_changed {
         return chosen;
     }
     // A condition names options before its own, which are cleared by then.

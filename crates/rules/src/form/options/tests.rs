@@ -186,6 +186,12 @@ fn a_choice_for_which_others_leave_no_room_is_cleared_with_a_word_and_a_hidden_o
         kept.options, impossible,
         "without a change the webhook has the word"
     );
+    let of_another_template = chosen(&[("gpu", "t4"), ("queue", "fast")]);
+    let kept = crate::form::choose(&template, &of_another_template, &BTreeMap::new());
+    assert_eq!(
+        (kept.options, kept.cleared),
+        (chosen(&[("gpu", "t4")]), Vec::new())
+    );
 }
 
 #[test]
