@@ -7,7 +7,7 @@ use explain::consequence::Action as Doing;
 use explain::progress::{blocker, phase};
 use kube::ResourceExt as _;
 use rules::form::image_name;
-use rules::stops;
+use rules::{options, stops};
 
 use super::editor;
 use super::may::May;
@@ -84,10 +84,11 @@ pub(super) struct Image {
 /// The image of the workspace.
 pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>) -> Image {
     let chosen = workspace.spec.image.as_deref();
+    let by_choice = template.and_then(|template| image_by_choice(workspace, template));
     let default = template.map(|template| template.spec.default_image.as_str());
     let effective = resolved_values(workspace).and_then(|resolved| resolved.image.as_deref());
     let presentation = template.and_then(|template| template.spec.presentation.as_ref());
-    let Some(image) = chosen.or(default).or(effective) else {
+    let Some(image) = chosen.or(by_choice).or(default).or(effective) else {
         return Image::default();
     };
     let presented = presentation.and_then(|it| it.images.iter().find(|presented| presented.image == image));
@@ -100,6 +101,13 @@ pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>)
         exact: if name == image { "" } else { image }.to_owned(),
         icon: icon.map_or(Icon::Generic, Icon::from),
     }
+}
+
+/// The image that the choices of a workspace set; of several the last.
+fn image_by_choice<'a>(workspace: &Workspace, template: &'a WorkspaceTemplate) -> Option<&'a str> {
+    let chosen = options::resolve(&template.spec.options, &workspace.spec.options).chosen;
+    let mut images = chosen.iter().rev();
+    images.find_map(|it| it.choice.set.as_ref()?.image.as_deref())
 }
 
 /// Fields whose new value takes effect at the next start.
@@ -261,4 +269,33 @@ pub(super) fn stop_rule(workspace: &Workspace) -> &'static str {
         return "kept until then";
     }
     status.stops_because.map_or("", stops::short)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use testkit::objects;
+
+    use super::*;
+
+    #[test]
+    fn the_image_is_the_own_one_else_that_of_the_choices_else_the_template_s() {
+        let mut template = objects::template("t");
+        template.spec.options = serde_json::from_value(json!([{"name": "gpu", "choices": [
+            {"name": "none", "default": true}, {"name": "a100", "set": {"image": "r/cuda:1"}},
+        ]}]))
+        .unwrap();
+        template.spec.presentation = serde_json::from_value(json!({"images": [
+            {"image": "r/cuda:1", "displayName": "CUDA", "icon": "gpu"},
+        ]}))
+        .unwrap();
+        let mut lab = objects::workspace("lab");
+        lab.spec.image = None;
+        let shown = |lab: &Workspace| image(lab, Some(&template)).name;
+        assert_eq!(shown(&lab), image_name(&template.spec.default_image));
+        lab.spec.options.insert("gpu".to_owned(), "a100".to_owned());
+        assert_eq!(shown(&lab), "CUDA");
+        lab.spec.image = Some("r/own:1".to_owned());
+        assert_eq!(shown(&lab), image_name("r/own:1"));
+    }
 }
