@@ -202,6 +202,7 @@ fn flag_of(field: &str) -> Option<&'static str> {
         "spec.idleShutdown.openTabMinutes" => "--open-tab",
         field if field.starts_with("spec.env[") => "--env",
         field if field.starts_with("spec.variables[") => "--variable",
+        field if field.starts_with("spec.options[") => "--option",
         field if field.starts_with("spec.resources.") && field.contains("[nvidia.com/") => "--gpu",
         _ => return None,
     })
@@ -224,6 +225,7 @@ mod tests {
             "message": "admission webhook denied the request: …",
             "details": {"causes": [
                 {"field": "spec.image", "message": "\"evil\" is not allowed"},
+                {"field": "spec.options[gpu]", "message": "\"k80\" is not a choice"},
                 {"field": "spec.port", "message": "\"80\" is no port"},
                 {"message": "something else"},
             ]},
@@ -232,6 +234,7 @@ mod tests {
             text,
             "the workspace is refused:\n\
              * spec.image (--image): \"evil\" is not allowed\n\
+             * spec.options[gpu] (--option): \"k80\" is not a choice\n\
              * spec.port: \"80\" is no port\n\
              * something else"
         );
