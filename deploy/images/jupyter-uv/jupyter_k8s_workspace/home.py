@@ -34,7 +34,7 @@ _OBJECTS = (
     (jupyter_data_dir, "labextensions/@*/*/package.json", False),
 )
 _LARGEST = 64 << 20
-# Names that are looked at for a pattern. Links that lead in circles, or folders full of them, do not hold the start up.
+# Names that are looked at for a pattern. Links that lead in circles, or folders full of them, do not hold the check up.
 _MOST_NAMES = 20_000
 
 
