@@ -90,17 +90,27 @@ impl Steps {
         );
     }
 
-    /// No old objects: those of the export, and none that has the name now. `before`: what is done to each first; `check`: a further one.
+    /// No old objects: those of the export that own no claim, whose deletion would delete it. `before`: what is done to each first; `check`: a
+    /// further one.
     pub(crate) fn delete(&mut self, kind: &str, before: &str, check: &str) {
         let body = format!(
-            "test \"$uid\" = - || test \"$(kubectl -n \"$namespace\" get \"$old\" --ignore-not-found -o jsonpath='{{.metadata.uid}}')\" = \"$uid\" || continue\n\
-             {before}kubectl -n \"$namespace\" delete \"$old\" --ignore-not-found --timeout=2m\n"
+            "found=$(kubectl -n \"$namespace\" get \"$old\" --ignore-not-found -o jsonpath='{{.metadata.uid}}') || exit 1\n\
+             test -n \"$found\" || continue\n\
+             test \"$uid\" = - || test \"$found\" = \"$uid\" || continue\n\
+             owners=$(kubectl -n \"$namespace\" get pvc -o jsonpath='{{range .items[*]}}{{.metadata.name}} {{.metadata.ownerReferences[*].uid}}{{\"\\n\"}}{{end}}') || exit 1\n\
+             if owned=$(grep -E -e \"^$claim [^ ]\" -e \" $found( |\\$)\" <<< \"$owners\"); then\n  \
+             echo \"$namespace $old stays, because these claims have owners, with which they would be deleted:\" >&2\n  \
+             cut -d' ' -f1 <<< \"$owned\" >&2\n  \
+             exit 1\n\
+             fi\n\
+             {before}kubectl -n \"$namespace\" delete \"$old\" --ignore-not-found --timeout=2m || exit 1\n"
         );
         self.step(
             &format!(
-                "Delete the old {kind}. Keep the export from which this folder was made: it is the way back."
+                "Delete the old {kind}. Keep the export from which this folder was made: it is the way back. One that owns a claim stays, and ends \
+                 the commands: import again, from an export with that claim, and run the steps from the first."
             ),
-            &each(&body),
+            &format!("(\n{})\n", shifted(&each(&body))),
             &format!(
                 "{} prints `Bound` for each.{check}",
                 of_claims("{.status.phase}{\"\\n\"}")
@@ -153,11 +163,16 @@ impl Steps {
 
 /// Commands that run for each line of `disks`.
 pub(crate) fn each(body: &str) -> String {
-    let body = body.lines().fold(String::new(), |mut text, line| {
+    let body = shifted(body);
+    format!("while read -r namespace old workspace claim uid <&3; do\n{body}done 3< disks\n")
+}
+
+/// Commands within others.
+fn shifted(commands: &str) -> String {
+    commands.lines().fold(String::new(), |mut text, line| {
         let _ = writeln!(text, "  {line}");
         text
-    });
-    format!("while read -r namespace old workspace claim uid <&3; do\n{body}done 3< disks\n")
+    })
 }
 
 /// A check: what a path of each claim holds.

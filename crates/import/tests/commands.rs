@@ -123,3 +123,50 @@ fn old_definitions_stay_while_an_old_workspace_is_left() {
     // This product's definitions are of no generator.
     assert_eq!(out(&delete("demo team-b\\n", "")), "");
 }
+
+#[test]
+fn an_old_object_stays_while_a_claim_has_an_owner() {
+    let owned = EARLIER.replace("templateRef: {name: t},", "templateRef: {name: t}, storage: {},");
+    let earlier = commands(&jupyter_k8s(&owned).unwrap(), "Delete the old");
+    let notebook = commands(&kubeflow(NOTEBOOK).unwrap(), "Delete the old");
+    // In a folder with the list of the workspaces. Finds an object of this UID, and these claims with the UIDs of their owners.
+    let delete = |commands: &str, list: &str, uid: &str, claims: &str, is_found: bool| {
+        let kubectl = format!(
+            "case \"$*\" in *'get pvc'*) printf '{claims}'; {is_found};; *' get '*) printf '{uid}';; *) echo \"${{*:3}}\";; esac"
+        );
+        let folder = "folder=$(mktemp -d); trap 'rm -r \"$folder\"' EXIT; cd \"$folder\"";
+        run(&kubectl, &format!("{folder}; printf '{list}' > disks\n{commands}"))
+    };
+    let list = "team-a workspaces.workspace.jupyter.org/demo demo workspace-demo-pvc a\n";
+    let unlisted = list.replace("workspace-demo-pvc", "-");
+    let notebooks = "team-a notebooks.kubeflow.org/demo demo - -\n";
+    for (commands, list, uid, claims, stays) in [
+        // One that was made after the export, or that it did not hold; one that belongs to what the object owns; one of many owners.
+        (&earlier, list, "a", "workspace-demo-pvc \\nlate a\\n", "late"),
+        (&earlier, unlisted.as_str(), "a", "workspace-demo-pvc a\\n", "workspace-demo-pvc"),
+        (&earlier, list, "a", "workspace-demo-pvc b\\n", "workspace-demo-pvc"),
+        (&notebook, notebooks, "n", "data b n c\\n", "data"),
+    ] {
+        let refused = delete(commands, list, uid, claims, true);
+        assert_eq!(out(&refused), "", "{claims}");
+        assert!(!refused.status.success());
+        let errors = String::from_utf8(refused.stderr).unwrap();
+        let named: Vec<_> = errors.lines().skip(1).collect();
+        assert_eq!(named, [stays], "{errors}");
+    }
+    // Whoever cannot read the claims deletes nothing.
+    let unread = delete(&earlier, list, "a", "", false);
+    assert!(out(&unread).is_empty() && !unread.status.success(), "{unread:?}");
+    // The controls: claims of others, and an object of the name that is another one.
+    for (commands, list, uid, expected) in [
+        (&earlier, list, "a", "delete workspaces.workspace.jupyter.org/demo"),
+        (&notebook, notebooks, "n", "delete notebooks.kubeflow.org/demo"),
+        (&earlier, list, "c", ""),
+        (&earlier, list, "", ""),
+    ] {
+        let deleted = delete(commands, list, uid, "workspace-demo-pvc \\nof-b aa\\n", true);
+        assert!(deleted.status.success(), "{deleted:?}");
+        let last = out(&deleted).lines().last().unwrap_or_default();
+        assert!(last.starts_with(expected) && last.is_empty() == expected.is_empty(), "{last}");
+    }
+}

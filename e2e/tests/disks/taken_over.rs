@@ -32,7 +32,7 @@ const TEMPLATE_FINALIZER: &str = "workspace.jupyter.org/template-protection";
 const NAMES: [&str; 3] = ["first", "second", "third"];
 /// The Role that the steps make for who applies the workspaces.
 const IMPORTER: &str = "workspace-importer";
-/// Its claim's owner is not taken away.
+/// Its claim's owner is not taken away, and it is deleted without the printed step.
 const CONTROL: &str = "control";
 /// Writes a file of random bytes once, and says its sum.
 const WRITE: &str =
@@ -68,12 +68,17 @@ async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
     let claims = scratch.api::<PersistentVolumeClaim>();
     let volumes = Api::<PersistentVolume>::all(cluster::admin().await?);
 
-    // The control: without one step, the deletion of the old object deletes the claim.
+    // The control: without the step for owners the printed deletion refuses, and any other deletion takes the claim along.
     let control = Steps::import(scratch, &[CONTROL], &folder.path().join("control")).await?;
     let volume = volume_of(&claims, CONTROL).await?;
-    for step in ["Keep the volumes", "Stop the old operator", "Delete the old"] {
+    for step in ["Keep the volumes", "Stop the old operator"] {
         control.run(step).await?;
     }
+    let refused = control.run("Delete the old").await;
+    let names_the_claim = |error: &anyhow::Error| format!("{error:#}").contains(&claim(CONTROL));
+    assert!(matches!(&refused, Err(error) if names_the_claim(error)), "{refused:?}");
+    assert!(claims.get_opt(&claim(CONTROL)).await?.is_some());
+    delete_old(scratch, CONTROL).await?;
     wait::until("the claim to be lost", wait::USUAL, || async {
         let found = claims
             .get_opt(&claim(CONTROL))
@@ -260,6 +265,17 @@ async fn old_workspace(scratch: &Scratch, name: &str) -> anyhow::Result<()> {
         }),
     ])
     .await
+}
+
+/// Deletes an old object, as who does not know the steps.
+async fn delete_old(scratch: &Scratch, name: &str) -> anyhow::Result<()> {
+    let old = format!("workspaces.{GROUP}/{name}");
+    let finalizers = r#"{"metadata": {"finalizers": null}}"#;
+    let namespace = scratch.namespace.as_str();
+    administered(&["-n", namespace, "patch", &old, "--type=merge", "-p", finalizers], "").await?;
+    administered(&["-n", namespace, "delete", &old, "--timeout=2m"], "")
+        .await
+        .map(drop)
 }
 
 /// Sum of the file that the old pod wrote.
