@@ -4,43 +4,55 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::RegexSet;
 
 use crate::names::hash;
 use crate::path::Path;
 
-/// Parts of names of variables that hold credentials.
+/// Parts of names of variables, flags and settings that hold credentials.
 const WORDS: [&str; 6] = ["TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH"];
+/// A further part of names of settings. As the name of a variable it is the present folder.
+const SETTING: &str = "PWD";
 
-/// `user:password@`, or whatever stands before the host of a URL: some have a token there, as user or as password alone.
-static USER_AND_PASSWORD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"[^\s/:@]+:[^\s/@]+@[^\s]|://[^\s@]*@[^\s]").ok());
+/// What a credential looks like in a text, whatever the text is called. `W` stands for the words. A value that begins with `$` is elsewhere.
+const LOOKS: [&str; 7] = [
+    // `user:password@`, or whatever stands before the host of a URL: some have a token there, as user or as password alone.
+    r"[^\s/:@]+:[^\s/@]+@[^\s]|://[^\s@]*@[^\s]",
+    // A flag with its value, anywhere in a command. A value that begins with `/` is a file.
+    r"(?i)(^|\s)-[\w.-]*(W)[\w.-]*\s+['\x22]?[^\s'\x22$/-]",
+    // A setting with its value, as in connection strings, addresses and commands.
+    r"(?i)(^|[^$\w.{-])[\w.-]*(W)[\w.-]*['\x22]?\s*=\s*['\x22]?[^\s'\x22$=;&]",
+    // A setting with its value in JSON or YAML.
+    r"(?i)(^|[^$\w.{-])[\w.-]*(W)[\w.-]*['\x22]?:\s+['\x22]?[^\s'\x22$]|(?i)(W)[\w.-]*['\x22]\s*:\s*['\x22]?[^\s'\x22$]",
+    // A header with a token.
+    r"(?i)(bearer|basic)\s+[\w+/=.~-]{8}",
+    // A private key.
+    r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    // Tokens of GitHub, GitLab, Slack, Hugging Face, AWS, OpenAI, and signed ones.
+    r"\b(gh[pousr]_|github_pat_|glpat-|xox[abprs]-|hf_|sk-)[\w-]{16}|\bAKIA[0-9A-Z]{16}|\beyJ[\w-]+\.eyJ[\w-]+\.",
+];
 
-/// A flag whose name tells that a credential follows, anywhere in a command.
-static FLAG: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)(^|\s)-[\w.-]*(token|key|secret|pass|cred|auth)[\w.-]*[=\s]\s*['\x22]?[^\s'\x22]").ok()
+static CREDENTIAL: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
+    let words: Vec<_> = WORDS.into_iter().chain([SETTING]).collect();
+    let words = words.join("|");
+    RegexSet::new(LOOKS.map(|look| look.replace("(W)", &format!("({words})")))).ok()
 });
 
 /// Whether the variable holds a credential, as far as its name and value tell.
 pub(crate) fn is_credential(name: &str, value: &str) -> bool {
     let name = name.to_uppercase();
-    WORDS.iter().any(|word| name.contains(word)) || has_password(value)
+    WORDS.iter().any(|word| name.contains(word)) || has_credential(value)
 }
 
-/// Whether the text holds a user with a password.
-fn has_password(text: &str) -> bool {
-    USER_AND_PASSWORD.as_ref().is_none_or(|it| it.is_match(text))
-}
-
-/// Whether the text, of a command or arguments, holds a credential.
-pub(crate) fn is_command_with_credential(text: &str) -> bool {
-    has_password(text) || FLAG.as_ref().is_none_or(|it| it.is_match(text))
+/// Whether the text looks as if it held a credential.
+pub(crate) fn has_credential(text: &str) -> bool {
+    CREDENTIAL.as_ref().is_none_or(|it| it.is_match(text))
 }
 
 /// Checks that a command or argument shows no credential; an error is why it is lost.
 pub(crate) fn check_credential(text: &str) -> Result<(), String> {
     let why = "it, or what stands beside it, looks like a password, and whoever reads templates would see it: name a Secret by a variable, and write $(NAME)";
-    if is_command_with_credential(text) {
+    if has_credential(text) {
         return Err(why.to_owned());
     }
     Ok(())
@@ -192,20 +204,58 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_urls_that_hold_credentials_are_known() {
-        for (name, value, expected) in [
-            ("GITHUB_TOKEN", "x", true),
-            ("aws_secret_access", "x", true),
-            ("INDEX", "https://bob:geheim@pypi.example.org/simple", true),
-            ("INDEX", "https://pypi.example.org/simple", false),
-            ("REDIS_URL", "redis://:hunter2@redis:6379/0", true),
-            ("GIT_REMOTE", "https://ghp_x@github.example.org/a/b", true),
-            ("DATABASE_URL", "postgres://u:p/w@db/x", true),
-            ("MAIL", "bob@example.org", false),
-            ("TIME", "at 12:30, mail bob@example.org", false),
-            ("LANG", "C.UTF-8", false),
+    fn names_and_values_that_hold_credentials_are_known() {
+        for (name, value) in [
+            ("GITHUB_TOKEN", "x"),
+            ("aws_secret_access", "x"),
+            ("INDEX", "https://bob:geheim@pypi.example.org/simple"),
+            ("REDIS_URL", "redis://:hunter2@redis:6379/0"),
+            ("GIT_REMOTE", "https://ghp_x@github.example.org/a/b"),
+            ("DATABASE_URL", "postgres://u:p/w@db/x"),
+            ("CONN", "Server=x;User=y;Password=z"),
+            ("CONN", "Server=x;Uid=y;Pwd = z;"),
+            ("CONN", "host=db user=u password='z' dbname=d"),
+            (
+                "STORAGE",
+                "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=z==",
+            ),
+            ("JDBC", "jdbc:sqlserver://db:1433;user=u;password=z"),
+            ("JDBC", "jdbc:mysql://db/x?user=u&password=z"),
+            ("OPTIONS", "--password=z --verbose"),
+            ("OPTIONS", "--verbose --password z"),
+            ("JAVA_OPTS", "-Djavax.net.ssl.trustStorePassword=z"),
+            ("CONFIG", "{\"user\": \"u\", \"password\": \"z\"}"),
+            ("CONFIG", "user: u\npassword: z\n"),
+            ("HEADERS", "Authorization: Bearer abcdefgh"),
+            ("ID", "AKIAABCDEFGHIJKLMNOP"),
+            ("HUB", "hf_abcdefghijklmnopqrst"),
+            ("PEM", "-----BEGIN RSA PRIVATE KEY-----\nx"),
+            ("SESSION", "eyJhbGciOi.eyJzdWIi.x"),
         ] {
-            assert_eq!(is_credential(name, value), expected, "{name}={value}");
+            assert!(is_credential(name, value), "{name}={value}");
+        }
+        // The controls.
+        for (name, value) in [
+            ("INDEX", "https://pypi.example.org/simple"),
+            ("ISSUER", "https://keycloak.example.org:8443/auth/realms/a"),
+            ("MAIL", "bob@example.org"),
+            ("TIME", "at 12:30, mail bob@example.org"),
+            ("LANG", "C.UTF-8"),
+            ("PATH", "/opt/keys/bin:/opt/token:/usr/bin"),
+            ("PWD", "/home/jovyan"),
+            ("FILES", "a=1;b=2"),
+            ("JDBC", "jdbc:postgresql://db:5432/x?sslmode=require"),
+            ("CONN", "Server=x;Trusted_Connection=yes"),
+            (
+                "OPTIONS",
+                "--password-file /run/x --password=$PASSWORD --token $(TOKEN)",
+            ),
+            ("CONFIG", "{\"user\": \"u\", \"password\": \"\"}"),
+            ("IMAGE", "registry.example.org/authors:1"),
+            ("NOTE", "basic and bearer of news"),
+            ("SKY", "sk-short"),
+        ] {
+            assert!(!is_credential(name, value), "{name}={value}");
         }
     }
 
@@ -216,10 +266,14 @@ mod tests {
             ("jupyter lab --NotebookApp.token='abc' --port=8888", true),
             ("mlflow --token abc", true),
             ("curl https://u:p@host/", true),
+            ("export DB_PASSWORD=abc; run", true),
             ("jupyter lab --NotebookApp.token='' --port=8888", false),
             ("jupyter lab --NotebookApp.base_url=/x --port 8888", false),
+            ("jupyter lab --NotebookApp.token=$(TOKEN) --port 8888", false),
+            ("run --allow-credentials --port 8888", false),
+            ("test \"$TOKEN\" = x && PASSWORD=$(cat /run/x) run", false),
         ] {
-            assert_eq!(is_command_with_credential(text), expected, "{text}");
+            assert_eq!(has_credential(text), expected, "{text}");
         }
     }
 }
