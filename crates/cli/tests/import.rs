@@ -110,10 +110,22 @@ fn files_are_written_once_and_the_exit_code_says_whether_something_is_lost() {
     );
     // From files, into an empty folder that is there; something is lost.
     let (source, lossy) = (folder.path("source.json"), folder.path("lossy"));
-    fs::write(&source, WHOLE.replace("\"image\"", "\"stdin\": true, \"image\"")).unwrap();
+    fs::write(
+        &source,
+        WHOLE.replace("\"image\"", "\"someday\": true, \"image\""),
+    )
+    .unwrap();
     fs::create_dir(&lossy).unwrap();
     let output = import(&["-f", &source, "--dir", &lossy, "-o", "json"], "");
     assert_eq!(output.status.code(), Some(3), "{}", errors(&output));
+    // Owners are called as there, and nobody said that they are called so here.
+    let unknown = "no --user-prefix was given";
+    assert!(errors(&output).contains(unknown), "{}", errors(&output));
+    let steps = fs::read_to_string(folder.path("lossy/steps.md")).unwrap();
+    assert!(steps.contains(unknown), "{steps}");
+    let none = import(&["--dir", &folder.path("none"), "--user-prefix", ""], WHOLE);
+    assert_eq!(none.status.code(), Some(0), "{}", errors(&none));
+    assert!(!errors(&none).contains(unknown), "{}", errors(&none));
     let report: Value = serde_json::from_str(&out(&output)).unwrap();
     let lost = report["entries"]
         .as_array()
@@ -121,7 +133,7 @@ fn files_are_written_once_and_the_exit_code_says_whether_something_is_lost() {
         .iter()
         .filter(|entry| entry["outcome"] == "lost");
     let lost: Vec<_> = lost.map(|entry| entry["path"].as_str().unwrap()).collect();
-    assert_eq!(lost, ["spec.template.spec.containers[0].stdin"]);
+    assert_eq!(lost, ["spec.template.spec.containers[0].someday"]);
     assert_eq!(files(&lossy).len(), 5);
 }
 

@@ -13,7 +13,11 @@ use crate::path::Path;
 use crate::read::Object;
 use crate::rights::{Imported, of_all};
 use crate::templates::Style;
-use crate::{Error, Import, names, output, steps};
+use crate::{Error, Import, Options, names, output, steps};
+
+const NO_PREFIX: &str = "no --user-prefix was given, so owners (created-by in workspaces.yaml) are called as in the source: if kubectl auth whoami, \
+                         or Account in the portal, shows one of them more, such as oidc:, import again into a new folder with that prefix; \
+                         with --user-prefix '' this is not said";
 
 /// A Workspace on its way.
 pub(crate) struct Candidate<'a> {
@@ -210,11 +214,19 @@ impl Assembled {
         let mut files = Vec::new();
         for (name, objects) in [
             ("templates.yaml", &templates),
+    /// What to check where owners have the names of a provider, and nobody said what the API server puts before these.
+    pub(crate) fn notes(&self, options: &Options) -> Vec<String> {
+        let has_owner = self.imported.iter().any(|it| it.owner.is_some());
+        let is_unknown = options.user_prefix.is_none() && has_owner;
+        is_unknown.then(|| NO_PREFIX.to_owned()).into_iter().collect()
+    }
+
             ("profiles.yaml", &profiles),
             ("rights.yaml", &of_all(&self.imported)),
             ("workspaces.yaml", &self.workspaces),
         ] {
             files.extend(output::file(name, objects)?);
+        notes: Vec<String>,
         }
         files.push(output::File {
             name: "disks",
@@ -222,7 +234,11 @@ impl Assembled {
         });
         files.push(output::File {
             name: "steps.md",
-            text: steps(&self.imported, !profiles.is_empty(), &self.missing),
+            text: steps(
+                &self.imported,
+                !profiles.is_empty(),
+                &[self.missing.as_slice(), &notes].concat(),
+            ),
         });
         Ok(Import {
             files,
@@ -240,6 +256,7 @@ fn profile(candidate: &Candidate<'_>, style: &Style) -> Option<Value> {
         json!({
             "apiVersion": format!("{}/{}", api::names::GROUP, api::names::VERSION),
             "kind": "WorkspaceExecutionProfile",
+            notes,
             "metadata": {"name": name, "namespace": candidate.object.namespace},
             "spec": spec,
         })

@@ -77,8 +77,8 @@ pub enum Hub {
 /// What the source does not say.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// What the API server puts before names of users, such as `oidc:`.
-    pub user_prefix: String,
+    /// What the API server puts before names of users, such as `oidc:`. `None`: nobody said.
+    pub user_prefix: Option<String>,
     /// What becomes of the hub, where there is one.
     pub hub: Option<Hub>,
     /// Its namespace, where no claim tells it.
@@ -96,6 +96,8 @@ pub struct Import {
     pub missing: Vec<String>,
 }
 
+    /// What to check, though nothing is lost.
+    pub notes: Vec<String>,
 impl Import {
     /// Whether something of the source is nowhere.
     pub fn is_lossy(&self) -> bool {

@@ -29,9 +29,40 @@ pub(crate) fn workspace(name: &str) -> String {
     format!("{}-{}", start.trim_end_matches('-'), hash(name))
 }
 
+/// The name of a user here, with the prefix of the API server. Kubernetes' own users have none, and some names have it already.
+pub(crate) fn owner(prefix: Option<&str>, user: &str) -> String {
+    let prefix = prefix.unwrap_or_default();
+    let is_kubernetes = || {
+        let mut own = api::names::KUBERNETES_PREFIXES.iter();
+        own.any(|start| user.starts_with(start))
+    };
+    if user.starts_with(prefix) || is_kubernetes() {
+        user.to_owned()
+    } else {
+        format!("{prefix}{user}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn users_have_the_prefix_once() {
+        for (prefix, user, expected) in [
+            (Some("oidc:"), "alice", "oidc:alice"),
+            (Some("oidc:"), "oidc:alice", "oidc:alice"),
+            (
+                Some("oidc:"),
+                "system:serviceaccount:a:b",
+                "system:serviceaccount:a:b",
+            ),
+            (Some(""), "alice", "alice"),
+            (None, "alice", "alice"),
+        ] {
+            assert_eq!(owner(prefix, user), expected, "{prefix:?} {user}");
+        }
+    }
 
     #[test]
     fn a_name_that_workspaces_cannot_have_is_shortened_with_a_hash() {

@@ -26,7 +26,7 @@ fn from(source: Source, text: &str) -> Result<Import, Error> {
         text: text.to_owned(),
     };
     let options = Options {
-        user_prefix: "oidc:".to_owned(),
+        user_prefix: Some("oidc:".to_owned()),
         ..Options::default()
     };
     convert(source, &[input], &options)

@@ -28,6 +28,7 @@ const OUTCOMES: [Outcome; 5] = [
 struct Report<'a> {
     files: Vec<&'static str>,
     missing: &'a [String],
+    notes: &'a [String],
     entries: &'a [Entry],
 }
 
@@ -56,7 +57,7 @@ pub(super) fn run(args: &Import, console: &mut Console<'_>) -> Result<(), Failur
         ImportSource::Z2jh => Source::Z2jh,
     };
     let options = Options {
-        user_prefix: args.user_prefix.clone().unwrap_or_default(),
+        user_prefix: args.user_prefix.clone(),
         hub: args.hub.map(|hub| match hub {
             ImportHub::Keep => Hub::Keep,
             ImportHub::Replace => Hub::Replace,
@@ -69,13 +70,14 @@ pub(super) fn run(args: &Import, console: &mut Console<'_>) -> Result<(), Failur
     let report = Report {
         files: import.files.iter().map(|file| file.name).collect(),
         missing: &import.missing,
+        notes: &import.notes,
         entries: &import.entries,
     };
     match &args.output {
         Some(format) => console.out.data(&output::report("Import", &report, format)?)?,
         None => console.out.data(&table(&import.entries))?,
     }
-    for line in &import.missing {
+    for line in import.missing.iter().chain(&import.notes) {
         writeln!(console.err, "Warning: {line}")?;
     }
     let counts = OUTCOMES.map(|outcome| {

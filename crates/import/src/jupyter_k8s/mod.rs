@@ -89,7 +89,8 @@ pub(crate) fn convert(objects: &[Object], options: &Options) -> Result<Import, E
     finish(&sorted, &mut ledger);
     let commands = secrets.commands();
     let finalizers = finalizers(&sorted);
-    assembled.finish(templates, ledger, |kept, has_profiles, missing| {
+    // The old product had the names of the API server.
+    assembled.finish(templates, ledger, Vec::new(), |kept, has_profiles, missing| {
         steps::text(kept, &commands, has_profiles, missing, &finalizers)
     })
 }

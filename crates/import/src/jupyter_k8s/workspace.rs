@@ -16,9 +16,6 @@ use crate::table::{COMMON, Place, apply};
 use crate::templates::Need;
 use crate::{Options, names};
 
-/// Beginnings of names that stand for Kubernetes' own users, which no provider's prefix precedes.
-const KUBERNETES: [&str; 2] = api::names::KUBERNETES_PREFIXES;
-
 /// What is known beside the Workspaces.
 pub(super) struct Context<'c> {
     pub(super) options: &'c Options,
@@ -119,9 +116,7 @@ fn identify(
         .get(&object.value)
         .as_str()
         .filter(|user| !user.is_empty())?;
-    let is_kubernetes = KUBERNETES.iter().any(|start| user.starts_with(start));
-    let prefix = if is_kubernetes { "" } else { &options.user_prefix };
-    let owner = format!("{prefix}{user}");
+    let owner = names::owner(options.user_prefix.as_deref(), user);
     let at = annotations.key(api::names::CREATED_BY);
     draft.put([(number, creator)], Target::Workspace, at, owner.as_str());
     Some(owner)

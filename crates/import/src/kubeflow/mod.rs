@@ -96,7 +96,8 @@ pub(crate) fn convert(objects: &[Object], options: &Options) -> Result<Import, E
     }
     finish(&sorted, &selected, &mut ledger);
     let commands = secrets.commands();
-    assembled.finish(templates, ledger, |kept, has_profiles, missing| {
+    let notes = assembled.notes(options);
+    assembled.finish(templates, ledger, notes, |kept, has_profiles, missing| {
         steps::text(kept, &commands, has_profiles, missing)
     })
 }

@@ -154,7 +154,7 @@ fn identify(
         .flatten()
         .find_map(|(number, leaf, user)| Some((number, leaf, user?)));
     let (number, leaf, user) = known.filter(|(.., user)| !user.is_empty())?;
-    let owner = format!("{}{user}", options.user_prefix);
+    let owner = names::owner(options.user_prefix.as_deref(), user);
     draft.put(
         [(number, leaf)],
         Target::Workspace,

@@ -85,6 +85,7 @@ pub(super) fn files(
         files,
         entries: ledger.entries(),
         missing,
+        notes: Vec::new(),
     })
 }
 

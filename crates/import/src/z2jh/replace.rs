@@ -98,9 +98,15 @@ pub(super) fn files(
     let mut seen = BTreeSet::new();
     let templates = made.into_iter().map(|made| made.template);
     let templates = templates.filter(|template| seen.insert(template.name().to_owned()));
-    assembled.finish(templates.collect(), ledger, |imported, has_profiles, missing| {
-        steps::replace(&hub, imported, &secrets, has_profiles, missing)
-    })
+    let notes = assembled.notes(options);
+    assembled.finish(
+        templates.collect(),
+        ledger,
+        notes,
+        |imported, has_profiles, missing| {
+            steps::replace(&hub, imported, &secrets, has_profiles, missing)
+        },
+    )
 }
 
 /// Namespace of the hub.
@@ -130,7 +136,7 @@ fn of_home<'a>(
     if !taken.insert((object.namespace.clone(), name.clone())) {
         name = names::workspace(&object.name);
     }
-    let owner = format!("{}{}", options.user_prefix, home.user);
+    let owner = names::owner(options.user_prefix.as_deref(), &home.user);
     let annotation = |name: &str| {
         let at = Path::of("metadata.annotations").key(name);
         let is_there = !at.get(&object.value).is_null();
@@ -186,7 +192,7 @@ fn of_user<'a>(
 ) -> Candidate<'a> {
     let chart = source.chart;
     let name = names::workspace(&expand("{username}", user, "", Scheme::Safe));
-    let owner = format!("{}{user}", options.user_prefix);
+    let owner = names::owner(options.user_prefix.as_deref(), user);
     let from: Vec<_> = from.iter().map(|path| (source.number, path.clone())).collect();
     let of = |field: &str| {
         let at = chart.at(&format!("singleuser.storage.static.{field}"));

@@ -23,7 +23,7 @@ fn z2jh(hub: Hub, files: &[(&str, &str)]) -> Result<Import, Error> {
         })
         .collect();
     let options = Options {
-        user_prefix: "oidc:".to_owned(),
+        user_prefix: Some("oidc:".to_owned()),
         hub: Some(hub),
         ..Options::default()
     };
