@@ -13,7 +13,7 @@ use crate::path::Path;
 use crate::read::Object;
 use crate::rights::{Imported, of_all};
 use crate::templates::Style;
-use crate::{Error, Import, Options, names, output, steps};
+use crate::{Error, Import, Options, names, output, pod_template, steps};
 
 const NO_PREFIX: &str = "no --user-prefix was given, so owners (created-by in workspaces.yaml) are called as in the source: if kubectl auth whoami, \
                          or Account in the portal, shows one of them more, such as oidc:, import again into a new folder with that prefix; \
@@ -70,6 +70,18 @@ pub(crate) fn settle(candidate: &mut Candidate<'_>, judge: &Judge) -> Result<(),
             .map_err(|violation| unexplained(object, &violation))?;
     }
     Ok(())
+}
+
+/// Drops what breaks a rule in what the candidate needs of a template, which gets names and images with those of others.
+pub(crate) fn settle_template(candidate: &mut Candidate<'_>, judge: &Judge) -> Result<(), Error> {
+    let object = candidate.object;
+    let check = |it: &Value| {
+        let mut template = named(it);
+        template["spec"]["displayName"] = json!("one");
+        template["spec"]["defaultImage"] = json!("one");
+        judge.template(&template)
+    };
+    pod_template::settle(&mut candidate.draft, check).map_err(|violation| unexplained(object, &violation))
 }
 
 /// A broken rule about nothing of the source.
@@ -202,18 +214,6 @@ impl Assembled {
         Ok(())
     }
 
-    /// The files. `steps` writes the steps: of these workspaces, with or without profiles, and what is missing.
-    pub(crate) fn finish(
-        self,
-        templates: Vec<Template>,
-        ledger: Ledger,
-        steps: impl FnOnce(&[Imported], bool, &[String]) -> String,
-    ) -> Result<Import, Error> {
-        let templates: Vec<_> = templates.into_iter().map(|it| it.value).collect();
-        let profiles: Vec<_> = self.profiles.into_values().collect();
-        let mut files = Vec::new();
-        for (name, objects) in [
-            ("templates.yaml", &templates),
     /// What to check where owners have the names of a provider, and nobody said what the API server puts before these.
     pub(crate) fn notes(&self, options: &Options) -> Vec<String> {
         let has_owner = self.imported.iter().any(|it| it.owner.is_some());
@@ -221,12 +221,24 @@ impl Assembled {
         is_unknown.then(|| NO_PREFIX.to_owned()).into_iter().collect()
     }
 
+    /// The files. `steps` writes the steps: of these workspaces, with or without profiles, and what is missing.
+    pub(crate) fn finish(
+        self,
+        templates: Vec<Template>,
+        ledger: Ledger,
+        notes: Vec<String>,
+        steps: impl FnOnce(&[Imported], bool, &[String]) -> String,
+    ) -> Result<Import, Error> {
+        let templates: Vec<_> = templates.into_iter().map(|it| it.value).collect();
+        let profiles: Vec<_> = self.profiles.into_values().collect();
+        let mut files = Vec::new();
+        for (name, objects) in [
+            ("templates.yaml", &templates),
             ("profiles.yaml", &profiles),
             ("rights.yaml", &of_all(&self.imported)),
             ("workspaces.yaml", &self.workspaces),
         ] {
             files.extend(output::file(name, objects)?);
-        notes: Vec<String>,
         }
         files.push(output::File {
             name: "disks",
@@ -244,6 +256,7 @@ impl Assembled {
             files,
             entries: ledger.entries(),
             missing: self.missing,
+            notes,
         })
     }
 }
@@ -256,7 +269,6 @@ fn profile(candidate: &Candidate<'_>, style: &Style) -> Option<Value> {
         json!({
             "apiVersion": format!("{}/{}", api::names::GROUP, api::names::VERSION),
             "kind": "WorkspaceExecutionProfile",
-            notes,
             "metadata": {"name": name, "namespace": candidate.object.namespace},
             "spec": spec,
         })

@@ -1,7 +1,8 @@
 //! Container of a pod -> amounts, variables and mounts of ours (pure).
 
+use api::names::APPLICATION_CONTAINER;
 use rules::Quantity;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
@@ -11,6 +12,11 @@ use crate::table::{Place, is_empty, move_all};
 
 /// Variables that are so here without being written: name and why.
 pub(crate) type Known = [(&'static str, &'static str)];
+
+/// Why a mount is lost whose volume does not come over.
+pub(crate) const NO_VOLUME: &str = "its volume is none that this container can mount here";
+/// Why an amount is lost.
+pub(crate) const NO_QUANTITY: &str = "must be a quantity such as 500m or 2Gi in requests or limits";
 
 /// Where the parts of a container go.
 pub(crate) struct Out<'o> {
@@ -24,10 +30,9 @@ pub(crate) fn resources(place: &Place<'_>, to: Target, dest: &Path, draft: &mut 
     let given = place.root.get(place.value);
     for (map, other) in [("requests", "limits"), ("limits", "requests")] {
         for (name, amount) in given[map].as_object().into_iter().flatten() {
-            let text = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
-            if text.parse::<Quantity>().is_err() {
+            let Some(text) = quantity(amount) else {
                 continue;
-            }
+            };
             let from = (place.object, place.root.key(map).key(name));
             draft.put([from.clone()], to, dest.key(map).key(name), text.clone());
             if is_empty(&given[other][name.as_str()]) {
@@ -78,24 +83,34 @@ pub(crate) fn container(
     known: &Known,
     out: &mut Out<'_>,
 ) {
-    let (env, mounts) = (place.root.key("env"), place.root.key("volumeMounts"));
-    let apart = [env.clone(), mounts.clone()];
+    let [env, mounts, amounts, name] =
+        ["env", "volumeMounts", "resources", "name"].map(|field| place.root.key(field));
+    let mut apart = vec![env.clone(), mounts.clone(), name.clone()];
+    apart.extend(["requests", "limits"].map(|map| amounts.key(map)));
     move_all(place, to, dest, &apart, out.ledger, out.draft);
+    let given = name.get(place.value);
+    let renamed = given.as_str().filter(|name| *name == APPLICATION_CONTAINER);
+    let renamed = renamed.map(|name| Value::from(format!("imported-{name}")));
+    if !is_empty(given) {
+        let value = renamed.unwrap_or_else(|| given.clone());
+        out.draft
+            .put([(place.object, name.clone())], to, dest.key("name"), value);
+    }
     let list = Place {
         offset: 0,
         ..place.at(&env)
     };
     variables(&list, (to, &dest.key("env")), known, out);
+    amounts_of(&place.at(&amounts), (to, &dest.key("resources")), out);
     if stays {
-        let from = (place.object, place.root.key("name"));
-        out.draft.put([from], to, dest.key("restartPolicy"), "Always");
+        out.draft
+            .put([(place.object, name)], to, dest.key("restartPolicy"), "Always");
     }
     let list = mounts.get(place.value).as_array();
     for (index, mount) in list.into_iter().flatten().enumerate() {
         let (at, dest) = (mounts.index(index), dest.key("volumeMounts").index(index));
         let Some(name) = mount["name"].as_str().and_then(&volumes) else {
-            let why = "an init container mounts the home and /dev/shm alone";
-            let fate = Fate::new(Outcome::Lost, why);
+            let fate = Fate::new(Outcome::Lost, NO_VOLUME);
             out.ledger.tell(place.object, &at, &fate);
             continue;
         };
@@ -104,4 +119,34 @@ pub(crate) fn container(
         out.draft.put([from], to, dest.key("name"), name);
         move_all(&place.at(&at), to, &dest, &[of_name], out.ledger, out.draft);
     }
+}
+
+/// Requests and limits of a container beside the application, as they are.
+fn amounts_of(place: &Place<'_>, (to, dest): (Target, &Path), out: &mut Out<'_>) {
+    for map in ["requests", "limits"] {
+        let list = place.root.key(map);
+        for (name, value) in list.get(place.value).as_object().into_iter().flatten() {
+            let at = list.key(name);
+            match quantity(value) {
+                Some(text) => {
+                    let dest = dest.key(map).key(name);
+                    out.draft.put([(place.object, at)], to, dest, text);
+                }
+                None if is_empty(value) => {}
+                None => out
+                    .ledger
+                    .tell(place.object, &at, &Fate::new(Outcome::Lost, NO_QUANTITY)),
+            }
+        }
+    }
+}
+
+/// A quantity, as text.
+pub(crate) fn quantity(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    text.parse::<Quantity>().is_ok().then_some(text)
 }

@@ -50,15 +50,21 @@ impl Draft {
     }
 
     /// Changes the values that go into `to`; an error is the reason why one is lost. An item of a list of texts takes the others along:
-    /// a command makes sense as a whole.
+    /// a command makes sense as a whole. So a flag is asked about with the argument that follows it, too.
     pub(crate) fn change(
         &mut self,
         to: Target,
         change: impl Fn(&Path, &Value) -> Result<Option<Value>, String>,
     ) {
         let mut lost = Vec::new();
+        let flags = self.flags(to);
         for part in self.0.iter_mut().filter(|part| part.to == to) {
-            match change(&part.at, &part.value) {
+            let with_flag = match (part.value.as_str(), before(&part.at)) {
+                (Some(text), Some(before)) => flags.get(&before).map(|flag| format!("{flag} {text}")),
+                _ => None,
+            };
+            let of_flag = with_flag.map_or(Ok(None), |text| change(&part.at, &Value::String(text)));
+            match of_flag.and_then(|_| change(&part.at, &part.value)) {
                 Ok(None) => {}
                 Ok(Some(value)) => part.value = value,
                 Err(why) => {
@@ -75,6 +81,16 @@ impl Draft {
                 part.loss.get_or_insert_with(|| why.clone());
             }
         }
+    }
+
+    /// Items of lists that are flags, by their places.
+    fn flags(&self, to: Target) -> BTreeMap<Path, String> {
+        let parts = self.0.iter().filter(|part| part.to == to);
+        let flags = parts.filter_map(|part| {
+            let text = part.value.as_str().filter(|text| text.starts_with('-'))?;
+            matches!(part.at.0.last(), Some(Step::Index(_))).then(|| (part.at.clone(), text.to_owned()))
+        });
+        flags.collect()
     }
 
     /// Whether something of the source goes to this field.
@@ -126,10 +142,11 @@ impl Draft {
     ) -> Result<(), Violation> {
         loop {
             let (object, places) = self.built(to);
+            let places = Places::new(places);
             let found = check(&object);
             let mut dropped = BTreeSet::new();
             for violation in &found {
-                for number in about(&violation.field, &places) {
+                for number in places.about(&violation.field) {
                     if !self.0[number].from.is_empty() && dropped.insert(number) {
                         self.0[number].loss = Some(format!("{}: {}", violation.field, violation.message));
                     }
@@ -140,6 +157,16 @@ impl Draft {
                 Some(first) if dropped.is_empty() => return Err(first),
                 Some(_) => {}
             }
+        }
+    }
+
+    /// Takes our own parts at or below a field away, if nothing of the source is left there.
+    pub(crate) fn prune(&mut self, to: Target, field: &str) {
+        let field = Path::of(field);
+        let is_there = |part: &Part| part.to == to && part.at.below(&field).is_some();
+        let is_of_source = |part: &Part| part.loss.is_none() && !part.from.is_empty();
+        if !self.0.iter().any(|part| is_there(part) && is_of_source(part)) {
+            self.0.retain(|part| !is_there(part) || !part.from.is_empty());
         }
     }
 
@@ -163,6 +190,58 @@ impl Draft {
             }
         }
     }
+}
+
+/// The place of the item before one of a list.
+fn before(at: &Path) -> Option<Path> {
+    let (Step::Index(index), list) = at.0.split_last()? else {
+        return None;
+    };
+    Some(Path(list.to_vec()).index(index.checked_sub(1)?))
+}
+
+/// Changes all texts in a value, as `Draft::change` changes a value.
+pub(crate) fn change_texts(
+    value: &Value,
+    change: &impl Fn(&str) -> Result<Option<String>, String>,
+) -> Result<Option<Value>, String> {
+    let mut found = value.clone();
+    let is_changed = change_each(&mut found, change)?;
+    Ok(is_changed.then_some(found))
+}
+
+fn change_each(
+    value: &mut Value,
+    change: &impl Fn(&str) -> Result<Option<String>, String>,
+) -> Result<bool, String> {
+    let mut is_changed = false;
+    match value {
+        Value::String(text) => {
+            if let Some(new) = change(text)? {
+                *text = new;
+                is_changed = true;
+            }
+        }
+        Value::Array(items) => {
+            for pair in items.windows(2) {
+                if let [Value::String(flag), Value::String(text)] = pair
+                    && flag.starts_with('-')
+                {
+                    change(&format!("{flag} {text}"))?;
+                }
+            }
+            for item in items {
+                is_changed |= change_each(item, change)?;
+            }
+        }
+        Value::Object(fields) => {
+            for inner in fields.values_mut() {
+                is_changed |= change_each(inner, change)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(is_changed)
 }
 
 /// The object with the field, without the indices, which have gaps.
@@ -198,30 +277,51 @@ fn insert(object: &mut Value, at: &[Step], value: Value) {
     insert(inner, rest, value);
 }
 
-/// The parts that a field of a violation is about: those at or below it, or that hold it; else those of the closest field around it.
-fn about(field: &str, places: &[(usize, Path)]) -> Vec<usize> {
-    let words = |text: &str| text.replace('[', ".").replace(']', "");
-    let mut field = words(field);
-    let places: Vec<_> = places
-        .iter()
-        .map(|(number, at)| (*number, words(&at.to_string())))
-        .collect();
-    let is_below = |inner: &str, outer: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    while field.contains('.') {
-        let found = places
-            .iter()
-            .filter(|(_, at)| is_below(at, &field) || is_below(&field, at));
-        let found: Vec<_> = found.map(|(number, _)| *number).collect();
-        if !found.is_empty() {
-            return found;
+/// Parts by their places, without brackets: an index counts as a name.
+struct Places(BTreeMap<String, Vec<usize>>);
+
+impl Places {
+    fn new(places: Vec<(usize, Path)>) -> Self {
+        let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (number, at) in places {
+            found.entry(words(&at.to_string())).or_default().push(number);
         }
-        field.truncate(field.rfind('.').unwrap_or(0));
+        Self(found)
     }
-    Vec::new()
+
+    /// The parts that a field of a violation is about: those at or below it, or that hold it; else those of the closest field around it.
+    fn about(&self, field: &str) -> Vec<usize> {
+        let mut field = words(field);
+        while field.contains('.') {
+            let below = self.0.range(field.clone()..);
+            let below = below.take_while(|(at, _)| at.starts_with(&field));
+            let below = below.filter(|(at, _)| is_below(at, &field));
+            let around = field.match_indices('.').map(|(end, _)| &field[..end]);
+            let around = around.filter_map(|at| self.0.get(at));
+            let mut found: Vec<usize> = below
+                .map(|(_, parts)| parts)
+                .chain(around)
+                .flatten()
+                .copied()
+                .collect();
+            if !found.is_empty() {
+                found.sort_unstable();
+                return found;
+            }
+            field.truncate(field.rfind('.').unwrap_or(0));
+        }
+        Vec::new()
+    }
+}
+
+fn words(text: &str) -> String {
+    text.replace('[', ".").replace(']', "")
+}
+
+fn is_below(inner: &str, outer: &str) -> bool {
+    inner
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 #[cfg(test)]

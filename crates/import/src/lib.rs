@@ -13,6 +13,7 @@
 //! - `contradictions`: spec of ours -> what CEL rules of its definition refuse
 //! - `schema`: schema of a definition -> what the API server would refuse
 //! - `templates`: workspaces whose pods are equal -> one template
+//! - `pod_template`: volumes, mounts and containers of a pod -> a template's `podTemplate`
 //! - `container`: container of a pod -> amounts, variables and mounts
 //! - `table`: path of a leaf -> what becomes of it
 //! - `draft`: leaves with their new places -> objects of ours
@@ -33,6 +34,7 @@ mod ledger;
 mod names;
 mod output;
 mod path;
+mod pod_template;
 mod read;
 mod rights;
 mod schema;
@@ -94,10 +96,10 @@ pub struct Import {
     pub entries: Vec<Entry>,
     /// What is missing and no leaf says, such as an unknown owner.
     pub missing: Vec<String>,
-}
-
     /// What to check, though nothing is lost.
     pub notes: Vec<String>,
+}
+
 impl Import {
     /// Whether something of the source is nowhere.
     pub fn is_lossy(&self) -> bool {

@@ -13,6 +13,10 @@ const EMPTY: &str = "it is empty";
 pub(crate) enum Rule {
     /// They move to this field.
     To(Target, &'static str),
+    /// They move below this field, with their whole path.
+    Below(Target, &'static str),
+    /// The same by default where it is one of these values, else they move to this field.
+    SameOr(&'static [&'static str], Target, &'static str),
     /// The source's own code says it.
     Code,
     /// It is so here without being written.
@@ -110,10 +114,20 @@ pub(crate) fn apply(tables: &[&Table], place: &Place<'_>, ledger: &mut Ledger, d
             continue;
         };
         let value = leaf.get(place.value);
+        let text = || value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let is_one_of = |values: &[&str]| values.contains(&text().as_str());
         let fate = match rule {
             Rule::Code => continue,
             _ if is_empty(value) => Fate::new(Outcome::SameByDefault, EMPTY),
-            Rule::To(target, field) => {
+            Rule::SameIf(values, _) | Rule::SameOr(values, ..) if is_one_of(values) => {
+                Fate::new(Outcome::SameByDefault, "it is so here")
+            }
+            Rule::Below(target, field) => {
+                let at = Path::of(field).then(below.iter().cloned());
+                draft.put([(place.object, leaf.clone())], *target, at, value.clone());
+                continue;
+            }
+            Rule::To(target, field) | Rule::SameOr(_, target, field) => {
                 let rest = &below[Path::of(pattern).0.len()..];
                 let mut shifted = false;
                 let rest = rest.iter().cloned().map(|step| match step {
@@ -127,16 +141,8 @@ pub(crate) fn apply(tables: &[&Table], place: &Place<'_>, ledger: &mut Ledger, d
                 continue;
             }
             Rule::Same(why) => Fate::new(Outcome::SameByDefault, *why),
-            Rule::SameIf(values, why) => {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                if values.contains(&text.as_str()) {
-                    Fate::new(Outcome::SameByDefault, "it is so here")
-                } else {
-                    Fate::new(Outcome::Lost, *why)
-                }
-            }
             Rule::Stays(why) => Fate::new(Outcome::Stays, *why),
-            Rule::Lost(why) => Fate::new(Outcome::Lost, *why),
+            Rule::Lost(why) | Rule::SameIf(_, why) => Fate::new(Outcome::Lost, *why),
         };
         ledger.tell(place.object, &leaf, &fate);
     }

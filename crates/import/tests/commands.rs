@@ -135,7 +135,10 @@ fn an_old_object_stays_while_a_claim_has_an_owner() {
             "case \"$*\" in *'get pvc'*) printf '{claims}'; {is_found};; *' get '*) printf '{uid}';; *) echo \"${{*:3}}\";; esac"
         );
         let folder = "folder=$(mktemp -d); trap 'rm -r \"$folder\"' EXIT; cd \"$folder\"";
-        run(&kubectl, &format!("{folder}; printf '{list}' > disks\n{commands}"))
+        run(
+            &kubectl,
+            &format!("{folder}; printf '{list}' > disks\n{commands}"),
+        )
     };
     let list = "team-a workspaces.workspace.jupyter.org/demo demo workspace-demo-pvc a\n";
     let unlisted = list.replace("workspace-demo-pvc", "-");
@@ -143,8 +146,20 @@ fn an_old_object_stays_while_a_claim_has_an_owner() {
     for (commands, list, uid, claims, stays) in [
         // One that was made after the export, or that it did not hold; one that belongs to what the object owns; one of many owners.
         (&earlier, list, "a", "workspace-demo-pvc \\nlate a\\n", "late"),
-        (&earlier, unlisted.as_str(), "a", "workspace-demo-pvc a\\n", "workspace-demo-pvc"),
-        (&earlier, list, "a", "workspace-demo-pvc b\\n", "workspace-demo-pvc"),
+        (
+            &earlier,
+            unlisted.as_str(),
+            "a",
+            "workspace-demo-pvc a\\n",
+            "workspace-demo-pvc",
+        ),
+        (
+            &earlier,
+            list,
+            "a",
+            "workspace-demo-pvc b\\n",
+            "workspace-demo-pvc",
+        ),
         (&notebook, notebooks, "n", "data b n c\\n", "data"),
     ] {
         let refused = delete(commands, list, uid, claims, true);
@@ -159,7 +174,12 @@ fn an_old_object_stays_while_a_claim_has_an_owner() {
     assert!(out(&unread).is_empty() && !unread.status.success(), "{unread:?}");
     // The controls: claims of others, and an object of the name that is another one.
     for (commands, list, uid, expected) in [
-        (&earlier, list, "a", "delete workspaces.workspace.jupyter.org/demo"),
+        (
+            &earlier,
+            list,
+            "a",
+            "delete workspaces.workspace.jupyter.org/demo",
+        ),
         (&notebook, notebooks, "n", "delete notebooks.kubeflow.org/demo"),
         (&earlier, list, "c", ""),
         (&earlier, list, "", ""),
@@ -167,6 +187,9 @@ fn an_old_object_stays_while_a_claim_has_an_owner() {
         let deleted = delete(commands, list, uid, "workspace-demo-pvc \\nof-b aa\\n", true);
         assert!(deleted.status.success(), "{deleted:?}");
         let last = out(&deleted).lines().last().unwrap_or_default();
-        assert!(last.starts_with(expected) && last.is_empty() == expected.is_empty(), "{last}");
+        assert!(
+            last.starts_with(expected) && last.is_empty() == expected.is_empty(),
+            "{last}"
+        );
     }
 }

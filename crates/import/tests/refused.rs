@@ -121,14 +121,42 @@ fn gpus_are_allowed_to_those_who_had_them_alone() {
 
 #[test]
 fn a_second_container_runs_beside_the_application() {
-    let two = "containers: [{name: a, image: 'r.example.org/a:1'}, {name: b, image: 'r.example.org/b:1'}]";
+    let two = "containers: [{name: a, image: 'r.example.org/a:1', volumeMounts: [{name: w, mountPath: /home/jovyan}, {name: d, mountPath: /d}]},
+      {name: workspace, image: 'r.example.org/b:1', env: [{name: A_KEY, value: never-shown}],
+       volumeMounts: [{name: w, mountPath: /w}, {name: d, mountPath: /d}, {name: m, mountPath: /m}]}],
+      volumes: [{name: w, persistentVolumeClaim: {claimName: c}}, {name: d, persistentVolumeClaim: {claimName: d}}, {name: m, configMap: {name: m}}]";
     let import = kubeflow(&notebook("two", two)).unwrap();
     let templates = text(&import, "templates.yaml");
+    // Its name would make it a part of the application.
+    for expected in [
+        "podTemplate:",
+        "image: r.example.org/b:1",
+        "name: imported-workspace",
+        "cpu: 10m",
+        "name: workspace-storage",
+        "claimName: d",
+        "configMap:",
+        "key: A_KEY",
+    ] {
+        assert!(templates.contains(expected), "{expected}: {templates}");
+    }
     assert!(
-        templates.contains("image: r.example.org/b:1") && templates.contains("restartPolicy: Always"),
+        !templates.contains("never-shown") && !templates.contains("restartPolicy"),
         "{templates}"
     );
+    assert!(!text(&import, "workspaces.yaml").contains("volumes:"));
     assert!(!import.is_lossy(), "{:?}", import.entries);
+    // One that knows the Notebook's path needs a variable, which a podTemplate has not.
+    let knows = two.replace(
+        "env: [{name: A_KEY, value: never-shown}]",
+        "args: ['--base=$(NB_PREFIX)']",
+    );
+    let import = kubeflow(&notebook("two", &knows)).unwrap();
+    assert!(text(&import, "templates.yaml").contains("restartPolicy: Always"));
+    // Without an image there is nothing to run.
+    let import = kubeflow(&notebook("two", &two.replace("image: 'r.example.org/b:1', ", ""))).unwrap();
+    assert!(!text(&import, "templates.yaml").contains("imported-workspace"));
+    assert!(import.is_lossy());
 }
 
 #[test]

@@ -36,6 +36,9 @@ pub(crate) fn value() -> impl Strategy<Value = Value> {
             "key",
             "claimName",
             "emptyDir",
+            "stringData",
+            "volumeMounts",
+            "resources",
             "httpGet",
             "path",
             "a.b/c",
@@ -64,6 +67,7 @@ const CONTAINER: &[&str] = &[
     "ports",
     "volumeMounts",
     "livenessProbe",
+    "startupProbe",
     "readinessProbe",
     "lifecycle",
     "securityContext",
@@ -82,6 +86,9 @@ const POD: &[&str] = &[
     "automountServiceAccountToken",
     "imagePullSecrets",
     "hostNetwork",
+    "hostAliases",
+    "dnsConfig",
+    "topologySpreadConstraints",
     "unknown",
 ];
 
@@ -91,6 +98,8 @@ fn mounts() -> impl Strategy<Value = (Value, Value)> {
         json!({"emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}),
         json!({"secret": {"secretName": "s", "items": [{"key": "k"}]}}),
         json!({"hostPath": {"path": "/"}}),
+        json!({"configMap": {"name": "m"}}),
+        json!({"projected": {"sources": [{"downwardAPI": {}}]}}),
     ]);
     let path = prop::sample::select(vec!["/home/jovyan", "/dev/shm", "/data", "/etc", "here", "/a/.."]);
     prop::collection::vec((volume, path, any::<bool>()), 0..4).prop_map(|all| {
@@ -121,7 +130,11 @@ fn notebook() -> impl Strategy<Value = Value> {
     );
     parts.prop_map(|(mut main, second, mut pod, (volumes, mounts), extra, [two, mounted, labelled])| {
         main["image"] = json!("r.example.org/a:1");
+        let mut second = second;
         if mounted {
+            if two {
+                second["volumeMounts"] = mounts.clone();
+            }
             main["volumeMounts"] = mounts;
             pod["volumes"] = volumes;
         }
@@ -253,6 +266,10 @@ fn earlier(kind: &'static str, names: &'static [&'static str]) -> impl Strategy<
     parts.prop_map(move |(mut spec, extra, [group, refers, labelled])| {
         spec["image"] = json!("r.example.org/a:1");
         spec["defaultImage"] = json!("r.example.org/a:1");
+        if labelled {
+            spec["accessStrategy"] = json!({"name": "web"});
+            spec["defaultAccessStrategy"] = json!({"name": "web"});
+        }
         if refers {
             spec["templateRef"] = json!({"name": "t", "namespace": "team-a"});
             spec["storage"] = json!({"size": "1Gi", "other": extra});
@@ -273,12 +290,37 @@ fn earlier(kind: &'static str, names: &'static [&'static str]) -> impl Strategy<
     })
 }
 
+/// An access strategy that changes pods.
+fn strategy() -> impl Strategy<Value = Value> {
+    let of_pod = &["additionalContainers", "initContainers", "volumes", "unknown"];
+    let parts = (
+        fields(of_pod),
+        fields(CONTAINER),
+        mounts(),
+        value(),
+        any::<bool>(),
+    );
+    parts.prop_map(|(mut pod, container, (volumes, mounts), extra, is_plain)| {
+        if is_plain {
+            pod["additionalContainers"] = json!([container]);
+            pod["volumes"] = volumes;
+            pod["primaryContainerModifications"] =
+                json!({"volumeMounts": mounts, "mergeEnv": [{"name": "A", "valueTemplate": extra}, extra]});
+        }
+        json!({
+            "apiVersion": "workspace.jupyter.org/v1alpha1", "kind": "WorkspaceAccessStrategy",
+            "metadata": {"name": "web", "namespace": "team-a"},
+            "spec": {"deploymentModifications": {"podModifications": pod, "other": extra}},
+        })
+    })
+}
+
 /// Each leaf of the objects, of these titles, is told once.
-pub(crate) fn told_once(import: &Import, objects: [(&Value, &str); 2]) -> Result<(), TestCaseError> {
+pub(crate) fn told_once(import: &Import, objects: &[(&Value, &str)]) -> Result<(), TestCaseError> {
     for (object, title) in objects {
         let mut expected = Vec::new();
         leaves(object, "", &mut expected);
-        let told = import.entries.iter().filter(|entry| entry.object == title);
+        let told = import.entries.iter().filter(|entry| entry.object == *title);
         let told: Vec<_> = told.map(|entry| entry.path.clone()).collect();
         let set: BTreeSet<_> = told.iter().cloned().collect();
         prop_assert_eq!(told.len(), set.len(), "a leaf is told twice: {:?}", told);
@@ -292,9 +334,9 @@ pub(crate) fn told_once(import: &Import, objects: [(&Value, &str); 2]) -> Result
 /// Each leaf of the objects, of these titles, is told once; or the source is refused with its place.
 fn check(
     convert: fn(&str) -> Result<Import, Error>,
-    objects: [(&Value, &str); 2],
+    objects: &[(&Value, &str)],
 ) -> Result<(), TestCaseError> {
-    let items = objects.map(|(object, _)| object);
+    let items: Vec<_> = objects.iter().map(|(object, _)| object).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     match convert(&list.to_string()) {
         Ok(import) => {
@@ -313,16 +355,19 @@ proptest! {
 
     #[test]
     fn every_leaf_is_told_once_whatever_the_source_holds(notebook in notebook(), pod_default in pod_default()) {
-        check(kubeflow, [(&notebook, "Notebook team-a/demo"), (&pod_default, "PodDefault team-a/p")])?;
+        check(kubeflow, &[(&notebook, "Notebook team-a/demo"), (&pod_default, "PodDefault team-a/p")])?;
     }
 
     #[test]
     fn every_leaf_of_the_earlier_jupyter_k8s_is_told_once(
-        workspace in earlier("Workspace", WORKSPACE), template in earlier("WorkspaceTemplate", TEMPLATE),
+        workspace in earlier("Workspace", WORKSPACE), template in earlier("WorkspaceTemplate", TEMPLATE), strategy in strategy(),
     ) {
         check(
             jupyter_k8s,
-            [(&workspace, "Workspace team-a/demo"), (&template, "WorkspaceTemplate team-a/t")],
+            &[
+                (&workspace, "Workspace team-a/demo"), (&template, "WorkspaceTemplate team-a/t"),
+                (&strategy, "WorkspaceAccessStrategy team-a/web"),
+            ],
         )?;
     }
 }

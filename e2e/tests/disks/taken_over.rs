@@ -76,7 +76,10 @@ async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
     }
     let refused = control.run("Delete the old").await;
     let names_the_claim = |error: &anyhow::Error| format!("{error:#}").contains(&claim(CONTROL));
-    assert!(matches!(&refused, Err(error) if names_the_claim(error)), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(error) if names_the_claim(error)),
+        "{refused:?}"
+    );
     assert!(claims.get_opt(&claim(CONTROL)).await?.is_some());
     delete_old(scratch, CONTROL).await?;
     wait::until("the claim to be lost", wait::USUAL, || async {
@@ -272,7 +275,11 @@ async fn delete_old(scratch: &Scratch, name: &str) -> anyhow::Result<()> {
     let old = format!("workspaces.{GROUP}/{name}");
     let finalizers = r#"{"metadata": {"finalizers": null}}"#;
     let namespace = scratch.namespace.as_str();
-    administered(&["-n", namespace, "patch", &old, "--type=merge", "-p", finalizers], "").await?;
+    administered(
+        &["-n", namespace, "patch", &old, "--type=merge", "-p", finalizers],
+        "",
+    )
+    .await?;
     administered(&["-n", namespace, "delete", &old, "--timeout=2m"], "")
         .await
         .map(drop)

@@ -1,12 +1,11 @@
 //! Labels and references that Workspaces and templates have in common -> parts of ours (pure).
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
-use crate::draft::{Draft, Target};
+use crate::draft::{Draft, Target, change_texts};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
+use crate::pod_template::POD;
 use crate::read::Object;
 use crate::secrets::{check_credential, check_text};
 
@@ -58,20 +57,16 @@ pub(super) fn reference<'o>(object: &'o Object, field: &str) -> Option<(Option<&
     Some((namespace.filter(|namespace| !namespace.is_empty()), name))
 }
 
-/// Says of a reference to an access strategy of the input that the default manager takes its place.
-pub(super) fn strategy(
-    number: usize,
-    object: &Object,
-    field: &str,
-    strategies: &BTreeSet<&str>,
-    ledger: &mut Ledger,
-) {
-    let is_known = reference(object, field).is_some_and(|(_, name)| strategies.contains(name));
-    if is_known {
+/// Says of a reference to an access strategy of the input what takes its place. `is_taken`: the template has what it does to pods.
+pub(super) fn strategy(number: usize, field: &str, is_taken: bool, ledger: &mut Ledger) {
+    let fate = if is_taken {
         let why = "the default WorkspaceManager routes; what its WorkspaceAccessStrategy did is told there";
-        let fate = Fate::new(Outcome::SameByDefault, why);
-        ledger.tell(number, &Path::of(field), &fate);
-    }
+        Fate::new(Outcome::SameByDefault, why)
+    } else {
+        let why = "its template has the pod of another access strategy: write what this one adds into a template of its own";
+        Fate::new(Outcome::Lost, why)
+    };
+    ledger.tell(number, &Path::of(field), &fate);
 }
 
 /// Where the old product's own form reported its last use, if a detection does not say where in the answer.
@@ -94,6 +89,9 @@ pub(super) fn adapt(to: Target, draft: &mut Draft) {
             fields.any(|field| at.below(&Path::of(field)).is_some())
         };
         match value {
+            value if is_in(&[POD]) && !at.ends_with("image") => {
+                change_texts(value, &|text| check_credential(text).map(|()| None))
+            }
             Value::Number(number) if is_in(&QUANTITIES) => Ok(Some(number.to_string().into())),
             Value::String(text) if is_in(&COMMANDS) && !at.ends_with("image") => {
                 if to == Target::Template {

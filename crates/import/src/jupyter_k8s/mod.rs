@@ -5,18 +5,21 @@
 //! - `steps`: what to run, in order
 //! - `workspace`: one Workspace -> parts of our objects
 //! - `template`: one template -> a template
+//! - `strategy`: an access strategy -> what it adds to the pods of a template
 //! - `metadata`: labels and references of both
 //! - `table`: leaf -> what becomes of it
 
 mod metadata;
 mod steps;
+mod strategy;
 mod table;
 mod template;
 mod workspace;
 
 use std::collections::BTreeSet;
 
-use crate::assemble::{Assembled, Candidate, Template, settle, unique};
+use self::strategy::Strategy;
+use crate::assemble::{Assembled, Candidate, Template, settle, settle_template, unique};
 use crate::draft::{Draft, Target};
 use crate::judge::Judge;
 use crate::ledger::{Fate, Ledger, Outcome};
@@ -43,7 +46,7 @@ struct Sorted<'a> {
     templates: Vec<(usize, &'a Object)>,
     /// Those of which every leaf is told by a table alone.
     others: Vec<(usize, &'a Object, &'static Table)>,
-    strategies: BTreeSet<&'a str>,
+    strategies: Vec<Strategy<'a>>,
     claims: BTreeSet<(&'a str, &'a str)>,
 }
 
@@ -59,7 +62,18 @@ pub(crate) fn convert(objects: &[Object], options: &Options) -> Result<Import, E
     }
     let judge = Judge::get()?;
     let mut secrets = Secrets::default();
-    let (mut templates, of_workspace) = templates(&sorted, judge, &mut secrets, &mut ledger)?;
+    let of_workspace = sorted.workspaces.iter();
+    let of_workspace: Vec<_> = of_workspace
+        .map(|(_, workspace)| template::find(&sorted.templates, workspace))
+        .collect();
+    let of_template = strategies(&sorted, &of_workspace, &mut secrets);
+    let mut templates = templates(
+        &sorted,
+        (&of_workspace, &of_template),
+        judge,
+        &mut secrets,
+        &mut ledger,
+    )?;
     let context = workspace::Context {
         options,
         strategies: &sorted.strategies,
@@ -67,12 +81,15 @@ pub(crate) fn convert(objects: &[Object], options: &Options) -> Result<Import, E
     };
     let mut candidates = Vec::new();
     for ((number, object), template) in sorted.workspaces.iter().zip(&of_workspace) {
-        let own = template.map(|template| sorted.templates[template].1);
+        let own = template.map(|template| (sorted.templates[template].1, of_template[template]));
         let mut candidate = workspace::draft(*number, object, own, &context, &mut secrets, &mut ledger);
         if let Some(template) = template {
             refer(*number, object, &templates[*template], &mut candidate);
         }
         settle(&mut candidate, judge)?;
+        if candidate.draft.has(Target::Template, "spec") {
+            settle_template(&mut candidate, judge)?;
+        }
         candidates.push(candidate);
     }
     unique(&candidates)?;
@@ -118,8 +135,8 @@ fn sort<'a>(objects: &'a [Object], ledger: &mut Ledger) -> Result<Sorted<'a>, Er
                 sorted.templates.push((ledger.open(object), object));
             }
             "WorkspaceAccessStrategy" => {
-                sorted.strategies.insert(&object.name);
                 let number = ledger.open(object);
+                sorted.strategies.push((number, object));
                 sorted.others.push((number, object, table::STRATEGY));
             }
             "WorkspaceIntegrationTemplate" => {
@@ -157,34 +174,64 @@ fn is_old(object: &Object) -> Result<(), Error> {
     Ok(())
 }
 
-/// All templates, and for each Workspace the index of its own.
+/// For each template the index of its access strategy: its own, else the one that all its Workspaces have.
+fn strategies(
+    sorted: &Sorted<'_>,
+    of_workspace: &[Option<usize>],
+    secrets: &mut Secrets,
+) -> Vec<Option<usize>> {
+    let all = &sorted.strategies;
+    let users = |template: usize| {
+        let users = sorted.workspaces.iter().zip(of_workspace);
+        users.filter(move |(_, own)| **own == Some(template))
+    };
+    let templates = sorted.templates.iter().enumerate();
+    let of_template: Vec<_> = templates
+        .map(|(index, (_, template))| {
+            if metadata::reference(template, "spec.defaultAccessStrategy").is_some() {
+                return strategy::find(all, template, "spec.defaultAccessStrategy");
+            }
+            let users = users(index).map(|((_, it), _)| strategy::find(all, it, workspace::ACCESS));
+            let found: BTreeSet<_> = users.collect();
+            found.first().copied().flatten().filter(|_| found.len() == 1)
+        })
+        .collect();
+    for (index, strategy) in all.iter().enumerate() {
+        let into = sorted.workspaces.iter().zip(of_workspace);
+        let into = into.filter(|((_, workspace), template)| match template {
+            Some(template) => of_template[*template] == Some(index),
+            None => strategy::find(all, workspace, workspace::ACCESS) == Some(index),
+        });
+        let into: BTreeSet<&str> = into.map(|((_, it), _)| it.namespace.as_str()).collect();
+        strategy::name_secret(strategy, &into, secrets);
+    }
+    of_template
+}
+
+/// All templates. Of each Workspace the index of its template, of each template that of its access strategy.
 fn templates(
     sorted: &Sorted<'_>,
-    judge: &Judge,
+    (of_workspace, of_template): (&[Option<usize>], &[Option<usize>]),
+    judge: &'static Judge,
     secrets: &mut Secrets,
     ledger: &mut Ledger,
-) -> Result<(Vec<Template>, Vec<Option<usize>>), Error> {
-    let of_workspace: Vec<_> = sorted
-        .workspaces
-        .iter()
-        .map(|(_, workspace)| template::find(&sorted.templates, workspace))
-        .collect();
-    let context = template::Context {
-        strategies: &sorted.strategies,
-        judge,
-    };
+) -> Result<Vec<Template>, Error> {
     let mut templates = Vec::new();
     let names = template::names(&sorted.templates);
     for (index, ((number, object), name)) in sorted.templates.iter().zip(names).enumerate() {
-        let users = sorted.workspaces.iter().zip(&of_workspace);
+        let users = sorted.workspaces.iter().zip(of_workspace);
         let users = users.filter(|(_, template)| **template == Some(index));
         let into = users.map(|((_, workspace), _)| workspace.namespace.as_str());
         let into: BTreeSet<&str> = into.collect();
+        let context = template::Context {
+            strategy: of_template[index].map(|index| &sorted.strategies[index]),
+            judge,
+        };
         templates.push(template::convert(
             *number, object, &name, &into, &context, secrets, ledger,
         )?);
     }
-    Ok((templates, of_workspace))
+    Ok(templates)
 }
 
 /// The reference to a template of the input.

@@ -13,7 +13,8 @@ const HOST: &str = "the request goes to the workspace's pod";
 const ROUTES: &str = "routes come from a WorkspaceManager: the chart's default one has them, or write one with routing.custom and name it in managerRef";
 const PLUGIN: &str =
     "no plugin makes connections here: kubectl workspace connect and ssh go through the gateway";
-const INJECTED: &str = "write it into the templates of the workspaces that had it: containers beside the application as defaultInitContainers with restartPolicy Always, variables as environmentVariables";
+const UNUSED: &str = "no template or workspace of the input has this strategy, or it is no field of a pod: write it into the podTemplate of templates that need it";
+const INTEGRATION_OF_POD: &str = "its texts are filled with fields of other objects at each start, and a podTemplate has fixed texts: write what the pod needs into the podTemplate, and values into the workspace's env";
 const LABEL: &str = "the template of a namespace is its annotation workspaces.jupyter.org/default-template, that of the cluster has the label workspaces.jupyter.org/default: set one of both";
 
 /// Idle shutdown, from one field to another.
@@ -79,7 +80,7 @@ pub(super) const WORKSPACE: &Table = &[
         To(Workspace, "spec.containerSecurityContext"),
     ),
     ("spec.initContainers", Code),
-    ("spec.integrationTemplateRefs", Lost(INJECTED)),
+    ("spec.integrationTemplateRefs", Lost(INTEGRATION_OF_POD)),
     ("spec.sharedMemory", Code),
 ];
 
@@ -177,7 +178,7 @@ pub(super) const STRATEGY: &Table = &[
     ("spec.createConnectionContext", Lost(PLUGIN)),
     ("spec.podEventsHandler", Lost(PLUGIN)),
     ("spec.podEventsContext", Lost(PLUGIN)),
-    ("spec.deploymentModifications", Lost(INJECTED)),
+    ("spec.deploymentModifications", Code),
 ];
 
 /// A `WorkspaceIntegrationTemplate`.
@@ -195,7 +196,7 @@ pub(super) const INTEGRATION: &Table = &[
         "spec.statusProbe",
         Lost("nothing here asks beside the readiness probe: let that command ask too"),
     ),
-    ("spec", Lost(INJECTED)),
+    ("spec", Lost(INTEGRATION_OF_POD)),
 ];
 
 /// Why what the code leaves is lost.
@@ -231,4 +232,5 @@ pub(super) const REASONS: &[(&str, &str)] = &[
         "must be a quantity such as 500m or 2Gi in requests or limits",
     ),
     ("spec.sharedMemory", SHM),
+    ("spec.deploymentModifications", UNUSED),
 ];

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use api::names::{HOME_VOLUME, SHM_VOLUME};
 use serde_json::Value;
 
+use super::strategy::{self, Strategy};
 use super::{metadata, table};
 use crate::Error;
 use crate::assemble::{Template, named, unexplained};
@@ -13,6 +15,7 @@ use crate::judge::Judge;
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::names::hash;
 use crate::path::Path;
+use crate::pod_template::settle;
 use crate::read::Object;
 use crate::secrets::{Owner, Secrets};
 use crate::table::{COMMON, Place, apply};
@@ -73,9 +76,10 @@ pub(super) fn find(templates: &[(usize, &Object)], workspace: &Object) -> Option
     })
 }
 
-/// What all templates need.
+/// What a template needs.
 pub(super) struct Context<'c> {
-    pub(super) strategies: &'c BTreeSet<&'c str>,
+    /// The access strategy that it has, if the input holds it.
+    pub(super) strategy: Option<&'c Strategy<'c>>,
     pub(super) judge: &'c Judge,
 }
 
@@ -105,7 +109,9 @@ pub(super) fn convert(
     ledger.tell(number, &Path::of("metadata.namespace"), &gone);
     metadata::maps(number, object, Target::Template, ledger, &mut draft);
     let strategy = "spec.defaultAccessStrategy";
-    metadata::strategy(number, object, strategy, context.strategies, ledger);
+    if metadata::reference(object, strategy).is_some() && context.strategy.is_some() {
+        metadata::strategy(number, strategy, true, ledger);
+    }
     metadata::last_use(object, "spec.defaultIdleShutdown", Target::Template, &mut draft);
     secrets.name(
         number,
@@ -118,13 +124,19 @@ pub(super) fn convert(
         },
     );
     pod(&place, secrets, ledger, &mut draft);
+    if let Some(strategy) = context.strategy {
+        let mut out = Out {
+            secrets,
+            ledger,
+            draft: &mut draft,
+        };
+        strategy::take(strategy, &mut out);
+    }
     rules_of(&place, &mut draft);
     images(object, &mut draft);
     metadata::adapt(Target::Template, &mut draft);
     let check = |it: &Value| context.judge.template(&named(it));
-    draft
-        .settle(Target::Template, check)
-        .map_err(|violation| unexplained(object, &violation))?;
+    settle(&mut draft, check).map_err(|violation| unexplained(object, &violation))?;
     draft.tell(ledger, |_| format!("WorkspaceTemplate {name}"));
     Template::new(draft.build(Target::Template), context.judge)
 }
@@ -176,13 +188,17 @@ pub(super) fn containers(place: &Place<'_>, field: &str, to: Target, out: &mut O
     for index in 0..count {
         let at = list.index(index);
         // The home has one name in both products; rules say what else an init container may mount.
-        let volume = |name: &str| {
-            Some(match name {
-                "workspace-shm" => api::names::SHM_VOLUME.to_owned(),
-                name => name.to_owned(),
-            })
-        };
+        let volume = |name: &str| own_volume(name).or_else(|| Some(name.to_owned()));
         container(&place.at(&at), (to, &at), false, volume, &[], out);
+    }
+}
+
+/// What a volume that every pod had there is called here.
+pub(super) fn own_volume(name: &str) -> Option<String> {
+    match name {
+        HOME_VOLUME => Some(HOME_VOLUME.to_owned()),
+        "workspace-shm" => Some(SHM_VOLUME.to_owned()),
+        _ => None,
     }
 }
 

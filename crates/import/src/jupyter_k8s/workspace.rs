@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::strategy::{self, Strategy};
 use super::{metadata, table, template};
 use crate::assemble::Candidate;
 use crate::container::{Out, resources, variables};
@@ -16,19 +17,22 @@ use crate::table::{COMMON, Place, apply};
 use crate::templates::Need;
 use crate::{Options, names};
 
+/// The reference to an access strategy.
+pub(super) const ACCESS: &str = "spec.accessStrategy";
+
 /// What is known beside the Workspaces.
 pub(super) struct Context<'c> {
     pub(super) options: &'c Options,
-    pub(super) strategies: &'c BTreeSet<&'c str>,
+    pub(super) strategies: &'c [Strategy<'c>],
     /// Namespaces and names of claims. Empty: the input has none, and says nothing of them.
     pub(super) claims: &'c BTreeSet<(&'c str, &'c str)>,
 }
 
-/// The parts of one Workspace, which has this template.
+/// The parts of one Workspace, which has this template, and the template this access strategy.
 pub(super) fn draft<'a>(
     number: usize,
     object: &'a Object,
-    template: Option<&Object>,
+    template: Option<(&Object, Option<usize>)>,
     context: &Context<'_>,
     secrets: &mut Secrets,
     ledger: &mut Ledger,
@@ -56,15 +60,19 @@ pub(super) fn draft<'a>(
     );
     let owner = identify(number, object, &name, context.options, &mut draft);
     metadata::maps(number, object, Target::Workspace, ledger, &mut draft);
-    let strategy = "spec.accessStrategy";
-    metadata::strategy(number, object, strategy, context.strategies, ledger);
+    let strategy = strategy::find(context.strategies, object, ACCESS);
+    if let Some(found) = strategy {
+        let is_taken = template.is_none_or(|(_, of_template)| of_template == strategy);
+        let changes_pods = strategy::changes_pods(context.strategies[found].1);
+        metadata::strategy(number, ACCESS, is_taken || !changes_pods, ledger);
+    }
     metadata::last_use(object, "spec.idleShutdown", Target::Workspace, &mut draft);
     home(&place, object, context, ledger, &mut draft);
     shared_memory(&place, &mut draft);
     account(&place, &mut draft);
     let amounts = Path::of("spec.resources");
     resources(&place.at(&amounts), Target::Workspace, &amounts, &mut draft);
-    let is_copied = copied(&place, template, ledger);
+    let is_copied = copied(&place, template.map(|(template, _)| template), ledger);
     let mut out = Out {
         secrets,
         ledger,
@@ -75,7 +83,11 @@ pub(super) fn draft<'a>(
     if !is_copied {
         template::containers(&place, "spec.initContainers", Target::Workspace, &mut out);
     }
+    if let Some(strategy) = strategy.filter(|_| template.is_none()) {
+        strategy::take(&context.strategies[strategy], &mut out);
+    }
     metadata::adapt(Target::Workspace, &mut draft);
+    metadata::adapt(Target::Template, &mut draft);
     Candidate {
         object,
         draft,
@@ -214,7 +226,11 @@ fn account(place: &Place<'_>, draft: &mut Draft) {
 pub(super) fn need(candidate: &Candidate<'_>) -> Need {
     let workspace = candidate.draft.build(Target::Workspace);
     let spec = &workspace["spec"];
+    let of_strategy = candidate.draft.build(Target::Template);
     let mut needed = json!({"defaultAccessType": "Public", "defaultOwnershipType": "Public"});
+    for (field, value) in of_strategy["spec"].as_object().into_iter().flatten() {
+        needed[field] = value.clone();
+    }
     for (field, allows) in [
         ("nodeSelector", "allowCustomScheduling"),
         ("affinity", "allowCustomScheduling"),

@@ -1,14 +1,15 @@
 //! A Notebook, the `PodDefaults` of its pod and its Profile -> parts of our objects (pure).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::source::Source;
 use super::{Sorted, pod, table};
-use crate::assemble::{self, Candidate, named, unexplained};
+use crate::assemble::{self, Candidate};
 use crate::draft::{Draft, Target};
 use crate::judge::Judge;
 use crate::ledger::Ledger;
 use crate::path::Path;
+use crate::pod_template::POD;
 use crate::read::Object;
 use crate::secrets::{Owner, Secrets};
 use crate::table::{COMMON, Place, apply};
@@ -68,7 +69,8 @@ pub(super) fn draft<'a>(
             env: (Target::Template, "spec.environmentVariables"),
         });
     }
-    pod::take(&sources, secrets, ledger, &mut draft);
+    let prefix = format!("/notebook/{}/{}", object.namespace, object.name);
+    pod::take(&sources, &prefix, secrets, ledger, &mut draft);
     for source in &sources {
         let at = if source.order == 0 {
             Path::of("spec.template.metadata")
@@ -79,13 +81,12 @@ pub(super) fn draft<'a>(
     }
     let owner = identify(number, object, &name, sorted, options, &mut draft);
     own(object, &mut draft);
-    let prefix = format!("/notebook/{}/{}", object.namespace, object.name);
     draft.change(Target::Template, |at, value| {
         // A tag with a digest looks like a user with a password.
         if at.ends_with("image") {
             Ok(None)
         } else {
-            pod::text(value, &prefix)
+            pod::text(value, &prefix, at.below(&Path::of(POD)).is_some())
         }
     });
     Ok(Candidate {
@@ -195,22 +196,12 @@ fn own(object: &Object, draft: &mut Draft) {
 pub(super) fn settle(notebook: &mut Candidate<'_>, judge: &Judge) -> Result<(), Error> {
     let image = notebook.draft.has(Target::Workspace, "spec.image");
     assemble::settle(notebook, judge)?;
+    assemble::settle_template(notebook, judge)?;
     let object = notebook.object;
     let draft = &mut notebook.draft;
-    draft
-        .settle(Target::Template, |it| judge.template(&solo(it)))
-        .map_err(|violation| unexplained(object, &violation))?;
     if image && draft.has(Target::Workspace, "spec.image") {
         return Ok(());
     }
     let rule = "must be the name of an image, such as registry.example.org/jupyter:1.0";
     Err(object.error("spec.template.spec.containers[0].image", rule))
-}
-
-/// The template of one Notebook alone, with what those of several have.
-fn solo(template: &Value) -> Value {
-    let mut template = named(template);
-    template["spec"]["displayName"] = json!("one");
-    template["spec"]["defaultImage"] = json!("one");
-    template
 }

@@ -1,16 +1,19 @@
 //! Pod of a Notebook and what `PodDefaults` add to it -> parts of our objects (pure).
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::source::{APART, Source};
-use super::table::{MAIN, POD};
-use super::volumes::volumes;
+use super::table::{MAIN, POD, REST_OF_MAIN, REST_OF_POD};
+use super::volumes::Volumes;
 use crate::container::{Known, Out, container, resources, variables};
-use crate::draft::{Draft, Target};
+use crate::draft::{Draft, Target, change_texts};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
-use crate::secrets::{Secrets, check_text};
-use crate::table::apply;
+use crate::pod_template::{self, APPLICATION, field as field_of, mounted_by, name_application, put_whole};
+use crate::secrets::{Secrets, check_credential, check_text};
+use crate::table::{Table, apply, is_empty};
 
 /// Variable by which Kubeflow's images know their path.
 const KNOWN: &Known = &[(
@@ -18,11 +21,28 @@ const KNOWN: &Known = &[(
     "the template's environmentVariables set it to the workspace's own path",
 )];
 
-/// Takes the whole pod over.
-pub(super) fn take(sources: &[Source<'_>], secrets: &mut Secrets, ledger: &mut Ledger, draft: &mut Draft) {
+/// Takes the whole pod over. `prefix`: Kubeflow's path of the Notebook.
+pub(super) fn take(
+    sources: &[Source<'_>],
+    prefix: &str,
+    secrets: &mut Secrets,
+    ledger: &mut Ledger,
+    draft: &mut Draft,
+) {
     for source in sources {
-        for (table, root) in [(MAIN, &source.main), (POD, &source.pod)] {
-            apply(&[table], &source.place(root), ledger, draft);
+        let (main, pod): (&[&Table], &[&Table]) = if source.order == 0 {
+            (&[MAIN, REST_OF_MAIN], &[POD, REST_OF_POD])
+        } else {
+            (&[MAIN], &[POD])
+        };
+        apply(main, &source.place(&source.main), ledger, draft);
+        apply(pod, &source.place(&source.pod), ledger, draft);
+        for probe in ["livenessProbe", "startupProbe"] {
+            let at = source.main.key(probe);
+            if !is_empty(at.get(source.value)) {
+                let dest = Path::of(APPLICATION).key(probe);
+                put_whole(&source.place(&at), None, dest, ledger, draft);
+            }
         }
         let amounts = source.main.key("resources");
         let dest = Path::of("spec.resources");
@@ -37,29 +57,52 @@ pub(super) fn take(sources: &[Source<'_>], secrets: &mut Secrets, ledger: &mut L
         let list = source.main.key("env");
         variables(&source.place(&list), (to, &Path::of(dest)), KNOWN, &mut out);
     }
-    let names = volumes(sources, ledger, draft);
+    let volumes = Volumes::take(sources, ledger, draft);
+    let mut mounted = BTreeSet::new();
     for source in sources {
         let (sidecars, first) = &source.sidecars;
         let init = source.pod.key("initContainers");
         for (list, from, stays) in [(&init, 0, false), (sidecars, *first, true)] {
             for index in from..source.list(list).len() {
-                let shift = source.offset() + if stays { APART / 2 } else { 0 };
-                let dest = Path::of("spec.defaultInitContainers").index(shift + index);
+                let at = list.index(index);
                 let mut out = Out {
                     secrets,
                     ledger,
                     draft,
                 };
-                container(
-                    &source.place(&list.index(index)),
-                    (Target::Template, &dest),
-                    stays,
-                    |name| names.get(name).cloned(),
-                    KNOWN,
-                    &mut out,
-                );
+                let of_container = mounted_by([&source.list(list)[index]]);
+                let is_fixed = !knows_path(&source.list(list)[index], prefix);
+                let needs_volume = of_container.iter().any(|name| volumes.is_in_pod(name));
+                let shares_memory = of_container.iter().any(|name| volumes.is_shared_memory(name));
+                if is_fixed && (needs_volume || (stays && !shares_memory)) {
+                    let field = if stays { "containers" } else { "initContainers" };
+                    // The application's container is the first.
+                    let dest = field_of(field).index(source.offset() + index + 1);
+                    let name = |name: &str| volumes.name(name);
+                    pod_template::container(&source.place(&at), &dest, name, KNOWN, &mut out);
+                    mounted.extend(of_container);
+                } else {
+                    let shift = source.offset() + if stays { APART / 2 } else { 0 };
+                    let dest = Path::of("spec.defaultInitContainers").index(shift + index);
+                    let name = |name: &str| volumes.own_name(name);
+                    let to = (Target::Template, &dest);
+                    container(&source.place(&at), to, stays, name, KNOWN, &mut out);
+                }
             }
         }
+    }
+    volumes.put(&mounted, ledger, draft);
+    name_application(draft);
+}
+
+/// Whether a container's texts hold Kubeflow's path of the Notebook, which is a variable here. A `podTemplate` has none.
+fn knows_path(container: &Value, prefix: &str) -> bool {
+    let is_path = |text: &str| text.contains(prefix) || text.contains("NB_PREFIX");
+    match container {
+        Value::String(text) => is_path(text),
+        Value::Array(items) => items.iter().any(|item| knows_path(item, prefix)),
+        Value::Object(fields) => fields.values().any(|inner| knows_path(inner, prefix)),
+        _ => false,
     }
 }
 
@@ -101,17 +144,21 @@ pub(super) fn metadata(object: usize, value: &Value, at: &Path, offset: usize, d
     }
 }
 
-/// Texts of a template: Kubeflow's path of the Notebook is that of the workspace here, and a credential is nowhere.
-pub(super) fn text(value: &Value, prefix: &str) -> Result<Option<Value>, String> {
-    let Some(text) = value.as_str() else {
-        return Ok(None);
-    };
-    check_text(text)?;
-    let base = "{workspace.basePath}";
-    let written = text.replace(&format!("{prefix}/"), base);
-    let written = match written.strip_suffix(prefix) {
-        Some(start) => format!("{start}{base}"),
-        None => written,
-    };
-    Ok((written.as_str() != text).then_some(Value::String(written)))
+/// Texts of a template: Kubeflow's path of the Notebook is that of the workspace here, and a credential is nowhere. `is_fixed`: the texts are
+/// of a `podTemplate`, which knows no escape.
+pub(super) fn text(value: &Value, prefix: &str, is_fixed: bool) -> Result<Option<Value>, String> {
+    change_texts(value, &|text| {
+        if is_fixed {
+            check_credential(text)?;
+        } else {
+            check_text(text)?;
+        }
+        let base = "{workspace.basePath}";
+        let written = text.replace(&format!("{prefix}/"), base);
+        let written = match written.strip_suffix(prefix) {
+            Some(start) => format!("{start}{base}"),
+            None => written,
+        };
+        Ok((written.as_str() != text).then_some(written))
+    })
 }

@@ -1,16 +1,15 @@
 //! Leaf of a Kubeflow object -> what becomes of it (pure).
 
+use crate::container::NO_QUANTITY;
 use crate::draft::Target::{Profile, Template, Workspace};
-use crate::table::Rule::{Code, Lost, Same, SameIf, Stays, To};
+use crate::pod_template::APPLICATION;
+use crate::table::Rule::{Below, Code, Lost, Same, SameIf, SameOr, Stays, To};
 use crate::table::{SERVERS, Table};
 
 /// Annotation: who made the Notebook.
 pub(super) const CREATOR: &str = "notebooks.kubeflow.org/creator";
 /// Annotation: `jupyter`, `group-one` (VS Code) or `group-two` (R).
 pub(super) const SERVER_TYPE: &str = "notebooks.kubeflow.org/server-type";
-
-const PROBES: &str = "only a readiness probe is set here: let the program end when it is broken, and the container starts again";
-const NODE: &str = "no pod shares network or processes of the node here";
 
 /// A Notebook, without its pod.
 pub(super) const NOTEBOOK: &Table = &[
@@ -74,32 +73,32 @@ pub(super) const MAIN: &Table = &[
             "the installation decides: settings.imagePullPolicy of the chart",
         ),
     ),
+    (
+        "resources.claims",
+        To(Template, "spec.podTemplate.spec.containers[0].resources.claims"),
+    ),
     ("resources", Code),
     ("env", Code),
     (
         "envFrom",
-        Lost(
-            "variables are named one by one: write them to the template's environmentVariables with valueFrom",
-        ),
+        To(Template, "spec.podTemplate.spec.containers[0].envFrom"),
     ),
     ("command", To(Template, "spec.defaultContainerConfig.command")),
     ("args", To(Template, "spec.defaultContainerConfig.args")),
     (
         "workingDir",
-        SameIf(
+        SameOr(
             &["/home/jovyan"],
-            "the image decides where it starts: begin the template's command with a change of folder",
+            Template,
+            "spec.podTemplate.spec.containers[0].workingDir",
         ),
     ),
     ("ports[0].containerPort", To(Template, "spec.defaultPort")),
     ("ports[0]", Same("the operator names the port")),
-    (
-        "ports",
-        Lost("a workspace has one port: let the program serve the rest below it"),
-    ),
+    ("ports", To(Template, "spec.podTemplate.spec.containers[0].ports")),
     ("readinessProbe", To(Template, "spec.defaultReadinessProbe")),
-    ("livenessProbe", Lost(PROBES)),
-    ("startupProbe", Lost(PROBES)),
+    ("livenessProbe", Code),
+    ("startupProbe", Code),
     ("lifecycle", To(Template, "spec.defaultLifecycle")),
     (
         "securityContext",
@@ -110,19 +109,16 @@ pub(super) const MAIN: &Table = &[
     ("terminationMessagePolicy", Same("the operator sets it")),
     (
         "stdin",
-        SameIf(
-            &["false"],
-            "no workspace has a terminal of the container: connect by ssh",
-        ),
+        SameOr(&["false"], Template, "spec.podTemplate.spec.containers[0].stdin"),
     ),
     (
         "tty",
-        SameIf(
-            &["false"],
-            "no workspace has a terminal of the container: connect by ssh",
-        ),
+        SameOr(&["false"], Template, "spec.podTemplate.spec.containers[0].tty"),
     ),
 ];
+
+/// What else the first container of a Notebook has.
+pub(super) const REST_OF_MAIN: &Table = &[("*", Below(Template, APPLICATION))];
 
 /// The pod of a Notebook, without containers; also what a `PodDefault` adds to it.
 pub(super) const POD: &Table = &[
@@ -151,20 +147,22 @@ pub(super) const POD: &Table = &[
     ),
     (
         "dnsPolicy",
-        SameIf(
-            &["ClusterFirst"],
-            "no field here says it: pods resolve names by the cluster",
-        ),
+        SameOr(&["ClusterFirst"], Template, "spec.podTemplate.spec.dnsPolicy"),
     ),
     (
         "schedulerName",
-        SameIf(&["default-scheduler"], "no field here names a scheduler"),
+        SameOr(
+            &["default-scheduler"],
+            Template,
+            "spec.podTemplate.spec.schedulerName",
+        ),
     ),
     (
         "terminationGracePeriodSeconds",
-        SameIf(
+        SameOr(
             &["30"],
-            "no field here says it: the operator decides how long a pod may take to end",
+            Template,
+            "spec.podTemplate.spec.terminationGracePeriodSeconds",
         ),
     ),
     (
@@ -174,37 +172,35 @@ pub(super) const POD: &Table = &[
             "pods get no variables of Services here: use their DNS names",
         ),
     ),
-    ("hostNetwork", SameIf(&["false"], NODE)),
-    ("hostPID", SameIf(&["false"], NODE)),
-    ("hostIPC", SameIf(&["false"], NODE)),
+    (
+        "hostNetwork",
+        SameOr(&["false"], Template, "spec.podTemplate.spec.hostNetwork"),
+    ),
+    (
+        "hostPID",
+        SameOr(&["false"], Template, "spec.podTemplate.spec.hostPID"),
+    ),
+    (
+        "hostIPC",
+        SameOr(&["false"], Template, "spec.podTemplate.spec.hostIPC"),
+    ),
 ];
+
+/// What else the pod of a Notebook has.
+pub(super) const REST_OF_POD: &Table = &[("*", Below(Template, "spec.podTemplate.spec"))];
 
 /// Why what the code leaves of a pod is lost. Patterns are below a pod's or a container's list.
 pub(super) const REASONS: &[(&str, &str)] = &[
-    (
-        "spec.template.spec.containers[0].volumeMounts[].subPath",
-        SUB_PATH,
-    ),
-    ("spec.volumeMounts[].subPath", SUB_PATH),
     ("spec.template.spec.containers[0].volumeMounts", MOUNT),
     ("spec.volumeMounts", MOUNT),
-    (
-        "spec.template.spec.volumes[].hostPath",
-        "nothing here mounts folders of the node: make a PersistentVolume and a claim",
-    ),
-    ("spec.template.spec.volumes[].secret", SECRET),
-    ("spec.volumes[].secret", SECRET),
     ("spec.template.spec.volumes", VOLUME),
     ("spec.volumes", VOLUME),
-    ("spec.template.spec.containers[0].resources", AMOUNT),
+    ("spec.template.spec.containers[0].resources", NO_QUANTITY),
     ("metadata.labels", "a label must be text"),
 ];
 
-const SECRET: &str = "a Secret is mounted as a whole, with the kubelet's usual modes";
-const SUB_PATH: &str = "a further disk is mounted whole: mount it, and link the folder";
-const MOUNT: &str = "only claims and Secrets are mounted here: a claim in the Workspace's volumes, a Secret in the execution profile's secretMounts";
-const VOLUME: &str = "only whole claims and Secrets are mounted here: put files of a ConfigMap into the image or a Secret, and scratch files into /tmp";
-const AMOUNT: &str = "must be a quantity such as 500m or 2Gi in requests or limits";
+const MOUNT: &str = "it names no volume of the pod, or is a setting that a home or a disk has not here";
+const VOLUME: &str = "no container that comes over mounts it, or it is a setting that a disk has not here";
 
 /// A Profile.
 pub(super) const PROFILE: &Table = &[

@@ -1,6 +1,6 @@
-//! Volumes and mounts of a pod -> home, further disks, Secrets and shared memory (pure).
+//! Volumes and mounts of a pod -> home, further disks, Secrets, shared memory, and the rest (pure).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::names::{HOME_VOLUME, SHM_PATH, SHM_VOLUME};
 use serde_json::Value;
@@ -9,59 +9,174 @@ use super::source::Source;
 use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
-use crate::table::is_empty;
+use crate::pod_template::{
+    APPLICATION, field, is_at, is_plain, is_usual_secret, mounted_by, put_whole, volume_name,
+};
+use crate::table::{Place, is_empty};
 
 const HOME: &str = "/home/jovyan";
 
-/// A volume of the pod.
-#[derive(Clone)]
+/// A volume of the pod, or a mount.
 struct Volume<'a> {
     object: usize,
+    /// The object's value.
+    source: &'a Value,
+    /// Its place among those of all objects.
+    order: usize,
     at: Path,
     value: &'a Value,
 }
 
-/// The disks, shared memory and Secrets that the main container mounts. Returns what the mounted volumes are called here.
-pub(super) fn volumes(
-    sources: &[Source<'_>],
-    ledger: &mut Ledger,
-    draft: &mut Draft,
-) -> BTreeMap<String, String> {
-    let mut all: BTreeMap<&str, Volume<'_>> = BTreeMap::new();
+impl Volume<'_> {
+    fn place(&self) -> Place<'_> {
+        Place {
+            object: self.object,
+            value: self.source,
+            root: &self.at,
+            offset: 0,
+        }
+    }
+}
+
+/// The volumes of a pod, and what those that containers may mount are called here.
+pub(super) struct Volumes<'a> {
+    all: BTreeMap<&'a str, Volume<'a>>,
+    /// The home and shared memory, which every pod has.
+    own: BTreeMap<String, &'static str>,
+    /// Those of the `podTemplate` that the application mounts.
+    mounted: BTreeSet<&'a str>,
+}
+
+impl<'a> Volumes<'a> {
+    /// Takes what the main container mounts: disks, shared memory, Secrets, and the rest by the `podTemplate`.
+    pub(super) fn take(sources: &[Source<'a>], ledger: &mut Ledger, draft: &mut Draft) -> Self {
+        let all = all(sources);
+        let home = sources.first().and_then(|notebook| home(notebook, &all));
+        let in_pod = in_pod(sources, &all, home);
+        let mut own = BTreeMap::new();
+        let mut by_application = BTreeSet::new();
+        for source in sources {
+            let mounts = source.main.key("volumeMounts");
+            for (index, value) in source.list(&mounts).iter().enumerate() {
+                let Some(name) = value["name"].as_str() else {
+                    continue;
+                };
+                let Some(volume) = all.get(name) else { continue };
+                let mount = Volume {
+                    object: source.object,
+                    source: source.value,
+                    order: source.offset() + index,
+                    at: mounts.index(index),
+                    value,
+                };
+                let is_home = source.order == 0 && home == Some(index);
+                if is_home || !in_pod.contains(name) {
+                    let found = mounted(&mount, volume, is_home, ledger, draft);
+                    own.extend(found.map(|found| (name.to_owned(), found)));
+                } else {
+                    let dest = Path::of(APPLICATION).key("volumeMounts").index(mount.order);
+                    let ours = volume_name(name);
+                    put_whole(&mount.place(), Some(&ours), dest, ledger, draft);
+                    by_application.insert(name);
+                }
+            }
+        }
+        Self {
+            all,
+            own,
+            mounted: by_application,
+        }
+    }
+
+    /// Whether a container that mounts it must be in the `podTemplate`.
+    pub(super) fn is_in_pod(&self, name: &str) -> bool {
+        self.all.contains_key(name) && !self.own.contains_key(name)
+    }
+
+    /// Whether it is shared memory, which no container of a `podTemplate` mounts.
+    pub(super) fn is_shared_memory(&self, name: &str) -> bool {
+        self.own.get(name) == Some(&SHM_VOLUME)
+    }
+
+    /// What a volume is called that any container may mount.
+    pub(super) fn own_name(&self, name: &str) -> Option<String> {
+        self.own.get(name).map(|own| (*own).to_owned())
+    }
+
+    /// What a volume is called for a container of the `podTemplate`.
+    pub(super) fn name(&self, name: &str) -> Option<String> {
+        self.own_name(name)
+            .or_else(|| self.all.contains_key(name).then(|| volume_name(name)))
+    }
+
+    /// Puts the volumes of the `podTemplate`: those that its containers mount.
+    pub(super) fn put(&self, by_others: &BTreeSet<&str>, ledger: &Ledger, draft: &mut Draft) {
+        for (name, volume) in &self.all {
+            let by_others = by_others.contains(name) && !self.own.contains_key(*name);
+            if self.mounted.contains(name) || by_others {
+                let dest = field("volumes").index(volume.order);
+                put_whole(&volume.place(), Some(&volume_name(name)), dest, ledger, draft);
+            }
+        }
+    }
+}
+/// The volumes by name; the last one of a name counts.
+fn all<'a>(sources: &[Source<'a>]) -> BTreeMap<&'a str, Volume<'a>> {
+    let mut all = BTreeMap::new();
     for source in sources {
         let list = source.pod.key("volumes");
         for (index, value) in source.list(&list).iter().enumerate() {
             if let Some(name) = value["name"].as_str() {
-                let at = list.index(index);
-                all.insert(
-                    name,
-                    Volume {
-                        object: source.object,
-                        at,
-                        value,
-                    },
-                );
+                let volume = Volume {
+                    object: source.object,
+                    source: source.value,
+                    order: source.offset() + index,
+                    at: list.index(index),
+                    value,
+                };
+                all.insert(name, volume);
             }
         }
     }
-    let home = sources.first().and_then(|notebook| home(notebook, &all));
-    let mut names = BTreeMap::new();
+    all
+}
+
+/// Volumes that no other field says: those of other kinds, with more than a name, mounted in part or by other containers too. `home`: which
+/// of the Notebook's mounts is the home.
+fn in_pod<'a>(
+    sources: &[Source<'a>],
+    all: &BTreeMap<&'a str, Volume<'a>>,
+    home: Option<usize>,
+) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
     for source in sources {
-        let mounts = source.main.key("volumeMounts");
-        for (index, value) in source.list(&mounts).iter().enumerate() {
-            let name = value["name"].as_str().unwrap_or_default();
-            let Some(volume) = all.get(name) else { continue };
-            let mount = Volume {
-                object: source.object,
-                at: mounts.index(index),
-                value,
-            };
+        let (sidecars, first) = &source.sidecars;
+        let others = source.list(sidecars).iter().skip(*first);
+        let others = others.chain(source.list(&source.pod.key("initContainers")));
+        found.extend(mounted_by(others));
+        let mounts = source.list(&source.main.key("volumeMounts"));
+        for (index, mount) in mounts.iter().enumerate() {
             let is_home = source.order == 0 && home == Some(index);
-            let ours = mounted(&mount, volume, is_home, source.offset() + index, ledger, draft);
-            names.extend(ours.map(|ours| (name.to_owned(), ours)));
+            if let Some(name) = mount["name"].as_str()
+                && let Some(volume) = all.get(name)
+                && !is_home
+                && !is_plain(mount, volume.value)
+            {
+                found.insert(name);
+            }
         }
     }
-    names
+    // Those of shared memory are one for all.
+    let is_shm = |name: &str| all.get(name).is_some_and(|it| it.value["emptyDir"].is_object());
+    let of_main = sources
+        .iter()
+        .flat_map(|it| it.list(&it.main.key("volumeMounts")));
+    for mount in of_main.filter(|mount| is_at(mount, SHM_PATH)) {
+        if let Some(name) = mount["name"].as_str().filter(|name| is_shm(name)) {
+            found.remove(name);
+        }
+    }
+    found
 }
 
 /// Index of the mount that is the home: that of the usual folder, of the working folder, or the first claim.
@@ -69,18 +184,13 @@ fn home(notebook: &Source<'_>, volumes: &BTreeMap<&str, Volume<'_>>) -> Option<u
     let mounts = notebook.list(&notebook.main.key("volumeMounts"));
     let folder = notebook.main.key("workingDir");
     let folder = folder.get(notebook.value).as_str().unwrap_or(HOME);
-    let is_at = |wanted: &str| {
-        let same = |mount: &Value| {
-            mount["mountPath"].as_str().map(|path| path.trim_end_matches('/')) == Some(wanted)
-        };
-        mounts.iter().position(same)
-    };
+    let at = |wanted: &str| mounts.iter().position(|mount| is_at(mount, wanted));
     let is_claim = |mount: &Value| {
         let volume = mount["name"].as_str().and_then(|name| volumes.get(name));
         volume.is_some_and(|volume| volume.value["persistentVolumeClaim"].is_object())
     };
-    is_at(HOME)
-        .or_else(|| is_at(folder))
+    at(HOME)
+        .or_else(|| at(folder))
         .or_else(|| mounts.iter().position(is_claim))
 }
 
@@ -90,10 +200,10 @@ fn mounted(
     mount: &Volume<'_>,
     volume: &Volume<'_>,
     is_home: bool,
-    index: usize,
     ledger: &mut Ledger,
     draft: &mut Draft,
-) -> Option<String> {
+) -> Option<&'static str> {
+    let index = mount.order;
     let of_mount = |field: &str| (mount.object, mount.at.key(field));
     let of_volume = |field: &str| (volume.object, volume.at.then(Path::of(field).0));
     let names = [of_mount("name"), of_volume("name")];
@@ -133,7 +243,7 @@ fn mounted(
             if !is_read_only {
                 same(&written, "a home is writable");
             }
-            return Some(HOME_VOLUME.to_owned());
+            return Some(HOME_VOLUME);
         }
         let at = Path::of("spec.volumes").index(index);
         let name = volume.value["name"].as_str()?;
@@ -151,7 +261,7 @@ fn mounted(
             path,
         );
         draft.put(written, Target::Workspace, at.key("readOnly"), is_read_only);
-        return Some(name.to_owned());
+        return None;
     }
     if let Some(secret) = volume.value["secret"]["secretName"].as_str() {
         let at = Path::of("spec.secretMounts").index(index);
@@ -163,6 +273,14 @@ fn mounted(
             at.key("mountPath"),
             path,
         );
+        for field in ["defaultMode", "optional"] {
+            if is_usual_secret(field, &volume.value["secret"][field]) {
+                same(
+                    &[(volume.object, volume.at.key("secret").key(field))],
+                    "it is so here",
+                );
+            }
+        }
         if mount.value["readOnly"].is_boolean() {
             same(&[of_mount("readOnly")], "a Secret is read-only");
         }
@@ -191,7 +309,7 @@ fn mounted(
                 size.clone(),
             );
         }
-        return Some(SHM_VOLUME.to_owned());
+        return Some(SHM_VOLUME);
     }
     if volume.value["emptyDir"].is_object() && is_home {
         let why = "without a disk the home is an emptyDir";
@@ -200,7 +318,7 @@ fn mounted(
         if is_empty(&volume.value["emptyDir"]) {
             same(&[(volume.object, volume.at.key("emptyDir"))], why);
         }
-        return Some(HOME_VOLUME.to_owned());
+        return Some(HOME_VOLUME);
     }
     None
 }

@@ -12,10 +12,10 @@ use crate::path::{Path, Step};
 use crate::secrets::is_credential;
 use crate::table::is_empty;
 
-/// Takes the variables.
-pub(super) fn take(leaves: &[Leaf], out: &mut Out<'_>) {
+/// Takes the variables, into the list `dest`.
+pub(super) fn take(leaves: &[Leaf], dest: &Path, out: &mut Out<'_>) {
     for (index, item) in items::of(leaves).iter().enumerate() {
-        let at = Path::of("spec.environmentVariables").index(index);
+        let at = dest.index(index);
         let Some(name) = name(item) else {
             out.lose(&item.leaves, "a variable must have a name");
             continue;

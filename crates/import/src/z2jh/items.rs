@@ -16,6 +16,11 @@ pub(super) struct Item {
 }
 
 impl Item {
+    /// Its field `name`.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.value["name"].as_str().filter(|name| !name.is_empty())
+    }
+
     /// The leaf at a path.
     pub(super) fn leaf(&self, at: &str) -> Option<&Leaf> {
         let at = Path::of(at);

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use super::common::{self, Chart};
 use super::out::Out;
 use super::profiles::{self, Profile};
-use super::{Source, account, template};
+use super::volumes::Home;
+use super::{Source, account, fields, files, options, template};
 use crate::assemble::{Template, named};
-use crate::draft::{Draft, Target};
+use crate::draft::{Draft, Target, change_texts};
 use crate::judge::Judge;
 use crate::ledger::Ledger;
 use crate::path::Path;
+use crate::pod_template::{POD, name_application, settle};
 use crate::secrets::check_text;
 use crate::templates::{Need, bounds};
 use crate::{Error, Hub, Options};
@@ -34,19 +36,6 @@ const PROGRAM: [&str; 7] = [
     "--no-browser",
     "--IdentityProvider.token=",
     "--ServerApp.base_url={workspace.basePath}",
-];
-
-/// `KubeSpawner`'s fields, and the variables that our spawner sets.
-const FIELDS: [(&str, Option<&str>); 9] = [
-    ("{username}", Some("{hub.username}")),
-    ("{servername}", Some("{hub.servername}")),
-    ("{user_server}", Some("{hub.user_server}")),
-    ("{userid}", Some("{hub.userid}")),
-    ("{escaped_", None),
-    ("{safe_", None),
-    ("{unescaped_", None),
-    ("{legacy_", None),
-    ("{hubnamespace}", None),
 ];
 
 /// What one profile became.
@@ -103,16 +92,35 @@ fn one(
         judge,
     };
     let needed = profiles::entry(profile, chart.value, &mut out);
-    let home = chart.text("singleuser.storage.dynamic.volumeNameTemplate");
-    template::take(
-        profile.traits.clone(),
-        home.as_deref().unwrap_or("home"),
-        &mut out,
-    );
+    let volume = chart.text("singleuser.storage.dynamic.volumeNameTemplate");
+    let is_static = chart.text("singleuser.storage.type").as_deref() == Some("static");
+    let claim = chart.get("singleuser.storage.static.pvcName");
+    let home = Home {
+        volume: volume.as_deref().unwrap_or("home"),
+        claim: claim.as_ref().filter(|_| is_static),
+    };
+    template::take(profile.traits.clone(), home, &mut out);
     common::take(chart, &mut out);
-    for to in [Target::Template, Target::Profile] {
-        draft.change(to, |_, value| text(value, hub));
+    files::take(chart, &mut out);
+    if hub == Hub::Replace {
+        options::take(&profile.options, chart.value, &mut out);
     }
+    let images = Path::of("spec.allowedImages");
+    for to in [Target::Template, Target::Profile] {
+        draft.change(to, |at, value| {
+            let is_fixed = at.below(&Path::of(POD)).is_some();
+            // A tag with a digest looks like a user with a password.
+            let is_image =
+                at.ends_with("image") || at.ends_with("defaultImage") || at.below(&images).is_some();
+            change_texts(value, &|text| {
+                if !is_image {
+                    check_text(text)?;
+                }
+                fields::change(text, hub, is_fixed)
+            })
+        });
+    }
+    name_application(&mut draft);
     let shown = title(profile, index, chart, judge);
     let from = profile.at.iter().filter_map(|at| {
         let at = at.key("display_name");
@@ -147,9 +155,7 @@ fn one(
         let rule = format!("{}: {}", violation.field, violation.message);
         source.object.error(&place.to_string(), &rule)
     };
-    draft
-        .settle(Target::Template, |it| judge.template(&named(it)))
-        .map_err(unexplained)?;
+    settle(&mut draft, |it| judge.template(&named(it))).map_err(unexplained)?;
     let has_profile = draft.has(Target::Profile, "spec") || hub == Hub::Keep;
     if has_profile {
         draft
@@ -227,29 +233,6 @@ fn title(profile: &Profile, index: usize, chart: Chart<'_>, judge: &Judge) -> St
         _ if profile.at.is_none() => "JupyterHub".to_owned(),
         _ => format!("JupyterHub {}", index + 1),
     }
-}
-
-/// Texts: `KubeSpawner`'s fields are variables of our spawner, and a credential is nowhere.
-fn text(value: &Value, hub: Hub) -> Result<Option<Value>, String> {
-    let Some(text) = value.as_str() else {
-        return Ok(None);
-    };
-    check_text(text)?;
-    let mut written = text.to_owned();
-    for (field, ours) in FIELDS {
-        if !text.contains(field) {
-            continue;
-        }
-        match ours.filter(|_| hub == Hub::Keep) {
-            Some(ours) => written = written.replace(field, ours),
-            None => {
-                return Err(format!(
-                    "{field}… is a field of KubeSpawner, of which templates know none: docs/templates.md lists their variables"
-                ));
-            }
-        }
-    }
-    Ok((written != text).then_some(Value::String(written)))
 }
 
 /// Names of all distinct templates, in order.

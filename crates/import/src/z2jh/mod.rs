@@ -8,8 +8,10 @@
 //! - `account`: the servers' account and token, where the hub stays
 //! - `common`: storage, culling and nodes of all servers
 //! - `profiles`: `profileList`, with choices
+//! - `options`: choices -> options of a template, where the hub goes
 //! - `template`: settings of a profile -> parts of both
-//! - `pod`, `env`, `volumes`: its containers, variables and mounts
+//! - `pod`, `env`, `volumes`, `files`: its containers, variables, mounts and files
+//! - `fields`: fields of `KubeSpawner` in texts
 //! - `out`: where parts and words go
 //! - `secrets`: credentials among the variables
 //! - `homes`: whose home a claim is
@@ -21,12 +23,15 @@ mod account;
 mod amounts;
 mod common;
 mod env;
+mod fields;
+mod files;
 mod homes;
 mod items;
 mod keep;
 mod lines;
 mod make;
 mod names;
+mod options;
 mod out;
 mod pod;
 mod profiles;
@@ -152,7 +157,7 @@ fn finish(source: &Source<'_>, ledger: &mut Ledger) {
         } else if traits::is_setting(&below) {
             Fate::new(Outcome::SameByDefault, "no profile has it: each sets its own")
         } else {
-            let reason = table::USERS_OF_HUB
+            let reason = table::REASONS
                 .iter()
                 .find(|(pattern, _)| matches(pattern, &below.0));
             Fate::new(Outcome::Lost, reason.map_or(NO_FIELD, |(_, reason)| reason))

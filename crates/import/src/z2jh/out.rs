@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::items::Item;
 use super::secrets::Secrets;
 use super::traits::Leaf;
 use super::{Hub, items};
@@ -9,6 +10,7 @@ use crate::draft::{Draft, Target};
 use crate::judge::Judge;
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
+use crate::pod_template::remove_nulls;
 use crate::table::is_empty;
 
 /// Where parts and words go.
@@ -28,6 +30,18 @@ impl Out<'_> {
     pub(super) fn put(&mut self, leaf: &Leaf, to: Target, at: Path, value: impl Into<Value>) {
         let from: Vec<_> = leaf.from.iter().map(|path| (self.object, path.clone())).collect();
         self.draft.put(from, to, at, value);
+    }
+
+    /// Puts an item as a whole. `name`: its name here, if it has one.
+    pub(super) fn put_whole(&mut self, item: &Item, name: Option<&str>, at: Path) {
+        let mut value = item.value.clone();
+        remove_nulls(&mut value);
+        if let (Some(name), Some(fields)) = (name, value.as_object_mut()) {
+            fields.insert("name".to_owned(), name.into());
+        }
+        let paths = item.leaves.iter().flat_map(|leaf| &leaf.from);
+        let from: Vec<_> = paths.map(|path| (self.object, path.clone())).collect();
+        self.draft.put(from, Target::Template, at, value);
     }
 
     /// Says what became of leaves that are not put.

@@ -1,39 +1,59 @@
 //! Containers, pod fields and program of a profile -> parts of template, execution profile (pure).
 
-use std::collections::BTreeMap;
-
+use api::names::APPLICATION_CONTAINER;
 use serde_json::Value;
 
+use super::fields::has_field;
+use super::items::Item;
 use super::out::{Out, list};
 use super::traits::{Leaf, Traits};
+use super::volumes::Volumes;
 use super::{amounts, env, items};
+use crate::container::{NO_QUANTITY, NO_VOLUME, quantity};
 use crate::draft::Target;
 use crate::ledger::Outcome;
 use crate::path::{Path, Step};
+use crate::pod_template::{APPLICATION, field, missing_requests, mounted_by};
 use crate::table::is_empty;
+
+/// Fields that lists of the chart's own say.
+const LISTS: [&str; 3] = ["containers", "initContainers", "volumes"];
+const LIST: &str = "write it into extraContainers, initContainers or storage.extraVolumes, and import again";
 
 /// What a hub starts in a server.
 const SINGLE_USER: &str = "jupyterhub-singleuser";
 
-/// Init containers, and those that run beside the application (`stays`). `volumes`: what volumes that they may mount are called here.
-pub(super) fn containers(
-    leaves: &[Leaf],
-    stays: bool,
-    volumes: &BTreeMap<String, String>,
-    out: &mut Out<'_>,
-) {
-    let offset = if stays { 1000 } else { 0 };
+/// Init containers, and those that run beside the application (`stays`). Texts with fields of `KubeSpawner` need variables, which a
+/// `podTemplate` has not.
+pub(super) fn containers(leaves: &[Leaf], stays: bool, volumes: &mut Volumes<'_>, out: &mut Out<'_>) {
     for (index, item) in items::of(leaves).iter().enumerate() {
-        let dest = Path::of("spec.defaultInitContainers").index(offset + index);
         let Some(name) = item.leaf("name").filter(|leaf| leaf.value.is_string()) else {
             out.lose(&item.leaves, "a container must have a name");
             continue;
         };
-        if stays {
-            out.put(name, Target::Template, dest.key("restartPolicy"), "Always");
-        }
+        let mounted = mounted_by([&item.value]);
+        let needs_volume = mounted.iter().any(|name| volumes.is_in_pod(name));
+        let shares_memory = mounted.iter().any(|name| volumes.is_shared_memory(name));
+        let is_in_pod = (needs_volume || (stays && !shares_memory)) && !has_field(&item.value);
+        let dest = if is_in_pod {
+            let list = if stays { "containers" } else { "initContainers" };
+            // The application's container is the first.
+            let dest = field(list).index(index + 1);
+            for (resource, request) in missing_requests(&item.value["resources"]) {
+                let at = dest.key("resources").key("requests").key(resource);
+                out.put(name, Target::Template, at, request);
+            }
+            dest
+        } else {
+            let offset = if stays { 1000 } else { 0 };
+            let dest = Path::of("spec.defaultInitContainers").index(offset + index);
+            if stays {
+                out.put(name, Target::Template, dest.key("restartPolicy"), "Always");
+            }
+            dest
+        };
         for leaf in &item.leaves {
-            container(leaf, &item.value, &dest, volumes, out);
+            container(leaf, item, &dest, is_in_pod, volumes, out);
         }
     }
     let others = leaves
@@ -45,37 +65,52 @@ pub(super) fn containers(
 /// One leaf of a container.
 fn container(
     leaf: &Leaf,
-    container: &Value,
+    item: &Item,
     dest: &Path,
-    volumes: &BTreeMap<String, String>,
+    is_in_pod: bool,
+    volumes: &mut Volumes<'_>,
     out: &mut Out<'_>,
 ) {
     let first = |field: &str| matches!(leaf.below.first(), Some(Step::Key(key)) if key == field);
     let index = leaf.below.get(1);
     let of_item = |list: &str, field: &str| match index {
-        Some(Step::Index(index)) => container[list][*index][field].as_str(),
+        Some(Step::Index(index)) => item.value[list][*index][field].as_str(),
         _ => None,
     };
     let is_field = |field: &str| matches!(leaf.below.get(2..), Some([Step::Key(key)]) if key == field);
+    let at = dest.then(leaf.below.iter().cloned());
     if first("env") && is_field("value") {
         let at = dest.then(leaf.below[..2].iter().cloned());
         let name = of_item("env", "name").unwrap_or_default();
         env::value(leaf, name, &at, out);
     } else if first("volumeMounts") && index.is_some() {
-        let Some(ours) = of_item("volumeMounts", "name").and_then(|name| volumes.get(name)) else {
-            return out.lose([leaf], "an init container mounts the home and /dev/shm alone");
+        let ours = of_item("volumeMounts", "name").and_then(|name| {
+            if is_in_pod {
+                volumes.mount(name)
+            } else {
+                volumes.own_name(name)
+            }
+        });
+        let Some(ours) = ours else {
+            return out.lose([leaf], NO_VOLUME);
         };
         let value = if is_field("name") {
-            Value::from(ours.as_str())
+            Value::from(ours)
         } else {
             leaf.value.clone()
         };
-        out.put(
-            leaf,
-            Target::Template,
-            dest.then(leaf.below.iter().cloned()),
-            value,
-        );
+        out.put(leaf, Target::Template, at, value);
+    } else if first("resources")
+        && leaf.below.len() == 3
+        && (leaf.value.is_string() || leaf.value.is_number())
+    {
+        match quantity(&leaf.value) {
+            Some(text) => out.put(leaf, Target::Template, at, text),
+            None => out.lose([leaf], NO_QUANTITY),
+        }
+    } else if leaf.below == Path::of("name").0 && leaf.value == APPLICATION_CONTAINER {
+        let name = format!("imported-{APPLICATION_CONTAINER}");
+        out.put(leaf, Target::Template, at, name);
     } else {
         out.shift([leaf], Target::Template, dest);
     }
@@ -99,7 +134,7 @@ pub(super) fn config(leaves: &[Leaf], out: &mut Out<'_>) {
                 continue;
             }
             _ => {
-                plain(key, &item.leaves, out);
+                plain(key, &item, out);
                 continue;
             }
         };
@@ -107,9 +142,10 @@ pub(super) fn config(leaves: &[Leaf], out: &mut Out<'_>) {
     }
 }
 
-/// A field of the pod that no field here takes.
-fn plain(key: &str, leaves: &[Leaf], out: &mut Out<'_>) {
-    let same = match key {
+/// A field of the pod that only a `podTemplate` has.
+fn plain(key: &str, item: &Item, out: &mut Out<'_>) {
+    let key = camel_case(key);
+    let same = match key.as_str() {
         "hostNetwork"
         | "hostPID"
         | "hostIPC"
@@ -121,18 +157,27 @@ fn plain(key: &str, leaves: &[Leaf], out: &mut Out<'_>) {
         "restartPolicy" => Value::from("OnFailure"),
         _ => Value::Null,
     };
-    for leaf in leaves {
-        if is_empty(&leaf.value) {
-            out.tell([leaf], Outcome::SameByDefault, "it is empty");
-        } else if leaf.below.is_empty() && leaf.value == same {
-            out.tell([leaf], Outcome::SameByDefault, "it is so here");
-        } else {
-            out.lose(
-                [leaf],
-                "no field here says it: the operator decides about this part of a pod",
-            );
-        }
+    if item.leaves.iter().all(|leaf| is_empty(&leaf.value)) {
+        out.tell(&item.leaves, Outcome::SameByDefault, "it is empty");
+    } else if item.value == same {
+        out.tell(&item.leaves, Outcome::SameByDefault, "it is so here");
+    } else if LISTS.contains(&key.as_str()) {
+        out.lose(&item.leaves, LIST);
+    } else {
+        out.put_whole(item, None, field(&key));
     }
+}
+
+/// A name of Python as one of Kubernetes.
+fn camel_case(name: &str) -> String {
+    let mut parts = name.split('_');
+    let mut found = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut letters = part.chars();
+        found.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        found.push_str(letters.as_str());
+    }
+    found
 }
 
 /// Further fields of the container.
@@ -143,10 +188,11 @@ pub(super) fn container_config(leaves: &[Leaf], out: &mut Out<'_>) {
                 let at = Path::of("spec.defaultContainerSecurityContext");
                 out.shift(&item.leaves, Target::Template, &at);
             }
-            _ => {
-                let why = "no field here says it: the operator decides about this part of the container";
-                out.lose(item.leaves.iter().filter(|leaf| !is_empty(&leaf.value)), why);
+            Step::Key(key) if !item.leaves.iter().all(|leaf| is_empty(&leaf.value)) => {
+                let dest = Path::of(APPLICATION).key(&camel_case(key));
+                out.put_whole(&item, None, dest);
             }
+            _ => out.tell(&item.leaves, Outcome::SameByDefault, "it is empty"),
         }
     }
 }

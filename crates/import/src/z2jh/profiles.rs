@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::options::{OVERRIDES, ProfileOption};
 use super::out::Out;
 use super::template::OF_HUB;
 use super::traits::{Leaf, Traits};
@@ -14,8 +15,6 @@ use crate::ledger::{Ledger, Outcome};
 use crate::path::{Path, Step};
 use crate::table::is_empty;
 
-/// Fields with overrides; the later one counts.
-const OVERRIDES: [&str; 2] = ["kubespawner_override", "spawner_override"];
 /// What a choice may change: image and amounts.
 const OF_CHOICE: [&str; 7] = [
     "image",
@@ -28,8 +27,7 @@ const OF_CHOICE: [&str; 7] = [
 ];
 
 const FORM: &str = "the hub's form: our spawner shows it, too";
-const NO_OPTIONS: &str =
-    "templates have no options: users choose an image and amounts within the template's bounds";
+const NO_RULE: &str = "the template's allowCustomImages lets its users choose any image, not only those that match a rule: list images in allowedImages";
 const CHOICE: &str =
     "a choice changes image and amounts alone: make a profile of each of these choices, and import again";
 
@@ -41,19 +39,28 @@ pub(super) struct Profile {
     pub(super) is_default: bool,
     /// Names of the settings that it overrides.
     pub(super) overridden: Vec<String>,
-    choices: Vec<Path>,
-    /// Choices that users type.
-    unlisted: Vec<Path>,
+    pub(super) options: Vec<ProfileOption>,
 }
 
 impl Profile {
     /// Names of the settings that choices override and must not.
     pub(super) fn lost_choices(&self, value: &Value) -> Vec<String> {
-        let fields = self.choices.iter().chain(&self.unlisted);
+        let unlisted = self.unlisted();
+        let fields = self.choices().chain(&unlisted);
         let fields = fields.flat_map(|at| OVERRIDES.map(|field| at.key(field)));
         let names = fields.flat_map(|at| at.get(value).as_object().cloned().unwrap_or_default());
         let names = names.map(|(name, _)| name);
         names.filter(|name| !OF_CHOICE.contains(&name.as_str())).collect()
+    }
+
+    fn choices(&self) -> impl Iterator<Item = &Path> {
+        self.options.iter().flat_map(|option| &option.choices)
+    }
+
+    /// Choices that users type.
+    fn unlisted(&self) -> Vec<Path> {
+        let options = self.options.iter();
+        options.map(|option| option.at.key("unlisted_choice")).collect()
     }
 }
 
@@ -77,8 +84,7 @@ pub(super) fn all(object: usize, value: &Value, at: &Path, ledger: &Ledger) -> V
             traits: common,
             is_default: true,
             overridden: Vec::new(),
-            choices: Vec::new(),
-            unlisted: Vec::new(),
+            options: Vec::new(),
         });
     }
     profiles
@@ -97,26 +103,25 @@ fn profile(object: usize, value: &Value, at: Path, mut traits: Traits, ledger: &
                 .map(|(name, _)| name.clone()),
         );
     }
-    let (mut choices, mut unlisted) = (Vec::new(), Vec::new());
-    for option in of_map(&at.key("profile_options"), value) {
-        unlisted.push(option.key("unlisted_choice"));
-        let all = of_map(&option.key("choices"), value);
-        let default = all.iter().find(|at| at.get(value)["default"] == true);
+    let mut options = Vec::new();
+    for at in of_map(&at.key("profile_options"), value) {
+        let choices = of_map(&at.key("choices"), value);
+        let default = choices.iter().position(|at| at.get(value)["default"] == true);
+        let default = default.unwrap_or(0);
         for field in OVERRIDES {
-            if let Some(default) = default.or_else(|| all.first()) {
+            if let Some(default) = choices.get(default) {
                 let at = default.key(field);
                 traits.lay(object, value, &at, ledger, |name| OF_CHOICE.contains(&name));
             }
         }
-        choices.extend(all);
+        options.push(ProfileOption { at, choices, default });
     }
     Profile {
         is_default: at.get(value)["default"] == true,
         at: Some(at),
         traits,
         overridden,
-        choices,
-        unlisted,
+        options,
     }
 }
 
@@ -125,18 +130,17 @@ pub(super) fn entry(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<
     let Some(at) = &profile.at else {
         return Vec::new();
     };
-    for (field, outcome, text) in [
-        ("slug", Outcome::Stays, FORM),
-        ("default", Outcome::Stays, FORM),
-        ("profile_options", Outcome::Stays, FORM),
-    ] {
-        let (outcome, text) = match (out.hub, field) {
-            (Hub::Keep, _) => (outcome, text),
-            (Hub::Replace, "profile_options") => (Outcome::Lost, NO_OPTIONS),
-            (Hub::Replace, _) => (Outcome::Stays, "names it in the hub's form"),
+    let fields: &[&str] = match out.hub {
+        Hub::Keep => &["slug", "default", "profile_options"],
+        Hub::Replace => &["slug", "default"],
+    };
+    for field in fields {
+        let text = match out.hub {
+            Hub::Keep => FORM,
+            Hub::Replace => "names it in the hub's form",
         };
         for path in out.ledger.leaves(out.object, &at.key(field)) {
-            let is_choice = field == "profile_options"
+            let is_choice = *field == "profile_options"
                 && path
                     .0
                     .iter()
@@ -145,7 +149,7 @@ pub(super) fn entry(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<
             if is_empty(&leaf.value) {
                 out.tell([&leaf], Outcome::SameByDefault, "it is empty");
             } else if !is_choice {
-                out.tell([&leaf], outcome, text);
+                out.tell([&leaf], Outcome::Stays, text);
             }
         }
     }
@@ -161,7 +165,7 @@ pub(super) fn entry(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<
 fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
     let mut images: BTreeMap<String, Vec<Leaf>> = BTreeMap::new();
     let mut needed = Vec::new();
-    for choice in &profile.choices {
+    for choice in profile.choices() {
         for field in OVERRIDES {
             let root = choice.key(field);
             let mut resources = json!({});
@@ -173,7 +177,7 @@ fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
                     continue;
                 };
                 match (name.as_str(), leaf.value.as_str()) {
-                    ("image", Some(image)) => {
+                    ("image", Some(image)) if out.hub == Hub::Keep => {
                         images.entry(image.to_owned()).or_default().push(leaf);
                     }
                     (name, _) if OF_CHOICE.contains(&name) && name != "image" => {
@@ -182,7 +186,8 @@ fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
                     (name, _) if out.hub == Hub::Keep && is_of_hub(name) => {
                         out.tell([&leaf], Outcome::Stays, FORM);
                     }
-                    _ => out.lose([&leaf], CHOICE),
+                    _ if out.hub == Hub::Keep => out.lose([&leaf], CHOICE),
+                    _ => {}
                 }
             }
             needed.push(resources);
@@ -200,8 +205,8 @@ fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
             out.put(leaf, Target::Template, at, image.as_str());
         }
     }
-    for at in &profile.unlisted {
-        unlisted(at, value, out);
+    for at in profile.unlisted() {
+        unlisted(&at, value, out);
     }
     needed
 }
@@ -245,9 +250,21 @@ fn amount(leaf: &Leaf, path: &Path, name: &str, resources: &mut Value, out: &mut
     out.tell([leaf], Outcome::Template, text);
 }
 
-/// A choice that users type.
+/// A choice that users type: an image of the workspace, where no rule of the hub's form bounds it.
 fn unlisted(at: &Path, value: &Value, out: &mut Out<'_>) {
-    let is_on = at.get(value)["enabled"] == true;
+    let given = at.get(value);
+    let is_on = given["enabled"] == true;
+    let has_rule = !is_empty(&given["validation_regex"]);
+    let allowed = Path::of("spec.allowCustomImages");
+    let enabled = at.key("enabled");
+    if out.hub == Hub::Replace && !enabled.get(value).is_null() {
+        let leaf = leaf(&enabled, value);
+        match is_on {
+            true if !has_rule => out.put(&leaf, Target::Template, allowed.clone(), true),
+            true => out.lose([&leaf], NO_RULE),
+            false => out.tell([&leaf], Outcome::SameByDefault, "it is off"),
+        }
+    }
     for field in OVERRIDES {
         let root = at.key(field);
         for path in out.ledger.leaves(out.object, &root) {
@@ -258,12 +275,10 @@ fn unlisted(at: &Path, value: &Value, out: &mut Out<'_>) {
                 out.lose([&leaf], CHOICE);
             } else if !is_on {
                 out.tell([&leaf], Outcome::SameByDefault, "it is off");
-            } else if out.hub == Hub::Keep {
-                let at = Path::of("spec.allowCustomImages");
-                out.put(&leaf, Target::Template, at, true);
+            } else if out.hub == Hub::Replace && (has_rule || leaf.value != "{value}") {
+                out.lose([&leaf], NO_RULE);
             } else {
-                let why = "the template's allowCustomImages lets its users choose any image, not only those that match a rule";
-                out.lose([&leaf], why);
+                out.put(&leaf, Target::Template, allowed.clone(), true);
             }
         }
     }

@@ -95,6 +95,7 @@ pub(super) fn files(
     finish(source, &mut ledger);
     let secrets = source.secrets.commands(namespaces.iter().copied());
     let hub = hub_of(source, options, &namespaces);
+    let files = source.secrets.copy_files(&hub, namespaces.iter().copied());
     let mut seen = BTreeSet::new();
     let templates = made.into_iter().map(|made| made.template);
     let templates = templates.filter(|template| seen.insert(template.name().to_owned()));
@@ -104,7 +105,7 @@ pub(super) fn files(
         ledger,
         notes,
         |imported, has_profiles, missing| {
-            steps::replace(&hub, imported, &secrets, has_profiles, missing)
+            steps::replace(&hub, imported, (&secrets, &files), has_profiles, missing)
         },
     )
 }

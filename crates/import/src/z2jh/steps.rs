@@ -45,6 +45,7 @@ pub(super) fn keep(
     let differences = format!("{FIRST}{KEPT}{SAME}");
     let mut steps = Steps::new("From KubeSpawner to workspaces", &differences, missing, &[]);
     ask(&mut steps, &secrets.commands([servers]));
+    copy(&mut steps, &secrets.copy_files(hub, [servers]));
     if hub != servers {
         steps.step(
             "Make the namespace of the servers, and list it in `userNamespaces` of the product's chart with `create: false`.",
@@ -97,13 +98,14 @@ pub(super) fn keep(
 pub(super) fn replace(
     hub: &str,
     workspaces: &[Imported],
-    secrets: &str,
+    (secrets, files): (&str, &str),
     has_profiles: bool,
     missing: &[String],
 ) -> String {
     let differences = format!("{FIRST}{REPLACED}{SAME}");
     let mut steps = Steps::new("From JupyterHub to workspaces", &differences, missing, workspaces);
     ask(&mut steps, secrets);
+    copy(&mut steps, files);
     steps.apply(has_profiles);
     steps.keep_volumes();
     steps.step(
@@ -148,6 +150,18 @@ fn ask(steps: &mut Steps, commands: &str) {
     if !commands.is_empty() {
         steps.step(
             "Put values that look like credentials into a Secret: type each as your values have it. No file here has them.",
+            commands,
+            "each command prints `serverside-applied`.",
+        );
+    }
+}
+
+/// Files of the chart.
+fn copy(steps: &mut Steps, commands: &str) {
+    if !commands.is_empty() {
+        steps.step(
+            "Copy the files of `extraFiles`, which templates mount, from the chart's Secret `singleuser`. No file here has them. Repeat it when \
+             you change them; another namespace needs a copy.",
             commands,
             "each command prints `serverside-applied`.",
         );

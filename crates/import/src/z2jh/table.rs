@@ -5,7 +5,7 @@ use crate::table::Table;
 
 const POLICY: &str = "the manager's networkPolicy says it here: egress to public addresses alone (PublicInternet), Any or None";
 const CLAIMS: &str = "claims stay as they are; a disk of a workspace has the labels of the workspace's own";
-const FILES: &str = "no field here mounts files of its own: put it into the image, or into a Secret that the execution profile's secretMounts name";
+const FILE: &str = "a file must have a mountPath and one of stringData, data and binaryData";
 const PULLER: &str = "the label workspaces.jupyter.org/pre-pull of a template pulls its images to the nodes";
 const ROOM: &str =
     "the label workspaces.jupyter.org/pre-pull of a template keeps room: see docs/templates.md";
@@ -27,7 +27,7 @@ pub(super) const SERVERS: &Table = &[
     ("singleuser.image.name", Code),
     ("singleuser.image.tag", Code),
     ("singleuser.imagePullSecret", Lost(PULL_SECRET)),
-    ("singleuser.extraFiles", Lost(FILES)),
+    ("singleuser.extraFiles", Code),
     (
         "singleuser.cloudMetadata.blockWithIptables",
         Same(
@@ -270,10 +270,11 @@ pub(super) const REPLACE: &Table = &[
 ];
 
 /// What the code leaves. Patterns are below the chart's values.
-pub(super) const USERS_OF_HUB: &[(&str, &str)] = &[
+pub(super) const REASONS: &[(&str, &str)] = &[
     ("hub.config.*.allowed_users", WHO),
     ("hub.config.*.admin_users", ADMINS),
     ("auth.admin.users", ADMINS),
     ("auth.whitelist.users", WHO),
     ("auth.allowedUsers", WHO),
+    ("singleuser.extraFiles", FILE),
 ];

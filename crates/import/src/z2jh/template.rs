@@ -1,13 +1,16 @@
 //! `KubeSpawner`'s settings of one profile -> parts of a template and an execution profile (pure).
 
-use serde_json::json;
+use rules::Quantity;
+use serde_json::{Value, json};
 
 use super::out::{Out, list};
 use super::traits::{Leaf, Traits};
-use super::{Hub, amounts, env, items, pod, volumes};
+use super::volumes::Home;
+use super::{Hub, amounts as quantities, env, items, pod, volumes};
 use crate::draft::Target;
 use crate::ledger::Outcome;
 use crate::path::{Path, Step};
+use crate::pod_template::mounted_by;
 use crate::table::is_empty;
 
 /// The chart's memory for who sets none.
@@ -108,8 +111,8 @@ const LISTS: [(&str, &str); 7] = [
     ),
 ];
 
-/// Takes all settings. `home`: what the volume of the home is called there.
-pub(super) fn take(mut traits: Traits, home: &str, out: &mut Out<'_>) {
+/// Takes all settings.
+pub(super) fn take(mut traits: Traits, home: Home<'_>, out: &mut Out<'_>) {
     let image = Path::of("spec.defaultImage");
     for leaf in traits.take("image") {
         out.put(&leaf, Target::Template, image.clone(), leaf.value.clone());
@@ -121,12 +124,18 @@ pub(super) fn take(mut traits: Traits, home: &str, out: &mut Out<'_>) {
     for (name, field) in LISTS {
         list(&traits.take(name), &Path::of(field), 0, out);
     }
-    env::take(&traits.take("environment"), out);
+    let variables = Path::of("spec.environmentVariables");
+    env::take(&traits.take("environment"), &variables, out);
     labels(&mut traits, out);
     identity(&mut traits, out);
-    let known = volumes::take(&traits.take("volumes"), &traits.take("volume_mounts"), home, out);
-    pod::containers(&traits.take("init_containers"), false, &known, out);
-    pod::containers(&traits.take("extra_containers"), true, &known, out);
+    let [init, extra] = ["init_containers", "extra_containers"].map(|name| traits.take(name));
+    let others: Vec<_> = items::of(&init).into_iter().chain(items::of(&extra)).collect();
+    let by_others = mounted_by(others.iter().map(|item| &item.value));
+    let (all, mounts) = (traits.take("volumes"), traits.take("volume_mounts"));
+    let mut volumes = volumes::take(&all, &mounts, &by_others, home, out);
+    pod::containers(&init, false, &mut volumes, out);
+    pod::containers(&extra, true, &mut volumes, out);
+    volumes.put(out);
     pod::config(&traits.take("extra_pod_config"), out);
     pod::container_config(&traits.take("extra_container_config"), out);
     if out.hub == Hub::Replace {
@@ -143,10 +152,23 @@ pub(super) fn take(mut traits: Traits, home: &str, out: &mut Out<'_>) {
     }
 }
 
-/// Requests and limits. Where one of both is unset, the other counts for both: here each container has limits.
+/// Requests and limits. Without any of memory, the chart's.
 fn resources(traits: &mut Traits, out: &mut Out<'_>) {
+    let has_guarantee = traits.0.contains_key("mem_guarantee");
+    let at = Path::of("spec.defaultResources");
+    let has_memory = amounts(traits, &at, &Value::Null, out);
+    if !has_guarantee && !has_memory {
+        for map in ["requests", "limits"] {
+            let at = at.key(map).key("memory");
+            out.draft.put([], Target::Template, at, GUARANTEE);
+        }
+    }
+}
+
+/// Requests and limits, into `at`. Where one of both is unset, the other counts for both, unless the amounts `under` these have one that fits:
+/// here each container has limits. Returns whether there are any of memory.
+pub(super) fn amounts(traits: &mut Traits, at: &Path, under: &Value, out: &mut Out<'_>) -> bool {
     let mut found: Vec<(&str, String, Leaf, Option<String>)> = Vec::new();
-    let has_memory = traits.0.contains_key("mem_guarantee");
     for (name, map, resource) in [
         ("cpu_guarantee", "requests", "cpu"),
         ("cpu_limit", "limits", "cpu"),
@@ -155,8 +177,8 @@ fn resources(traits: &mut Traits, out: &mut Out<'_>) {
     ] {
         for leaf in traits.take(name) {
             let amount = match resource {
-                "cpu" => amounts::count(&leaf.value),
-                _ => amounts::bytes(&leaf.value),
+                "cpu" => quantities::count(&leaf.value),
+                _ => quantities::bytes(&leaf.value),
             };
             let amount = amount.filter(|_| leaf.below.is_empty());
             found.push((map, resource.to_owned(), leaf, amount));
@@ -168,14 +190,13 @@ fn resources(traits: &mut Traits, out: &mut Out<'_>) {
     ] {
         for leaf in traits.take(name) {
             if let [Step::Key(resource)] = leaf.below.as_slice() {
-                let amount = amounts::count(&leaf.value);
+                let amount = quantities::count(&leaf.value);
                 found.push((map, resource.clone(), leaf, amount));
             } else if !is_empty(&leaf.value) {
                 out.lose([&leaf], "must be an amount of each resource, by name");
             }
         }
     }
-    let at = Path::of("spec.defaultResources");
     for (map, resource, leaf, amount) in &found {
         let Some(amount) = amount else {
             out.lose([leaf], "must be an amount, such as 0.5, 2 or 4G");
@@ -185,8 +206,17 @@ fn resources(traits: &mut Traits, out: &mut Out<'_>) {
         let is_alone = !found.iter().any(|(map, name, _, amount)| {
             (*map, name.as_str()) == (other, resource.as_str()) && amount.is_some()
         });
+        let quantity = |text: &str| text.parse::<Quantity>().ok();
+        let known = under[other][resource.as_str()].as_str().and_then(quantity);
+        let fits = known.zip(quantity(amount)).is_some_and(|(known, amount)| {
+            if other == "limits" {
+                known >= amount
+            } else {
+                known <= amount
+            }
+        });
         out.put(leaf, Target::Template, at.key(map).key(resource), amount.as_str());
-        if is_alone {
+        if is_alone && !fits {
             out.put(
                 leaf,
                 Target::Template,
@@ -195,15 +225,9 @@ fn resources(traits: &mut Traits, out: &mut Out<'_>) {
             );
         }
     }
-    let has_limit = found
+    found
         .iter()
-        .any(|(_, name, _, amount)| name == "memory" && amount.is_some());
-    if !has_memory && !has_limit {
-        for map in ["requests", "limits"] {
-            let at = at.key(map).key("memory");
-            out.draft.put([], Target::Template, at, GUARANTEE);
-        }
-    }
+        .any(|(_, name, _, amount)| name == "memory" && amount.is_some())
 }
 
 /// Labels and annotations of the pods.

@@ -1,8 +1,9 @@
-//! `volumes` and `volume_mounts` of a profile -> further disks, Secrets and shared memory (pure).
+//! `volumes` and `volume_mounts` of a profile -> further disks, Secrets, shared memory, and the rest (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::names::{HOME_VOLUME, SHM_PATH, SHM_VOLUME};
+use serde_json::json;
 
 use super::items::{self, Item};
 use super::out::Out;
@@ -10,70 +11,176 @@ use super::traits::Leaf;
 use crate::draft::Target;
 use crate::ledger::Outcome;
 use crate::path::Path;
+use crate::pod_template::{APPLICATION, field, is_at, is_plain, is_usual_secret, volume_name};
 use crate::table::is_empty;
 
-const MOUNT: &str = "only claims and Secrets are mounted here: a claim in the template's defaultVolumes, a Secret in the execution profile's secretMounts";
-const VOLUME: &str = "only whole claims and Secrets are mounted here: put files of a ConfigMap into the image or a Secret, and make a claim for a disk of another kind";
-const SUB_PATH: &str = "a further disk is mounted whole: mount it, and link the folder";
+const MOUNT: &str = "it names no volume of the pod, or is a setting that a disk has not here";
+const VOLUME: &str = "no container that comes over mounts it, or it is a setting that a disk has not here";
 const SHM: &str =
     "/dev/shm is there, half of the memory limit; the template's defaultShmSize sets another size";
+/// Names of the home's volume in the chart.
+const HOMES: [&str; 3] = ["home", "volume-{username}{servername}", "volume-{user_server}"];
+/// The claim of all homes, as a volume of its own.
+const COMMON: &str = "imported-home";
+/// Its place among the volumes.
+const AFTER: usize = 1000;
 
-/// Takes the volumes that are mounted. Returns what the volumes that others may mount are called here. `home`: the volume
-/// of the home.
-pub(super) fn take(
-    volumes: &[Leaf],
-    mounts: &[Leaf],
-    home: &str,
-    out: &mut Out<'_>,
-) -> BTreeMap<String, String> {
-    let mut names: BTreeMap<String, String> = BTreeMap::new();
-    for name in ["home", "volume-{username}{servername}", "volume-{user_server}"] {
-        names.insert(name.to_owned(), HOME_VOLUME.to_owned());
-    }
-    names.insert(home.to_owned(), HOME_VOLUME.to_owned());
-    let (volumes, mounts) = (items::of(volumes), items::of(mounts));
-    let mut used = BTreeSet::new();
-    for (index, mount) in mounts.iter().enumerate() {
-        let name = mount.value["name"].as_str().unwrap_or_default();
-        let Some(volume) = volumes
-            .iter()
-            .find(|it| it.value["name"] == name && !name.is_empty())
-        else {
-            out.lose(&mount.leaves, MOUNT);
-            used.extend(mount.leaves.iter().flat_map(|leaf| leaf.from.iter().cloned()));
-            continue;
-        };
-        let ours = mounted(mount, volume, index, &mut used, out);
-        names.extend(ours.map(|ours| (name.to_owned(), ours)));
-    }
-    for item in volumes.iter().chain(&mounts) {
-        for leaf in &item.leaves {
-            if leaf.from.iter().any(|path| used.contains(path)) {
-                continue;
-            }
-            if is_empty(&leaf.value) {
-                out.tell([leaf], Outcome::SameByDefault, "it is empty");
-            } else if leaf.below == Path::of("subPath").0 || leaf.below == Path::of("subPathExpr").0 {
-                out.lose([leaf], SUB_PATH);
-            } else {
-                out.lose([leaf], VOLUME);
-            }
-        }
-    }
-    names
+/// The home of the servers.
+pub(super) struct Home<'l> {
+    /// What its volume is called there.
+    pub(super) volume: &'l str,
+    /// The common claim, of which each home is a folder.
+    pub(super) claim: Option<&'l Leaf>,
 }
 
-/// One mount. Returns the name of its volume here.
-fn mounted(
-    mount: &Item,
-    volume: &Item,
-    index: usize,
-    used: &mut BTreeSet<Path>,
+/// The volumes of a pod, and what those that containers may mount are called here.
+pub(super) struct Volumes<'l> {
+    items: Vec<Item>,
+    home: Home<'l>,
+    own: BTreeMap<String, &'static str>,
+    /// Leaves that are told.
+    used: BTreeSet<Path>,
+    /// Volumes of the `podTemplate` that its containers mount.
+    mounted: BTreeSet<String>,
+}
+
+/// Takes what the application mounts. `by_others`: names of the volumes that other containers mount.
+pub(super) fn take<'l>(
+    volumes: &[Leaf],
+    mounts: &[Leaf],
+    by_others: &BTreeSet<&str>,
+    home: Home<'l>,
     out: &mut Out<'_>,
-) -> Option<String> {
-    let path = mount.leaf("mountPath")?;
-    let folder = path.value.as_str()?;
-    let mut leaves: Vec<&Leaf> = [mount.leaf("name"), volume.leaf("name"), Some(path)]
+) -> Volumes<'l> {
+    let names = HOMES.into_iter().chain([home.volume]);
+    let mut volumes = Volumes {
+        items: items::of(volumes),
+        own: names.map(|name| (name.to_owned(), HOME_VOLUME)).collect(),
+        home,
+        used: BTreeSet::new(),
+        mounted: BTreeSet::new(),
+    };
+    let mounts = items::of(mounts);
+    let in_pod: BTreeSet<String> = mounts
+        .iter()
+        .filter_map(|mount| {
+            let (name, item) = (mount.name()?, volumes.item(mount.name()?)?);
+            let is_shm = !item.value["emptyDir"].is_null() && is_at(&mount.value, SHM_PATH);
+            let is_in_pod = !is_plain(&mount.value, &item.value) || by_others.contains(name);
+            (is_in_pod && !is_shm).then(|| name.to_owned())
+        })
+        .collect();
+    for (index, mount) in mounts.iter().enumerate() {
+        let Some(name) = mount.name() else { continue };
+        if volumes.item(name).is_some() && !in_pod.contains(name) {
+            volumes.take_plain(mount, name, index, out);
+        } else if let Some(ours) = volumes.of_application(name) {
+            let dest = Path::of(APPLICATION).key("volumeMounts").index(index);
+            out.put_whole(mount, Some(&ours), dest);
+            volumes.use_leaves(&mount.leaves);
+            volumes.mounted.insert(name.to_owned());
+        }
+    }
+    for leaf in mounts.iter().flat_map(|mount| &mount.leaves) {
+        if !leaf.from.iter().any(|path| volumes.used.contains(path)) {
+            lose(leaf, MOUNT, out);
+        }
+    }
+    volumes
+}
+
+fn lose(leaf: &Leaf, why: &str, out: &mut Out<'_>) {
+    if is_empty(&leaf.value) {
+        out.tell([leaf], Outcome::SameByDefault, "it is empty");
+    } else {
+        out.lose([leaf], why);
+    }
+}
+
+impl Volumes<'_> {
+    fn item(&self, name: &str) -> Option<&Item> {
+        self.items.iter().find(|item| item.name() == Some(name))
+    }
+
+    fn use_leaves<'i>(&mut self, leaves: impl IntoIterator<Item = &'i Leaf>) {
+        let paths = leaves.into_iter().flat_map(|leaf| leaf.from.iter().cloned());
+        self.used.extend(paths);
+    }
+
+    /// Whether a container that mounts it must be in the `podTemplate`.
+    pub(super) fn is_in_pod(&self, name: &str) -> bool {
+        self.item(name).is_some() && !self.own.contains_key(name)
+    }
+
+    /// Whether it is shared memory, which no container of a `podTemplate` mounts.
+    pub(super) fn is_shared_memory(&self, name: &str) -> bool {
+        self.own.get(name) == Some(&SHM_VOLUME)
+    }
+
+    /// What a volume is called that any container may mount.
+    pub(super) fn own_name(&self, name: &str) -> Option<String> {
+        self.own.get(name).map(|own| (*own).to_owned())
+    }
+
+    /// What a volume is called for a container of the `podTemplate`, which mounts it.
+    pub(super) fn mount(&mut self, name: &str) -> Option<String> {
+        if let Some(own) = self.own_name(name) {
+            return Some(own);
+        }
+        self.item(name)?;
+        self.mounted.insert(name.to_owned());
+        Some(volume_name(name))
+    }
+
+    /// What a volume is called for a further mount of the application. A folder of the common claim is counted from its root.
+    fn of_application(&self, name: &str) -> Option<String> {
+        match self.own.get(name) {
+            Some(own) if *own == HOME_VOLUME && self.home.claim.is_some() => Some(COMMON.to_owned()),
+            Some(own) => Some((*own).to_owned()),
+            None => self.item(name).map(|_| volume_name(name)),
+        }
+    }
+
+    /// Puts the volumes of the `podTemplate`, and says that the others are lost.
+    pub(super) fn put(self, out: &mut Out<'_>) {
+        for (index, item) in self.items.iter().enumerate() {
+            let name = item.name().unwrap_or_default();
+            if self.mounted.contains(name) && !self.own.contains_key(name) {
+                out.put_whole(item, Some(&volume_name(name)), field("volumes").index(index));
+                continue;
+            }
+            for leaf in &item.leaves {
+                if !leaf.from.iter().any(|path| self.used.contains(path)) {
+                    lose(leaf, VOLUME, out);
+                }
+            }
+        }
+        let is_home = |name: &String| self.own.get(name) == Some(&HOME_VOLUME);
+        if let Some(claim) = self.home.claim.filter(|_| self.mounted.iter().any(is_home)) {
+            let claim_name = json!({"claimName": claim.value});
+            let volume = json!({"name": COMMON, "persistentVolumeClaim": claim_name});
+            out.put(claim, Target::Template, field("volumes").index(AFTER), volume);
+        }
+    }
+
+    /// A mount that other fields than the `podTemplate` say.
+    fn take_plain(&mut self, mount: &Item, name: &str, index: usize, out: &mut Out<'_>) {
+        let Some(volume) = self.item(name) else { return };
+        let mut leaves: Vec<Leaf> = Vec::new();
+        let is_shm = plain(mount, volume, index, &mut leaves, out);
+        self.use_leaves(&leaves);
+        if is_shm {
+            self.own.insert(name.to_owned(), SHM_VOLUME);
+        }
+    }
+}
+
+/// Puts a mount of a claim or a Secret, or says that shared memory is there, which it returns. `leaves`: those that are told.
+fn plain(mount: &Item, volume: &Item, index: usize, leaves: &mut Vec<Leaf>, out: &mut Out<'_>) -> bool {
+    let Some(path) = mount.leaf("mountPath").filter(|path| path.value.is_string()) else {
+        return false;
+    };
+    let names: Vec<&Leaf> = [mount.leaf("name"), volume.leaf("name")]
         .into_iter()
         .flatten()
         .collect();
@@ -81,46 +188,45 @@ fn mounted(
         mount.leaf("readOnly"),
         volume.leaf("persistentVolumeClaim.readOnly"),
     ];
-    let ours = if let Some(claim) = volume.leaf("persistentVolumeClaim.claimName") {
+    let read_only: Vec<&Leaf> = read_only.into_iter().flatten().collect();
+    let mut is_shm = false;
+    if let Some(claim) = volume.leaf("persistentVolumeClaim.claimName") {
         let at = Path::of("spec.defaultVolumes").index(index);
-        let name = volume.leaf("name")?;
-        out.put(name, Target::Template, at.key("name"), name.value.clone());
-        out.put(
-            claim,
-            Target::Template,
-            at.key("persistentVolumeClaimName"),
-            claim.value.clone(),
-        );
-        out.put(path, Target::Template, at.key("mountPath"), folder);
-        let is_read_only = read_only.iter().flatten().any(|leaf| leaf.value == true);
-        for leaf in read_only.into_iter().flatten() {
+        let name = volume.value["name"].clone();
+        for leaf in &names {
+            out.put(leaf, Target::Template, at.key("name"), name.clone());
+        }
+        for (leaf, field) in [(claim, "persistentVolumeClaimName"), (path, "mountPath")] {
+            out.put(leaf, Target::Template, at.key(field), leaf.value.clone());
+        }
+        let is_read_only = read_only.iter().any(|leaf| leaf.value == true);
+        for leaf in &read_only {
             out.put(leaf, Target::Template, at.key("readOnly"), is_read_only);
-            leaves.push(leaf);
         }
-        leaves.push(claim);
-        if let Some(of_mount) = mount.leaf("name") {
-            out.put(of_mount, Target::Template, at.key("name"), name.value.clone());
-        }
-        None
+        leaves.extend([claim.clone()]);
+        leaves.extend(read_only.into_iter().cloned());
     } else if let Some(secret) = volume.leaf("secret.secretName") {
         let at = Path::of("spec.secretMounts").index(index);
-        for leaf in leaves.iter().filter(|leaf| leaf.below == Path::of("name").0) {
+        for leaf in names.iter().copied().chain([secret]) {
             out.put(leaf, Target::Profile, at.key("secretName"), secret.value.clone());
         }
-        out.put(
-            secret,
-            Target::Profile,
-            at.key("secretName"),
-            secret.value.clone(),
+        out.put(path, Target::Profile, at.key("mountPath"), path.value.clone());
+        out.tell(
+            read_only.iter().copied(),
+            Outcome::SameByDefault,
+            "a Secret is read-only",
         );
-        out.put(path, Target::Profile, at.key("mountPath"), folder);
-        leaves.push(secret);
-        if let Some(leaf) = mount.leaf("readOnly") {
-            out.tell([leaf], Outcome::SameByDefault, "a Secret is read-only");
-            leaves.push(leaf);
+        for field in ["defaultMode", "optional"] {
+            let usual = volume.leaf(&format!("secret.{field}"));
+            let usual = usual.filter(|leaf| is_usual_secret(field, &leaf.value));
+            out.tell(usual, Outcome::SameByDefault, "it is so here");
+            leaves.extend(usual.cloned());
         }
-        None
-    } else if volume.below("emptyDir").next().is_some() && folder.trim_end_matches('/') == SHM_PATH {
+        leaves.extend([secret.clone()]);
+        leaves.extend(read_only.into_iter().cloned());
+    } else {
+        is_shm = true;
+        out.tell(names.iter().copied().chain([path]), Outcome::SameByDefault, SHM);
         for leaf in volume.below("emptyDir") {
             if leaf.below == Path::of("emptyDir.sizeLimit").0 {
                 let at = Path::of("spec.defaultShmSize");
@@ -130,13 +236,10 @@ fn mounted(
             } else {
                 continue;
             }
-            leaves.push(leaf);
+            leaves.push(leaf.clone());
         }
-        out.tell(leaves.iter().copied().take(3), Outcome::SameByDefault, SHM);
-        Some(SHM_VOLUME.to_owned())
-    } else {
-        return None;
-    };
-    used.extend(leaves.into_iter().flat_map(|leaf| leaf.from.iter().cloned()));
-    ours
+    }
+    leaves.extend(names.into_iter().cloned());
+    leaves.push(path.clone());
+    is_shm
 }

@@ -192,6 +192,110 @@ fn a_template_s_credentials_are_needed_where_its_workspaces_are() {
     assert!(import.files.iter().all(|file| !file.text.contains("never-shown")));
 }
 
+const STRATEGY: &str = "---
+apiVersion: workspace.jupyter.org/v1alpha1
+kind: WorkspaceAccessStrategy
+metadata: {name: web, namespace: team-a}
+spec:
+  displayName: Web
+  deploymentModifications:
+    podModifications:
+      additionalContainers: [{name: agent, image: 'r.example.org/agent:1', volumeMounts: [{name: files, mountPath: /f}]}]
+      volumes: [{name: files, configMap: {name: files}}, {name: node, hostPath: {path: /}}]
+      primaryContainerModifications:
+        volumeMounts: [{name: files, mountPath: /files}]
+        mergeEnv:
+          - {name: BASE, valueTemplate: '/w/{{ .Workspace.Namespace }}/{{ .Workspace.Name }}/'}
+          - {name: HOST, valueTemplate: '{{ .Service.Name }}'}
+          - {name: AGENT_TOKEN, valueTemplate: never-shown}
+";
+
+/// The paths of the strategy's pod that are lost.
+fn lost_of_strategy(import: &Import) -> Vec<&str> {
+    let of_pod = "spec.deploymentModifications.podModifications.";
+    let lost = import
+        .entries
+        .iter()
+        .filter(|it| it.outcome == import::Outcome::Lost);
+    lost.filter_map(|entry| entry.path.strip_prefix(of_pod)).collect()
+}
+
+#[test]
+fn what_an_access_strategy_adds_to_pods_is_in_the_templates_that_have_it() {
+    let template = object(
+        GROUP,
+        "WorkspaceTemplate",
+        "t",
+        "defaultAccessStrategy: {name: web}",
+    );
+    let used = workspace("demo", "templateRef: {name: t}, accessStrategy: {name: web}");
+    let lone = workspace("lone", "accessStrategy: {name: web, namespace: team-a}");
+    for (source, templates) in [
+        (format!("{STRATEGY}{template}{used}"), 1),
+        (format!("{STRATEGY}{lone}"), 1),
+        // That of its users, if it names none.
+        (
+            format!(
+                "{STRATEGY}{used}{}",
+                object(GROUP, "WorkspaceTemplate", "t", "description: a")
+            ),
+            1,
+        ),
+        (format!("{STRATEGY}{template}{used}{lone}"), 2),
+    ] {
+        let import = jupyter_k8s(&source).unwrap();
+        let text_of = text(&import, "templates.yaml");
+        for expected in [
+            "podTemplate:",
+            "image: r.example.org/agent:1",
+            "mountPath: /files",
+            "/w/{workspace.namespace}/{workspace.name}/",
+            "key: AGENT_TOKEN",
+        ] {
+            assert_eq!(
+                text_of.matches(expected).count(),
+                templates,
+                "{expected}: {text_of}"
+            );
+        }
+        let lost = lost_of_strategy(&import);
+        assert_eq!(
+            lost,
+            [
+                "primaryContainerModifications.mergeEnv[1].name",
+                "primaryContainerModifications.mergeEnv[1].valueTemplate",
+                "volumes[1].hostPath.path",
+                "volumes[1].name",
+            ],
+            "{source}"
+        );
+        assert!(text(&import, "steps.md").contains("workspaceaccessstrategies.workspace.jupyter.org/web)"));
+        assert!(import.files.iter().all(|file| !file.text.contains("never-shown")));
+    }
+    // The control: nobody has it. A workspace whose template has another one is told.
+    let import = jupyter_k8s(&format!("{STRATEGY}{}", workspace("demo", "displayName: a"))).unwrap();
+    assert!(!text(&import, "templates.yaml").contains("podTemplate"));
+    assert_eq!(
+        lost_of_strategy(&import).len(),
+        16,
+        "{:?}",
+        lost_of_strategy(&import)
+    );
+    let other = template.replace("name: web", "name: other");
+    let import = jupyter_k8s(&format!("{STRATEGY}{other}{used}")).unwrap();
+    let entry = import
+        .entries
+        .iter()
+        .find(|it| it.path == "spec.accessStrategy.name")
+        .unwrap();
+    assert!(
+        entry
+            .text
+            .contains("its template has the pod of another access strategy"),
+        "{entry:?}"
+    );
+}
+
 #[test]
 fn an_export_of_two_megabytes_is_read_within_seconds_also_in_a_debug_build() {
     let mut items = Vec::new();

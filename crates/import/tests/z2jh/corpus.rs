@@ -60,6 +60,9 @@ fn each_feature_comes_over_or_is_lost_by_name() {
         if !import.files.iter().any(|file| file.text.contains(part)) {
             wrong.push(format!("{feature}: no file holds {part}"));
         }
+        if import.files.iter().any(|file| file.text.contains("never-shown")) {
+            wrong.push(format!("{feature}: a file shows a credential"));
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

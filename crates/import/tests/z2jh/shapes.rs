@@ -69,7 +69,10 @@ const OVERRIDES: &[&str] = &[
     "volumes",
     "volume_mounts",
     "init_containers",
+    "extra_containers",
     "extra_pod_config",
+    "extra_container_config",
+    "extra_labels",
     "container_security_context",
     "priority_class_name",
     "unknown",
@@ -127,7 +130,7 @@ proptest! {
         match z2jh(hub, &[("a.yaml", &values.to_string()), ("b.json", &claim.to_string())]) {
             Ok(import) => {
                 let objects = [(&values, "Values a.yaml"), (&claim, "PersistentVolumeClaim team-a/claim-a")];
-                told_once(&import, objects)?;
+                told_once(&import, &objects)?;
             }
             Err(Error::Unreadable(words)) => prop_assert!(words.contains("a.yaml") || words.contains("b.json"), "{}", words),
             Err(Error::Bug(words)) => prop_assert!(false, "{words}\n{values}"),
