@@ -260,7 +260,7 @@ fn insert(object: &mut Value, at: &[Step], value: Value) {
             if !object.is_object() {
                 *object = Value::Object(Map::new());
             }
-            &mut object[key.as_str()]
+            &mut object[&**key]
         }
         Step::Index(index) => {
             if !object.is_array() {

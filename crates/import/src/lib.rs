@@ -118,8 +118,20 @@ pub enum Error {
     Bug(String),
 }
 
+/// Most bytes of all inputs: what is made of them takes some twenty times as much memory.
+const LONGEST: usize = 64 << 20;
+
 /// Converts a source.
 pub fn convert(source: Source, inputs: &[Input], options: &Options) -> Result<Import, Error> {
+    let length: usize = inputs.iter().map(|input| input.text.len()).sum();
+    if length > LONGEST {
+        let words = format!(
+            "the input must have at most {} MiB, and has {}: export one namespace at a time (-n NAMESPACE in place of -A), each into a folder of its own",
+            LONGEST >> 20,
+            length.div_ceil(1 << 20)
+        );
+        return Err(Error::Unreadable(words));
+    }
     match source {
         Source::Kubeflow => kubeflow::convert(&read::objects(inputs)?, options),
         Source::JupyterK8s => jupyter_k8s::convert(&read::objects(inputs)?, options),

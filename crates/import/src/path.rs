@@ -1,14 +1,15 @@
 //! JSON value -> paths of its leaves; pattern -> whether a path matches (pure).
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Step {
-    /// Of an object.
-    Key(String),
+    /// Of an object. Paths of one object share it: there are many.
+    Key(Arc<str>),
     /// Of a list.
     Index(usize),
 }
@@ -25,7 +26,7 @@ impl Path {
 
     /// The path with a key at its end.
     pub(crate) fn key(&self, key: &str) -> Self {
-        self.then([Step::Key(key.to_owned())])
+        self.then([Step::Key(key.into())])
     }
 
     /// The path with an index at its end.
@@ -45,13 +46,13 @@ impl Path {
 
     /// Whether its last step is this key.
     pub(crate) fn ends_with(&self, key: &str) -> bool {
-        matches!(self.0.last(), Some(Step::Key(last)) if last == key)
+        matches!(self.0.last(), Some(Step::Key(last)) if **last == *key)
     }
 
     /// The value at this path.
     pub(crate) fn get<'v>(&self, value: &'v Value) -> &'v Value {
         self.0.iter().fold(value, |value, step| match step {
-            Step::Key(key) => &value[key.as_str()],
+            Step::Key(key) => &value[&**key],
             Step::Index(index) => &value[*index],
         })
     }
@@ -93,10 +94,10 @@ fn steps(text: &str) -> impl Iterator<Item = &str> {
 
 fn step(part: &str) -> Step {
     match part.strip_prefix('[') {
-        None => Step::Key(part.to_owned()),
+        None => Step::Key(part.into()),
         Some(inner) => inner
             .parse()
-            .map_or_else(|_| Step::Key(inner.to_owned()), Step::Index),
+            .map_or_else(|_| Step::Key(inner.into()), Step::Index),
     }
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn matches(pattern: &str, path: &[Step]) -> bool {
     let mut path = path.iter();
     steps(pattern).all(|part| match (part, path.next()) {
         ("*", Some(_)) | ("[", Some(Step::Index(_))) => true,
-        (part, Some(Step::Key(key))) => part.strip_prefix('[').unwrap_or(part) == key,
+        (part, Some(Step::Key(key))) => part.strip_prefix('[').unwrap_or(part) == &**key,
         (part, Some(Step::Index(index))) => part.strip_prefix('[').is_some_and(|it| it == index.to_string()),
         (_, None) => false,
     })

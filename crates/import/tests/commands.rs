@@ -186,10 +186,10 @@ fn an_old_object_stays_while_a_claim_has_an_owner() {
     ] {
         let deleted = delete(commands, list, uid, "workspace-demo-pvc \\nof-b aa\\n", true);
         assert!(deleted.status.success(), "{deleted:?}");
-        let last = out(&deleted).lines().last().unwrap_or_default();
+        let printed = out(&deleted).lines().last().unwrap_or_default();
         assert!(
-            last.starts_with(expected) && last.is_empty() == expected.is_empty(),
-            "{last}"
+            printed.starts_with(expected) && printed.is_empty() == expected.is_empty(),
+            "{printed}"
         );
     }
 }

@@ -79,6 +79,17 @@ fn what_cannot_be_converted_is_said_with_its_place() {
 }
 
 #[test]
+fn an_input_beyond_memory_is_refused() {
+    let error = kubeflow(&" ".repeat((64 << 20) + 1)).unwrap_err().to_string();
+    assert!(
+        error.contains("must have at most 64 MiB, and has 65: export one namespace at a time"),
+        "{error}"
+    );
+    let error = kubeflow(&" ".repeat(1 << 20)).unwrap_err().to_string();
+    assert!(error.contains("the input is empty"), "{error}");
+}
+
+#[test]
 fn a_parser_s_error_holds_nothing_of_the_source() {
     for source in [
         "password: never-shown: a\n",

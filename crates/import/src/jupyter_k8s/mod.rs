@@ -95,9 +95,9 @@ pub(crate) fn convert(objects: &[Object], options: &Options) -> Result<Import, E
     unique(&candidates)?;
     let of_workspace = without(&candidates, of_workspace, &mut templates, judge)?;
     let mut assembled = Assembled::default();
-    for (candidate, template) in candidates.iter_mut().zip(of_workspace) {
+    for (mut candidate, template) in candidates.into_iter().zip(of_workspace) {
         if let Some(template) = template {
-            assembled.add(candidate, &templates[template], &STYLE, judge, &mut ledger)?;
+            assembled.add(&mut candidate, &templates[template], &STYLE, judge, &mut ledger)?;
         } else {
             candidate.draft.lose(TOO_MANY);
             candidate.draft.tell(&mut ledger, |_| String::new());

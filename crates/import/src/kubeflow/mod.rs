@@ -86,9 +86,9 @@ pub(crate) fn convert(objects: &[Object], options: &Options) -> Result<Import, E
     let templates = templates.into_iter().map(|it| Template::new(it, judge));
     let templates: Vec<_> = templates.collect::<Result<_, _>>()?;
     let mut assembled = Assembled::default();
-    for (notebook, template) in notebooks.iter_mut().zip(of_notebook) {
+    for (mut notebook, template) in notebooks.into_iter().zip(of_notebook) {
         if let Some(template) = template {
-            assembled.add(notebook, &templates[template], &STYLE, judge, &mut ledger)?;
+            assembled.add(&mut notebook, &templates[template], &STYLE, judge, &mut ledger)?;
         } else {
             notebook.draft.lose(TOO_MANY);
             notebook.draft.tell(&mut ledger, |_| String::new());

@@ -57,7 +57,7 @@ pub(super) fn take(leaves: &[Leaf], dest: &Path, out: &mut Out<'_>) {
 fn name(item: &items::Item) -> Option<String> {
     match (item.value["name"].as_str(), &item.key) {
         (Some(name), _) => Some(name.to_owned()),
-        (None, Step::Key(key)) => Some(key.clone()),
+        (None, Step::Key(key)) => Some(key.to_string()),
         (None, Step::Index(_)) => None,
     }
 }

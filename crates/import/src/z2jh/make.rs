@@ -105,21 +105,7 @@ fn one(
     if hub == Hub::Replace {
         options::take(&profile.options, chart.value, &mut out);
     }
-    let images = Path::of("spec.allowedImages");
-    for to in [Target::Template, Target::Profile] {
-        draft.change(to, |at, value| {
-            let is_fixed = at.below(&Path::of(POD)).is_some();
-            // A tag with a digest looks like a user with a password.
-            let is_image =
-                at.ends_with("image") || at.ends_with("defaultImage") || at.below(&images).is_some();
-            change_texts(value, &|text| {
-                if !is_image {
-                    check_text(text)?;
-                }
-                fields::change(text, hub, is_fixed)
-            })
-        });
-    }
+    change(hub, &mut draft);
     name_application(&mut draft);
     let shown = title(profile, index, chart, judge);
     let from = profile.at.iter().filter_map(|at| {
@@ -184,6 +170,25 @@ fn one(
         overridden: profile.overridden.clone(),
         lost_choices: profile.lost_choices(chart.value),
     })
+}
+
+/// Changes texts to those of templates.
+fn change(hub: Hub, draft: &mut Draft) {
+    let images = Path::of("spec.allowedImages");
+    for to in [Target::Template, Target::Profile] {
+        draft.change(to, |at, value| {
+            let is_fixed = at.below(&Path::of(POD)).is_some();
+            // A tag with a digest looks like a user with a password.
+            let is_image =
+                at.ends_with("image") || at.ends_with("defaultImage") || at.below(&images).is_some();
+            change_texts(value, &|text| {
+                if !is_image {
+                    check_text(text)?;
+                }
+                fields::change(text, hub, is_fixed)
+            })
+        });
+    }
 }
 
 /// The template, named by its content, within the amounts of the profile and its choices.

@@ -99,7 +99,7 @@ fn name(at: &Path) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let begins = key.starts_with(|c: char| c.is_ascii_alphanumeric());
     if begins && key.len() <= LONGEST && key.chars().all(is_plain) {
-        key.clone()
+        key.to_string()
     } else {
         format!("o-{}", hash(key))
     }

@@ -71,13 +71,13 @@ fn container(
     volumes: &mut Volumes<'_>,
     out: &mut Out<'_>,
 ) {
-    let first = |field: &str| matches!(leaf.below.first(), Some(Step::Key(key)) if key == field);
+    let first = |field: &str| matches!(leaf.below.first(), Some(Step::Key(key)) if **key == *field);
     let index = leaf.below.get(1);
     let of_item = |list: &str, field: &str| match index {
         Some(Step::Index(index)) => item.value[list][*index][field].as_str(),
         _ => None,
     };
-    let is_field = |field: &str| matches!(leaf.below.get(2..), Some([Step::Key(key)]) if key == field);
+    let is_field = |field: &str| matches!(leaf.below.get(2..), Some([Step::Key(key)]) if **key == *field);
     let at = dest.then(leaf.below.iter().cloned());
     if first("env") && is_field("value") {
         let at = dest.then(leaf.below[..2].iter().cloned());
@@ -123,7 +123,7 @@ pub(super) fn config(leaves: &[Leaf], out: &mut Out<'_>) {
             out.lose(&item.leaves, "must be a field by name");
             continue;
         };
-        let (to, field) = match key.as_str() {
+        let (to, field) = match &**key {
             "runtimeClassName" | "runtime_class_name" => (Target::Profile, "spec.runtimeClassName"),
             "priorityClassName" | "priority_class_name" => (Target::Profile, "spec.priorityClassName"),
             "securityContext" | "security_context" => (Target::Template, "spec.defaultPodSecurityContext"),
@@ -184,7 +184,7 @@ fn camel_case(name: &str) -> String {
 pub(super) fn container_config(leaves: &[Leaf], out: &mut Out<'_>) {
     for item in items::of(leaves) {
         match &item.key {
-            Step::Key(key) if key == "securityContext" || key == "security_context" => {
+            Step::Key(key) if ["securityContext", "security_context"].contains(&&**key) => {
                 let at = Path::of("spec.defaultContainerSecurityContext");
                 out.shift(&item.leaves, Target::Template, &at);
             }

@@ -144,7 +144,7 @@ pub(super) fn entry(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<
                 && path
                     .0
                     .iter()
-                    .any(|step| matches!(step, Step::Key(key) if OVERRIDES.contains(&key.as_str())));
+                    .any(|step| matches!(step, Step::Key(key) if OVERRIDES.contains(&&**key)));
             let leaf = leaf(&path, value);
             if is_empty(&leaf.value) {
                 out.tell([&leaf], Outcome::SameByDefault, "it is empty");
@@ -176,7 +176,7 @@ fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
                     out.tell([&leaf], Outcome::SameByDefault, "it is empty");
                     continue;
                 };
-                match (name.as_str(), leaf.value.as_str()) {
+                match (&**name, leaf.value.as_str()) {
                     ("image", Some(image)) if out.hub == Hub::Keep => {
                         images.entry(image.to_owned()).or_default().push(leaf);
                     }
@@ -213,7 +213,7 @@ fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
 
 /// Whether the steps below the list of profiles are in an override of a profile.
 pub(super) fn is_override(steps: &[Step]) -> bool {
-    matches!(steps.get(1), Some(Step::Key(key)) if OVERRIDES.contains(&key.as_str()))
+    matches!(steps.get(1), Some(Step::Key(key)) if OVERRIDES.contains(&&**key))
 }
 
 /// Whether a setting stays the hub's, whatever changes it.
@@ -227,7 +227,7 @@ fn amount(leaf: &Leaf, path: &Path, name: &str, resources: &mut Value, out: &mut
         "cpu_guarantee" | "cpu_limit" => ("cpu".to_owned(), amounts::count(&leaf.value)),
         "mem_guarantee" | "mem_limit" => ("memory".to_owned(), amounts::bytes(&leaf.value)),
         _ => match path.0.last() {
-            Some(Step::Key(key)) if key != name => (key.clone(), amounts::count(&leaf.value)),
+            Some(Step::Key(key)) if **key != *name => (key.to_string(), amounts::count(&leaf.value)),
             _ => (String::new(), None),
         },
     };
@@ -271,7 +271,7 @@ fn unlisted(at: &Path, value: &Value, out: &mut Out<'_>) {
             let leaf = leaf(&path, value);
             if is_empty(&leaf.value) {
                 out.tell([&leaf], Outcome::SameByDefault, "it is empty");
-            } else if path.below(&root) != Some(&[Step::Key("image".to_owned())]) {
+            } else if path.below(&root) != Some(&[Step::Key("image".into())]) {
                 out.lose([&leaf], CHOICE);
             } else if !is_on {
                 out.tell([&leaf], Outcome::SameByDefault, "it is off");

@@ -191,7 +191,7 @@ pub(super) fn amounts(traits: &mut Traits, at: &Path, under: &Value, out: &mut O
         for leaf in traits.take(name) {
             if let [Step::Key(resource)] = leaf.below.as_slice() {
                 let amount = quantities::count(&leaf.value);
-                found.push((map, resource.clone(), leaf, amount));
+                found.push((map, resource.to_string(), leaf, amount));
             } else if !is_empty(&leaf.value) {
                 out.lose([&leaf], "must be an amount of each resource, by name");
             }
@@ -240,7 +240,7 @@ fn labels(traits: &mut Traits, out: &mut Out<'_>) {
                     out.tell([leaf], Outcome::Stays, HUB_LABEL);
                 }
                 [Step::Key(key)] => {
-                    out.put(leaf, Target::Template, dest.key("name"), key.as_str());
+                    out.put(leaf, Target::Template, dest.key("name"), &**key);
                     out.put(leaf, Target::Template, dest.key("value"), leaf.value.clone());
                 }
                 _ if is_empty(&leaf.value) => {

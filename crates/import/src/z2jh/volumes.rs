@@ -60,6 +60,13 @@ pub(super) fn take<'l>(
         used: BTreeSet::new(),
         mounted: BTreeSet::new(),
     };
+    // A volume of that name is another one.
+    let names: Vec<String> = volumes.own.keys().cloned().collect();
+    for name in names {
+        if volumes.item(&name).is_some() {
+            volumes.own.remove(&name);
+        }
+    }
     let mounts = items::of(mounts);
     let in_pod: BTreeSet<String> = mounts
         .iter()

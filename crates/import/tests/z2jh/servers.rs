@@ -163,6 +163,13 @@ pub(super) const FEATURES: &[Feature] = &[
         "name: imported-home",
     ),
     (
+        "a volume that is called as the home",
+        Replace,
+        "singleuser.storage: {extraVolumes: [{name: home, configMap: {name: m}}], extraVolumeMounts: [{name: home, mountPath: /m}]}",
+        &[],
+        "configMap:",
+    ),
+    (
         "the home once more",
         Replace,
         "singleuser.storage: {extraVolumeMounts: [{name: home, mountPath: /backup}]}",
