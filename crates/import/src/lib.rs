@@ -118,7 +118,7 @@ pub enum Error {
     Bug(String),
 }
 
-/// Most bytes of all inputs: what is made of them takes some twenty times as much memory.
+/// Most bytes of all inputs: what is made of them takes some thirty times as much memory.
 const LONGEST: usize = 64 << 20;
 
 /// Converts a source.
