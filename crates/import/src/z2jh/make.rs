@@ -64,7 +64,7 @@ pub(super) fn all(
         Hub::Replace => None,
     };
     let at = source.chart.at("singleuser");
-    let profiles = profiles::all(source.number, source.chart.value, &at, ledger);
+    let profiles = profiles::all(source.hub, source.number, source.chart.value, &at, ledger);
     let mut made = Vec::new();
     for (index, profile) in profiles.iter().enumerate() {
         made.push(one(profile, index, source, audience.as_deref(), judge, ledger)?);

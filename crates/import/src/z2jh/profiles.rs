@@ -65,13 +65,13 @@ impl Profile {
 }
 
 /// The profiles, in their order; one of them is the default one.
-pub(super) fn all(object: usize, value: &Value, at: &Path, ledger: &Ledger) -> Vec<Profile> {
+pub(super) fn all(hub: Hub, object: usize, value: &Value, at: &Path, ledger: &Ledger) -> Vec<Profile> {
     let common = Traits::of_values(object, value, at, ledger);
     let list = at.key("profileList");
     let mut profiles: Vec<_> = children(list.get(value), &list)
         .into_iter()
         .filter(|at| at.get(value).is_object())
-        .map(|at| profile(object, value, at, common.clone(), ledger))
+        .map(|at| profile(hub, object, value, at, common.clone(), ledger))
         .collect();
     if !profiles.iter().any(|profile| profile.is_default)
         && let Some(first) = profiles.first_mut()
@@ -90,7 +90,9 @@ pub(super) fn all(object: usize, value: &Value, at: &Path, ledger: &Ledger) -> V
     profiles
 }
 
-fn profile(object: usize, value: &Value, at: Path, mut traits: Traits, ledger: &Ledger) -> Profile {
+/// Where the hub stays, the template has what the default choices set: its form says the rest at each start. Where it goes, each choice lays its
+/// own values over the template, and takes none away. So default choices are not in there, but for an image where nothing else names one.
+fn profile(hub: Hub, object: usize, value: &Value, at: Path, mut traits: Traits, ledger: &Ledger) -> Profile {
     let mut overridden = Vec::new();
     for field in OVERRIDES {
         let at = at.key(field);
@@ -103,6 +105,11 @@ fn profile(object: usize, value: &Value, at: Path, mut traits: Traits, ledger: &
                 .map(|(name, _)| name.clone()),
         );
     }
+    let has_image = traits.one("image").is_some();
+    let is_laid = |name: &str| match hub {
+        Hub::Keep => OF_CHOICE.contains(&name),
+        Hub::Replace => name == "image" && !has_image,
+    };
     let mut options = Vec::new();
     for at in of_map(&at.key("profile_options"), value) {
         let choices = of_map(&at.key("choices"), value);
@@ -111,7 +118,7 @@ fn profile(object: usize, value: &Value, at: Path, mut traits: Traits, ledger: &
         for field in OVERRIDES {
             if let Some(default) = choices.get(default) {
                 let at = default.key(field);
-                traits.lay(object, value, &at, ledger, |name| OF_CHOICE.contains(&name));
+                traits.lay(object, value, &at, ledger, is_laid);
             }
         }
         options.push(ProfileOption { at, choices, default });

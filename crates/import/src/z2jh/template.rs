@@ -240,8 +240,9 @@ fn labels(traits: &mut Traits, out: &mut Out<'_>) {
                     out.tell([leaf], Outcome::Stays, HUB_LABEL);
                 }
                 [Step::Key(key)] => {
-                    out.put(leaf, Target::Template, dest.key("name"), &**key);
-                    out.put(leaf, Target::Template, dest.key("value"), leaf.value.clone());
+                    // One part: a name without its value says nothing.
+                    let pair = json!({"name": &**key, "value": leaf.value});
+                    out.put(leaf, Target::Template, dest, pair);
                 }
                 _ if is_empty(&leaf.value) => {
                     out.tell([leaf], Outcome::SameByDefault, "it is empty");

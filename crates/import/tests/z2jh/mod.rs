@@ -1,5 +1,6 @@
 //! Values of zero-to-jupyterhub and claims -> files and tables (pure, but for the files of golden pairs).
 
+mod choices;
 mod corpus;
 mod golden;
 mod hubs;
