@@ -99,8 +99,10 @@ impl Steps {
              test \"$uid\" = - || test \"$found\" = \"$uid\" || continue\n\
              owners=$(kubectl -n \"$namespace\" get pvc -o jsonpath='{{range .items[*]}}{{.metadata.name}} {{.metadata.ownerReferences[*].uid}}{{\"\\n\"}}{{end}}') || exit 1\n\
              if owned=$(grep -E -e \"^$claim [^ ]\" -e \" $found( |\\$)\" <<< \"$owners\"); then\n  \
-             echo \"$namespace $old stays, because these claims have owners, with which they would be deleted:\" >&2\n  \
-             cut -d' ' -f1 <<< \"$owned\" >&2\n  \
+             echo \"$namespace $old stays, because its claims have owners, with which they would be deleted. To free those that no workspace needs:\" >&2\n  \
+             cut -d' ' -f1 <<< \"$owned\" | while read -r name; do\n    \
+               echo \"kubectl -n $namespace patch pvc $name --type=merge -p '{{\\\"metadata\\\": {{\\\"ownerReferences\\\": null}}}}'\" >&2\n  \
+             done\n  \
              exit 1\n\
              fi\n\
              {before}kubectl -n \"$namespace\" delete \"$old\" --ignore-not-found --timeout=2m || exit 1\n"
@@ -108,7 +110,8 @@ impl Steps {
         self.step(
             &format!(
                 "Delete the old {kind}. Keep the export from which this folder was made: it is the way back. One that owns a claim stays, and ends \
-                 the commands: import again, from an export with that claim, and run the steps from the first."
+                 the commands, which print how to free it: do so, and run this step again. If a workspace needs that claim, import again into a new \
+                 folder, from an export with it; copy the file `policies` of this folder there first, and run the steps from the first."
             ),
             &format!("(\n{})\n", shifted(&each(&body))),
             &format!(
@@ -144,14 +147,20 @@ impl Steps {
         );
     }
 
-    /// Nothing of the way over stays.
-    pub(crate) fn give_back(&mut self) {
+    /// Volumes as before. `has_role`: who applied the workspaces had a Role for it.
+    pub(crate) fn give_back(&mut self, has_role: bool) {
+        let mut title = "Give the volumes their former reclaim policy".to_owned();
+        let mut commands = "while read -r volume policy <&3; do\n  kubectl patch pv \"$volume\" --type=merge -p '{\"spec\": {\"persistentVolumeReclaimPolicy\": \"'\"$policy\"'\"}}'\ndone 3< policies\n".to_owned();
+        if has_role {
+            title.push_str(", and remove the Role of these steps and its binding");
+            let _ = writeln!(
+                commands,
+                "kubectl delete clusterrolebinding,clusterrole {IMPORTER} --ignore-not-found"
+            );
+        }
         self.step(
-            "Give the volumes their former reclaim policy, and remove the Role of these steps and its binding.",
-            &format!(
-                "while read -r volume policy <&3; do\n  kubectl patch pv \"$volume\" --type=merge -p '{{\"spec\": {{\"persistentVolumeReclaimPolicy\": \"'\"$policy\"'\"}}}}'\ndone 3< policies\n\
-                 kubectl delete clusterrolebinding,clusterrole {IMPORTER} --ignore-not-found\n"
-            ),
+            &format!("{title}."),
+            &commands,
             "`kubectl get pv` shows the policies of the file `policies`.",
         );
     }

@@ -167,7 +167,10 @@ fn an_old_object_stays_while_a_claim_has_an_owner() {
         assert!(!refused.status.success());
         let errors = String::from_utf8(refused.stderr).unwrap();
         let named: Vec<_> = errors.lines().skip(1).collect();
-        assert_eq!(named, [stays], "{errors}");
+        let free = format!(
+            "kubectl -n team-a patch pvc {stays} --type=merge -p '{{\"metadata\": {{\"ownerReferences\": null}}}}'"
+        );
+        assert_eq!(named, [free], "{errors}");
     }
     // Whoever cannot read the claims deletes nothing.
     let unread = delete(&earlier, list, "a", "", false);

@@ -92,7 +92,7 @@ pub(super) fn text(
     }
     steps.create();
     steps.start();
-    steps.give_back();
+    steps.give_back(true);
     if has_others {
         remove(&mut steps, other);
     }

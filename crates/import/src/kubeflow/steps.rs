@@ -40,6 +40,6 @@ pub(super) fn text(workspaces: &[Imported], secrets: &str, has_profiles: bool, m
     );
     steps.create();
     steps.start();
-    steps.give_back();
+    steps.give_back(true);
     steps.finish()
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::homes::{Home, SERVER, USER, users};
 use super::make::{Made, PREFIX};
 use super::names::{Scheme, expand};
+use super::steps::Database;
 use super::{Source, finish, steps};
 use crate::assemble::{Assembled, Candidate, named, settle, unique};
 use crate::draft::{Draft, Target};
@@ -96,6 +97,10 @@ pub(super) fn files(
     let secrets = source.secrets.commands(namespaces.iter().copied());
     let hub = hub_of(source, options, &namespaces);
     let files = source.secrets.copy_files(&hub, namespaces.iter().copied());
+    let database = match source.chart.text("hub.db.type").as_deref() {
+        None | Some("sqlite-pvc") => Database::File,
+        Some(_) => Database::Other,
+    };
     let mut seen = BTreeSet::new();
     let templates = made.into_iter().map(|made| made.template);
     let templates = templates.filter(|template| seen.insert(template.name().to_owned()));
@@ -105,7 +110,13 @@ pub(super) fn files(
         ledger,
         notes,
         |imported, has_profiles, missing| {
-            steps::replace(&hub, imported, (&secrets, &files), has_profiles, missing)
+            steps::replace(
+                (&hub, database),
+                imported,
+                (&secrets, &files),
+                has_profiles,
+                missing,
+            )
         },
     )
 }

@@ -44,8 +44,6 @@ pub(super) fn keep(
 ) -> String {
     let differences = format!("{FIRST}{KEPT}{SAME}");
     let mut steps = Steps::new("From KubeSpawner to workspaces", &differences, missing, &[]);
-    ask(&mut steps, &secrets.commands([servers]));
-    copy(&mut steps, &secrets.copy_files(hub, [servers]));
     if hub != servers {
         steps.step(
             "Make the namespace of the servers, and list it in `userNamespaces` of the product's chart with `create: false`.",
@@ -53,6 +51,8 @@ pub(super) fn keep(
             &format!("`kubectl get namespace {servers}` shows it as `Active`."),
         );
     }
+    ask(&mut steps, &secrets.commands([servers]));
+    copy(&mut steps, &secrets.copy_files(hub, [servers]));
     steps.step(
         "Apply templates, manager, execution profiles and the hub's Role.",
         "kubectl apply -f templates.yaml -f manager.yaml -f profiles.yaml -f rights.yaml\n",
@@ -71,9 +71,10 @@ pub(super) fn keep(
     );
     steps.step(
         "Build the hub's image with our spawner (docs/zero-to-jupyterhub.md, step 1), write its name into `hub-values.yaml`, and upgrade the release \
-         with your files and this one as the last. The names `RELEASE` and `values.yaml` are yours.",
+         with your files and this one as the last. The names `RELEASE` and `values.yaml` are yours, and `VERSION` is the chart's that `helm list` shows.",
         &format!(
-            "helm upgrade RELEASE jupyterhub --repo https://hub.jupyter.org/helm-chart/ -n {hub} -f values.yaml -f hub-values.yaml\n\
+            "helm list -n {hub}\n\
+             helm upgrade RELEASE jupyterhub --repo https://hub.jupyter.org/helm-chart/ --version VERSION -n {hub} -f values.yaml -f hub-values.yaml\n\
              kubectl -n {hub} rollout status deployment hub\n"
         ),
         "start a server in the hub: `kubectl get workspaces.workspaces.jupyter.org -A` shows its Workspace as `Running`, and the files are there.",
@@ -89,14 +90,23 @@ pub(super) fn keep(
         );
     }
     if !homes.is_empty() {
-        steps.give_back();
+        steps.give_back(false);
     }
     steps.finish()
 }
 
+/// Where a hub has its users and servers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Database {
+    /// A file on its disk.
+    File,
+    /// Its values name another one, or none that outlives its pod.
+    Other,
+}
+
 /// The steps where the hub goes.
 pub(super) fn replace(
-    hub: &str,
+    (hub, database): (&str, Database),
     workspaces: &[Imported],
     (secrets, files): (&str, &str),
     has_profiles: bool,
@@ -108,14 +118,26 @@ pub(super) fn replace(
     copy(&mut steps, files);
     steps.apply(has_profiles);
     steps.keep_volumes();
-    steps.step(
-        "Stop the hub, which would start servers again, and all servers. Keep a copy of its database, which names users and servers.",
-        &format!(
-            "kubectl -n {hub} exec deployment/hub -- cat jupyterhub.sqlite > jupyterhub.sqlite || rm -f jupyterhub.sqlite\n{}",
-            stop(hub, workspaces)
+    let stop = stop(hub, workspaces);
+    match database {
+        Database::File => steps.step(
+            "Stop the hub, which would start servers again, and all servers. Keep a copy of its database, which names users and servers.",
+            &format!(
+                "test -s jupyterhub.sqlite || {{\n  \
+                   kubectl -n {hub} exec deployment/hub -- cat jupyterhub.sqlite > jupyterhub.sqlite.part \\\n    \
+                     && mv jupyterhub.sqlite.part jupyterhub.sqlite\n\
+                 }}\n{stop}"
+            ),
+            &format!(
+                "`test -s jupyterhub.sqlite && echo kept` prints `kept`: otherwise scale the hub to 1, and run this step again. {STOPPED}"
+            ),
         ),
-        STOPPED,
-    );
+        Database::Other => steps.step(
+            "Stop the hub, which would start servers again, and all servers. Keep a dump of its database (`hub.db`), which names users and servers.",
+            &stop,
+            STOPPED,
+        ),
+    }
     steps.free_claims();
     steps.create();
     steps.start();
@@ -125,7 +147,7 @@ pub(super) fn replace(
         &format!("helm uninstall RELEASE -n {hub}\n"),
         &format!("{} prints `Bound` for each.", of_claims("{.status.phase}{\"\\n\"}")),
     );
-    steps.give_back();
+    steps.give_back(true);
     steps.finish()
 }
 
@@ -160,8 +182,9 @@ fn ask(steps: &mut Steps, commands: &str) {
 fn copy(steps: &mut Steps, commands: &str) {
     if !commands.is_empty() {
         steps.step(
-            "Copy the files of `extraFiles`, which templates mount, from the chart's Secret `singleuser`. No file here has them. Repeat it when \
-             you change them; another namespace needs a copy.",
+            "Copy the files of `extraFiles`, which templates mount, from the chart's Secret `singleuser`. With `fullnameOverride` or \
+             `nameOverride` in your values that Secret has another name: write it into the command. No file here has the files. Repeat it when you \
+             change them; another namespace needs a copy.",
             commands,
             "each command prints `serverside-applied`.",
         );
