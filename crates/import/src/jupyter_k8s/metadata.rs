@@ -1,5 +1,6 @@
-//! Labels and references that Workspaces and templates have in common -> parts of ours (pure).
+//! Labels, references and volumes that several kinds have in common -> parts of ours (pure).
 
+use api::names::{HOME_VOLUME, SHM_VOLUME};
 use serde_json::Value;
 
 use crate::draft::{Draft, Target, change_texts};
@@ -78,6 +79,15 @@ pub(super) fn last_use(object: &Object, field: &str, to: Target, draft: &mut Dra
     if path.is_some_and(|path| !path.ends_with("/api/status")) && place.get(&object.value).is_null() {
         let at = detection.key("lastActivityTimestamp").key("responseBodyPath");
         draft.put([], to, at, "lastActiveTimestamp");
+    }
+}
+
+/// What a volume that every pod had there is called here.
+pub(super) fn own_volume(name: &str) -> Option<String> {
+    match name {
+        HOME_VOLUME => Some(HOME_VOLUME.to_owned()),
+        "workspace-shm" => Some(SHM_VOLUME.to_owned()),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{metadata, template};
+use super::metadata;
 use crate::container::Out;
 use crate::draft::Target;
 use crate::ledger::{Fate, Outcome};
@@ -61,7 +61,7 @@ pub(super) fn take((number, object): &Strategy<'_>, out: &mut Out<'_>) {
     let root = Path::of(ROOT);
     let whole = Place::whole(*number, &object.value);
     let count = |list: &Path| list.get(&object.value).as_array().map_or(0, Vec::len);
-    let name = |name: &str| template::own_volume(name).unwrap_or_else(|| volume_name(name));
+    let name = |name: &str| metadata::own_volume(name).unwrap_or_else(|| volume_name(name));
     let list = root.key("volumes");
     for index in 0..count(&list) {
         let at = list.index(index);

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::names::{HOME_VOLUME, SHM_VOLUME};
 use serde_json::Value;
 
 use super::strategy::{self, Strategy};
@@ -188,17 +187,8 @@ pub(super) fn containers(place: &Place<'_>, field: &str, to: Target, out: &mut O
     for index in 0..count {
         let at = list.index(index);
         // The home has one name in both products; rules say what else an init container may mount.
-        let volume = |name: &str| own_volume(name).or_else(|| Some(name.to_owned()));
+        let volume = |name: &str| metadata::own_volume(name).or_else(|| Some(name.to_owned()));
         container(&place.at(&at), (to, &at), false, volume, &[], out);
-    }
-}
-
-/// What a volume that every pod had there is called here.
-pub(super) fn own_volume(name: &str) -> Option<String> {
-    match name {
-        HOME_VOLUME => Some(HOME_VOLUME.to_owned()),
-        "workspace-shm" => Some(SHM_VOLUME.to_owned()),
-        _ => None,
     }
 }
 

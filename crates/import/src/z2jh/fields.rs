@@ -1,4 +1,4 @@
-//! Text with fields of `KubeSpawner` -> the same with variables of our spawner, or why it is lost (pure).
+//! Text with fields of `KubeSpawner` -> text with variables of ours, or why it is lost (pure).
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! `volumes` and `volume_mounts` of a profile -> further disks, Secrets, shared memory, and the rest (pure).
+//! `volumes` and `volume_mounts` of a profile -> disks, Secrets, shared memory and others (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 
