@@ -15,21 +15,31 @@ const WORDS: [&str; 6] = ["TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH"];
 const SETTING: &str = "PWD";
 
 /// What a credential looks like in a text, whatever the text is called. `W` stands for the words. A value that begins with `$` is elsewhere.
-const LOOKS: [&str; 7] = [
+const LOOKS: [&str; 12] = [
     // `user:password@`, or whatever stands before the host of a URL: some have a token there, as user or as password alone.
     r"[^\s/:@]+:[^\s/@]+@[^\s]|://[^\s@]*@[^\s]",
     // A flag with its value, anywhere in a command. A value that begins with `/` is a file.
     r"(?i)(^|\s)-[\w.-]*(W)[\w.-]*\s+['\x22]?[^\s'\x22$/-]",
+    // After a flag for nothing but a credential, a value may begin so, too. `--x` and `-x` are further flags.
+    r"(?i)(^|\s)--?[\w.-]*(password|passwd|token)\s+['\x22]?(/|-[^\s-]\S{3})",
+    // A user with a password, as curl has them.
+    r"(^|\s)(-[uU]|--user|--proxy-user)[\s=]*['\x22]?[A-Za-z_][^\s:'\x22]*:[^\s'\x22$/]",
+    // Passwords of clients whose flag is `-p`.
+    r"\b(mysql[\w-]*|mariadb[\w-]*|sshpass)\s(.*\s)?-p\s*['\x22]?[^\s'\x22$-]",
+    // A default of a shell's variable.
+    r"(?i)\$\{\w*(W)\w*:?[-=+]['\x22]?[^\s}'\x22$]",
     // A setting with its value, as in connection strings, addresses and commands.
-    r"(?i)(^|[^$\w.{-])[\w.-]*(W)[\w.-]*['\x22]?\s*=\s*['\x22]?[^\s'\x22$=;&]",
+    r"(?i)(^|[^$\w.{-]|(^|[^$])\{)([\w.-]*(W)[\w.-]*|\w*_PAT)['\x22]?\s*=\s*['\x22]?[^\s'\x22$=;&}]",
     // A setting with its value in JSON or YAML.
-    r"(?i)(^|[^$\w.{-])[\w.-]*(W)[\w.-]*['\x22]?:\s+['\x22]?[^\s'\x22$]|(?i)(W)[\w.-]*['\x22]\s*:\s*['\x22]?[^\s'\x22$]",
+    r"(?i)(^|[^$\w.{-]|(^|[^$])\{)[\w.-]*(W)[\w.-]*['\x22]?\s*:\s+['\x22]?[^\s'\x22$]|(?i)(W)[\w.-]*['\x22]\s*:\s*['\x22]?[^\s'\x22$]",
     // A header with a token.
     r"(?i)(bearer|basic)\s+[\w+/=.~-]{8}",
     // A private key.
     r"-----BEGIN [A-Z ]*PRIVATE KEY",
-    // Tokens of GitHub, GitLab, Slack, Hugging Face, AWS, OpenAI, and signed ones.
-    r"\b(gh[pousr]_|github_pat_|glpat-|xox[abprs]-|hf_|sk-)[\w-]{16}|\bAKIA[0-9A-Z]{16}|\beyJ[\w-]+\.eyJ[\w-]+\.",
+    // A signed address, and one that is a secret itself.
+    r"(?i)[?&](sig|x-(amz|goog)-signature)=[^\s'\x22$&]|hooks\.slack\.com/(services|workflows|triggers)/[^\s$]",
+    // Tokens of GitHub, GitLab, Slack, Hugging Face, npm, PyPI, Stripe, AWS, Google, Databricks, OpenAI, and signed ones.
+    r"\b(gh[pousr]_|github_pat_|glpat-|xox[abprs]-|hf_|sk-|npm_|pypi-|[sr]k_(live|test)_|AIza|dapi)[\w-]{16}|\bA[KS]IA[0-9A-Z]{16}|\beyJ[\w-]+\.eyJ[\w-]+\.",
 ];
 
 static CREDENTIAL: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
@@ -41,7 +51,7 @@ static CREDENTIAL: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
 /// Whether the variable holds a credential, as far as its name and value tell.
 pub(crate) fn is_credential(name: &str, value: &str) -> bool {
     let name = name.to_uppercase();
-    WORDS.iter().any(|word| name.contains(word)) || has_credential(value)
+    WORDS.iter().any(|word| name.contains(word)) || name.ends_with("_PAT") || has_credential(value)
 }
 
 /// Whether the text looks as if it held a credential.
@@ -231,6 +241,18 @@ mod tests {
             ("HUB", "hf_abcdefghijklmnopqrst"),
             ("PEM", "-----BEGIN RSA PRIVATE KEY-----\nx"),
             ("SESSION", "eyJhbGciOi.eyJzdWIi.x"),
+            ("GITHUB_PAT", "x"),
+            ("CONFIG", "{password: x}"),
+            ("CONFIG", "{password=x}"),
+            ("CONFIG", "password : x"),
+            ("BLOB", "https://a.blob.example.net/c?sv=2024&sig=abc%3D"),
+            ("HOOK", "https://hooks.slack.com/services/T0/B0/x"),
+            ("NPM", "npm_abcdefghijklmnopqrst"),
+            ("PYPI", "pypi-abcdefghijklmnopqrst"),
+            ("MAPS", "AIzaabcdefghijklmnopqrst"),
+            ("BRICKS", "dapi0123456789abcdef0123"),
+            ("ID", "ASIAABCDEFGHIJKLMNOP"),
+            ("PAY", "sk_live_abcdefghijklmnop"),
         ] {
             assert!(is_credential(name, value), "{name}={value}");
         }
@@ -254,6 +276,12 @@ mod tests {
             ("IMAGE", "registry.example.org/authors:1"),
             ("NOTE", "basic and bearer of news"),
             ("SKY", "sk-short"),
+            ("PATTERN", "x"),
+            ("CONFIG", "{user: x}"),
+            ("CONFIG", "{password: $PASSWORD}"),
+            ("PAGE", "https://example.org/?signed=1&size=2"),
+            ("CHAT", "https://slack.com/services"),
+            ("PACKAGE", "npm_config pypi-server dapi AIza"),
         ] {
             assert!(!is_credential(name, value), "{name}={value}");
         }
@@ -267,6 +295,23 @@ mod tests {
             ("mlflow --token abc", true),
             ("curl https://u:p@host/", true),
             ("export DB_PASSWORD=abc; run", true),
+            ("export GITHUB_PAT=abc", true),
+            ("run ${TOKEN:-abc}", true),
+            ("curl -u bob:abc https://host/", true),
+            ("curl --user 'bob:abc' https://host/", true),
+            ("mysql -h db -pabc", true),
+            ("mysql -p abc", true),
+            ("sshpass -p abc ssh host", true),
+            ("run --password /abc", true),
+            ("run --token -abcd", true),
+            ("curl -u bob:$PASSWORD https://host/", false),
+            ("docker run --user 1000:100 a", false),
+            ("mysql -h db -p$PASSWORD", false),
+            ("ssh -p 22 host", false),
+            ("mkdir -p abc", false),
+            ("run ${TOKEN:-} ${TOKEN:-$OTHER} ${HOME:-abc}", false),
+            ("export COMPAT=abc PATH=/bin", false),
+            ("run --token-file /abc --no-token --verbose", false),
             ("jupyter lab --NotebookApp.token='' --port=8888", false),
             ("jupyter lab --NotebookApp.base_url=/x --port 8888", false),
             ("jupyter lab --NotebookApp.token=$(TOKEN) --port 8888", false),
