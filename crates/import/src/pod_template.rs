@@ -104,7 +104,12 @@ pub(crate) fn name_application(draft: &mut Draft) {
 /// Drops what breaks rules in the template, and volumes that nothing mounts then.
 pub(crate) fn settle(draft: &mut Draft, check: impl Fn(&Value) -> Vec<Violation>) -> Result<(), Violation> {
     draft.settle(Target::Template, |template| {
-        let found = check(template);
+        let mut found = check(template);
+        for violation in found.iter_mut().filter(|it| is_of_mount(&it.field)) {
+            violation
+                .message
+                .push_str("; its volume is lost, or is none of the pod");
+        }
         if found.is_empty() {
             unmounted(template)
         } else {
@@ -113,6 +118,11 @@ pub(crate) fn settle(draft: &mut Draft, check: impl Fn(&Value) -> Vec<Violation>
     })?;
     draft.prune(Target::Template, APPLICATION);
     Ok(())
+}
+
+/// Whether a field is a mount's volume. A rule is broken by its name alone where the volume is not there.
+fn is_of_mount(field: &str) -> bool {
+    field.starts_with("spec.podTemplate.") && field.contains(".volumeMounts[") && field.ends_with("].name")
 }
 
 fn unmounted(template: &Value) -> Vec<Violation> {
