@@ -2,8 +2,9 @@
 
 use std::process::{Command, Output};
 
-use import::Import;
+use import::{Hub, Import};
 
+use crate::z2jh::z2jh;
 use crate::{jupyter_k8s, kubeflow, text};
 
 /// Two old objects with a credential each.
@@ -195,4 +196,41 @@ fn an_old_object_stays_while_a_claim_has_an_owner() {
             "{printed}"
         );
     }
+}
+
+#[test]
+fn a_second_run_keeps_the_copy_of_a_hub_s_database() {
+    let values = (
+        "values.yaml",
+        "singleuser: {image: {name: r.example.org/a, tag: '1'}}",
+    );
+    let claims = (
+        "pvcs.json",
+        "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: claim-alice, namespace: jhub, annotations: {hub.jupyter.org/username: alice}}}",
+    );
+    let stop = |values| commands(&z2jh(Hub::Replace, &[values, claims]).unwrap(), "Stop the hub");
+    let commands = stop(values);
+    // A hub that is there, then one that is stopped, of which kubectl writes a part at most.
+    let script = |kubectl: &str, before: &str| {
+        let folder = "folder=$(mktemp -d); trap 'rm -r \"$folder\"' EXIT; cd \"$folder\"";
+        run(
+            kubectl,
+            &format!("{folder}; {before}\n{commands}\ncat jupyterhub.sqlite"),
+        )
+    };
+    let there = "case \"$*\" in *exec*) printf database;; esac";
+    let stopped = "case \"$*\" in *exec*) printf data; false;; esac";
+    assert_eq!(out(&script(there, ":")), "database");
+    assert_eq!(
+        out(&script(stopped, "printf database > jupyterhub.sqlite")),
+        "database"
+    );
+    // The controls: nothing half is taken for a copy, and another database is not in the pod.
+    let nothing = script(stopped, ":");
+    assert!(
+        out(&nothing).is_empty() && !nothing.status.success(),
+        "{nothing:?}"
+    );
+    let other = "hub: {db: {type: postgres}}\nsingleuser: {image: {name: r.example.org/a, tag: '1'}}";
+    assert!(!stop(("values.yaml", other)).contains("sqlite"));
 }

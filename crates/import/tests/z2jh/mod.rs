@@ -15,7 +15,7 @@ const CLAIM: &str = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {na
                      annotations: {hub.jupyter.org/username: alice}}}";
 
 /// Files, by name, in Helm's order.
-fn z2jh(hub: Hub, files: &[(&str, &str)]) -> Result<Import, Error> {
+pub(crate) fn z2jh(hub: Hub, files: &[(&str, &str)]) -> Result<Import, Error> {
     let inputs: Vec<_> = files
         .iter()
         .map(|(name, text)| Input {
