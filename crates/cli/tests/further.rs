@@ -232,7 +232,7 @@ async fn templates_are_listed_and_shown() {
     .unwrap();
     lab.spec.presentation = serde_json::from_value(json!({"options": {"gpu": {
         "displayName": "Accelerator", "choices": {"a100": {"displayName": "NVIDIA A100", "deprecated": "They go in June."}},
-    }}}))
+    }, "share": {"choices": {"slice": {"hidden": true}}}}}))
     .unwrap();
     server.put(&lab);
     let ran = run(&client, "template list").await;
@@ -265,7 +265,7 @@ async fn templates_are_listed_and_shown() {
             "gpu=a100: NVIDIA A100; image cuda; deprecated: They go in June.",
             "share: only with gpu: a100; must be named",
             "share=whole",
-            "share=slice: only with gpu: a100",
+            "share=slice: only with gpu: a100; hidden",
         ]
     );
     let ran = run(&client, "template show none").await;

@@ -15,7 +15,7 @@ pub type When = BTreeMap<String, Vec<String>>;
 /// What users choose before a workspace starts. A workspace names its choice in `spec.options`.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TemplateOption {
-    /// Name of the option: the key in `spec.options` of workspaces.
+    /// Name of the option: the key in `spec.options` of workspaces. Letters, digits, `.`, `_` and `-`, a letter or digit first.
     #[schemars(length(min = 1, max = 63), regex(pattern = schema::OPTION_NAME))]
     pub name: String,
     /// Choices of options that stand before this one. Unless each of these options is chosen so, this one is hidden, and nothing in it is
@@ -32,7 +32,7 @@ pub struct TemplateOption {
 /// One choice of an option.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OptionChoice {
-    /// Name of the choice: the value in `spec.options` of workspaces.
+    /// Name of the choice: the value in `spec.options` of workspaces. Of the same characters as the option's; quote `no` and `8` in YAML.
     #[schemars(length(min = 1, max = 63), regex(pattern = schema::OPTION_NAME))]
     pub name: String,
     /// Whether workspaces that name no choice get this one.

@@ -62,7 +62,7 @@ pub struct PresentedChoice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500), regex(pattern = schema::PLAIN_TEXT))]
     pub description: Option<String>,
-    /// Not offered, unless a workspace has chosen it. Still valid.
+    /// Not offered, unless a workspace has chosen it. Still valid. Refused for a default.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
     /// Why the choice goes away, in one line. Offered as a hidden one is.

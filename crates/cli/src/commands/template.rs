@@ -233,6 +233,7 @@ fn options(spec: &Value) -> Vec<(&'static str, String)> {
         if !option.choices.iter().any(|choice| choice.default) {
             notes.push("must be named".to_owned());
         }
+        notes.extend(texts.hidden.then(|| "hidden".to_owned()));
         notes.extend(texts.deprecated.map(|why| format!("deprecated: {why}")));
         rows.push(("Option", with_notes(&option.name, &notes)));
         for choice in &option.choices {
@@ -246,6 +247,7 @@ fn options(spec: &Value) -> Vec<(&'static str, String)> {
                 notes.push(format!("only with {}", in_words(&choice.when)));
             }
             notes.extend(image(choice).map(|image| format!("image {image}")));
+            notes.extend(texts.hidden.then(|| "hidden".to_owned()));
             notes.extend(texts.deprecated.map(|why| format!("deprecated: {why}")));
             let value = format!("{}={}", option.name, choice.name);
             rows.push(("", with_notes(&value, &notes)));

@@ -26,7 +26,7 @@ fn resolved(profile: &str, choice: Option<&str>) -> WorkspaceTemplateSpec {
         .map(|choice| ("image".to_owned(), choice.to_owned()))
         .into_iter()
         .collect();
-    let found = resolve(&template.spec.options, &given);
+    let found = resolve(&template.spec, &given);
     assert_eq!(found.violations, []);
     apply(&template.spec, &found.chosen).into_owned()
 }

@@ -105,7 +105,7 @@ pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>)
 
 /// The image that the choices of a workspace set; of several the last.
 fn image_by_choice<'a>(workspace: &Workspace, template: &'a WorkspaceTemplate) -> Option<&'a str> {
-    let chosen = options::resolve(&template.spec.options, &workspace.spec.options).chosen;
+    let chosen = options::resolve(&template.spec, &workspace.spec.options).chosen;
     let mut images = chosen.iter().rev();
     images.find_map(|it| it.choice.set.as_ref()?.image.as_deref())
 }

@@ -61,7 +61,7 @@ fn resolve_and_judge<'w, 'a>(
     };
     let mut violations = checks::name(workspace.metadata.name.as_deref().unwrap_or_default());
     violations.extend(validate::without_template(workspace, settings));
-    let options = raw.map(|raw| options::resolve(&raw.spec.options, &spec.options));
+    let options = raw.map(|raw| options::resolve(&raw.spec, &spec.options));
     let options = options.unwrap_or_default();
     violations.extend(options.violations.iter().cloned());
     let mut is_expanded = true;

@@ -29,7 +29,7 @@ const TEMPLATE_DECIDES: &str = "is the template's to decide: leave it out";
 
 pub(super) fn form(offer: &Offer<'_>, workspace: Option<&Workspace>) -> Form {
     let raw = offer.template.map(|template| &template.spec);
-    let chosen = raw.map(|raw| resolve(&raw.options, offer.options).chosen);
+    let chosen = raw.map(|raw| resolve(raw, offer.options).chosen);
     let chosen = chosen.unwrap_or_default();
     let laid = raw.map(|raw| apply(raw, &chosen));
     let template = laid.as_deref();

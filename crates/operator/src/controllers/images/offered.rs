@@ -12,7 +12,7 @@ use super::pods::Placement;
 
 /// The template of a workspace that names no choice.
 pub(super) fn by_default(spec: &WorkspaceTemplateSpec) -> Cow<'_, WorkspaceTemplateSpec> {
-    let chosen = options::resolve(&spec.options, &BTreeMap::new()).chosen;
+    let chosen = options::resolve(spec, &BTreeMap::new()).chosen;
     options::apply(spec, &chosen)
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn laid<'w, 't>(workspace: &'w Workspace, template: &'t WorkspaceTemp
             template: Cow::Borrowed(template),
         };
     }
-    let chosen = resolve(&template.spec.options, &workspace.spec.options).chosen;
+    let chosen = resolve(&template.spec, &workspace.spec.options).chosen;
     let mut workspace = Cow::Borrowed(workspace);
     // Of two choices that set one variable, the later counts. The workspace's own value comes before both.
     for (name, value) in chosen

@@ -81,7 +81,7 @@ pub fn offered_images(spec: &WorkspaceTemplateSpec) -> Vec<(Vec<Chosen<'_>>, &st
             };
             let made = Chosen { option, choice };
             let ways = ways(spec, index, made).into_iter();
-            let chosen = ways.map(|given| resolve(&spec.options, &given).chosen);
+            let chosen = ways.map(|given| resolve(spec, &given).chosen);
             all.extend(
                 chosen
                     .filter(|all| all.contains(&made))
@@ -172,6 +172,6 @@ fn is_hidden(texts: &PresentedOption) -> bool {
 }
 
 /// Whether new workspaces are not to choose it.
-fn is_withdrawn(texts: &PresentedChoice) -> bool {
+pub fn is_withdrawn(texts: &PresentedChoice) -> bool {
     texts.hidden || texts.deprecated.is_some()
 }

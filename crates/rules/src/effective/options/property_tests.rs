@@ -187,9 +187,10 @@ proptest! {
 
     #[test]
     fn what_is_chosen_is_the_one_way_that_fits(options in random_options(), given in random_map()) {
-        let found = resolve(&options, &given);
+        let spec = WorkspaceTemplateSpec { options, ..WorkspaceTemplateSpec::default() };
+        let found = resolve(&spec, &given);
         let accepted = found.violations.is_empty().then(|| found.names());
-        prop_assert_eq!(accepted, choose_by_trying(&options, &given));
+        prop_assert_eq!(accepted, choose_by_trying(&spec.options, &given));
     }
 
     #[test]
@@ -204,13 +205,13 @@ proptest! {
                 let mut wanted = given.clone();
                 wanted.retain(|name, _| before.iter().any(|option| option.name == *name));
                 wanted.insert(option.name.clone(), choice.name.clone());
-                let is_taken = resolve(&spec.options, &wanted).names().get(&option.name) == Some(&choice.name);
+                let is_taken = resolve(&spec, &wanted).names().get(&option.name) == Some(&choice.name);
                 let is_shown = shown.is_some_and(|it| it.choices.iter().any(|it| it.name == choice.name));
                 prop_assert_eq!(is_taken, is_shown, "{} {}", option.name, choice.name);
             }
         }
         let chosen = shown.iter().filter_map(|it| Some((it.name.to_owned(), it.chosen()?.name.to_owned())));
-        prop_assert_eq!(chosen.collect::<BTreeMap<_, _>>(), resolve(&spec.options, &given).names());
+        prop_assert_eq!(chosen.collect::<BTreeMap<_, _>>(), resolve(&spec, &given).names());
     }
 
     #[test]
@@ -227,7 +228,7 @@ proptest! {
         let spec: WorkspaceTemplateSpec = serde_json::from_value(of_template.clone()).unwrap();
         let template = WorkspaceTemplate { metadata: template(json!({})).metadata, spec, status: None };
         let found = judged(&workspace(with_options, true), &template);
-        let resolution = resolve(&options, &given);
+        let resolution = resolve(&template.spec, &given);
         let refused = found.violations.iter().flat_map(crate::Violations::iter);
         let refused: Vec<_> = refused.filter(|it| it.field.starts_with("spec.options[")).cloned().collect();
         prop_assert_eq!(&refused, &resolution.violations);

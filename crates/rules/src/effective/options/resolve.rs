@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use api::template::{OptionChoice, TemplateOption, When};
+use api::WorkspaceTemplateSpec;
+use api::template::{OptionChoice, PresentedOption, TemplateOption, When};
 
+use super::offered::is_withdrawn;
 use crate::violation::Violation;
 
 /// An option and its choice.
@@ -36,7 +38,8 @@ impl Resolution<'_> {
 
 /// Chooses in the template's order. An option is hidden if its `when` does not hold or no choice is left. A hidden option is not chosen, and
 /// what hangs on it does not hold.
-pub fn resolve<'a>(options: &'a [TemplateOption], given: &BTreeMap<String, String>) -> Resolution<'a> {
+pub fn resolve<'a>(spec: &'a WorkspaceTemplateSpec, given: &BTreeMap<String, String>) -> Resolution<'a> {
+    let options = &spec.options;
     let mut found = Resolution::default();
     let steps = walk(options, given);
     for step in &steps {
@@ -46,7 +49,11 @@ pub fn resolve<'a>(options: &'a [TemplateOption], given: &BTreeMap<String, Strin
                 option: step.option,
                 choice,
             }),
-            (State::Open, named) => found.violations.push(step.not_chosen(named)),
+            (State::Open, named) => {
+                let texts = spec.presentation.as_ref();
+                let texts = texts.and_then(|it| it.options.get(&step.option.name));
+                found.violations.push(step.not_chosen(named, texts));
+            }
             (State::Hidden, Some(choice)) => found.violations.push(step.is_hidden(choice)),
             (State::Hidden, None) | (State::Unknown, _) => {}
         }
@@ -92,9 +99,15 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn not_chosen(&self, named: Option<&String>) -> Violation {
-        let left = self.left.iter().map(|choice| choice.name.as_str());
-        let left = left.collect::<Vec<_>>().join(", ");
+    /// Names the choices that are left and offered. If none is offered, it names all that are left.
+    fn not_chosen(&self, named: Option<&String>, texts: Option<&PresentedOption>) -> Violation {
+        let left: Vec<_> = self.left.iter().map(|choice| choice.name.as_str()).collect();
+        let is_offered = |name: &&str| {
+            let texts = texts.and_then(|it| it.choices.get(*name));
+            !texts.is_some_and(is_withdrawn)
+        };
+        let offered: Vec<_> = left.iter().copied().filter(is_offered).collect();
+        let left = if offered.is_empty() { left } else { offered }.join(", ");
         let Some(named) = named else {
             let rule = format!("must be set, because no choice is the default: choose one of {left}");
             return Violation::new(field(&self.option.name), "", rule);

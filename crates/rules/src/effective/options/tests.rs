@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use api::template::TemplateOption;
 use api::{Workspace, WorkspaceTemplate};
 use serde_json::{Value, json};
 use testkit::random::{self, SETTINGS, manager};
@@ -28,10 +27,6 @@ fn form() -> Value {
             {"name": "slice", "when": {"gpu": ["a100"]}, "set": {"podLabels": {"share": "slice"}}},
         ]},
     ])
-}
-
-fn options(value: Value) -> Vec<TemplateOption> {
-    serde_json::from_value(value).unwrap()
 }
 
 fn map(value: Value) -> BTreeMap<String, String> {
@@ -62,8 +57,8 @@ pub(super) fn judged(workspace: &Workspace, template: &WorkspaceTemplate) -> Val
 }
 
 fn refusals(options: Value, given: Value) -> Vec<String> {
-    let options = self::options(options);
-    let found = resolve(&options, &map(given)).violations;
+    let spec = template(json!({"options": options})).spec;
+    let found = resolve(&spec, &map(given)).violations;
     found.iter().map(ToString::to_string).collect()
 }
 
@@ -137,7 +132,12 @@ fn the_presentation_withdraws_a_choice_from_all_who_do_not_have_it() {
         ("NVIDIA A100", Some("They go in June."))
     );
     assert_eq!(shown[1].chosen().unwrap().name, "slice");
-    assert_eq!(resolve(&spec.options, &given).violations, Vec::new());
+    assert_eq!(resolve(&spec, &given).violations, Vec::new());
+    let refused = resolve(&spec, &map(json!({"gpu": "k80"}))).violations;
+    assert_eq!(
+        refused[0].to_string(),
+        r#"spec.options[gpu]: "k80" is not a choice of this option: choose one of none"#
+    );
     let images: Vec<_> = offered_images(&spec).iter().map(|(_, image)| *image).collect();
     assert_eq!(images, [""; 0]);
 }

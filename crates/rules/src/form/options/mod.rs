@@ -105,7 +105,7 @@ pub(super) fn default(
 ) -> Option<String> {
     let mut others = chosen.clone();
     others.remove(option);
-    let resolved = resolve(&template.options, &others).chosen;
+    let resolved = resolve(template, &others).chosen;
     let found = resolved.iter().find(|it| it.option.name == option);
     found.map(|it| it.choice.name.clone())
 }

@@ -79,7 +79,7 @@ fn second_default(path: &str, choice: &OptionChoice, before: &[OptionChoice]) ->
 
 /// Checks what the default choices set together, for a workspace that names none. Nothing if one must be named.
 pub(super) fn defaults(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Option<Violation> {
-    let by_default = resolve(&spec.options, &BTreeMap::new());
+    let by_default = resolve(spec, &BTreeMap::new());
     if by_default.chosen.is_empty() || !by_default.violations.is_empty() {
         return None;
     }

@@ -4,6 +4,7 @@ use api::WorkspaceTemplateSpec;
 
 use super::super::image;
 use crate::checks;
+use crate::effective::options::is_withdrawn;
 use crate::settings::Settings;
 use crate::violation::Violation;
 
@@ -41,12 +42,17 @@ fn options(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
             ));
             continue;
         };
-        for choice in texts.choices.keys() {
-            if !option.choices.iter().any(|known| known.name == *choice) {
-                let field = format!("{field}.choices[{}]", choice.escape_debug());
-                let rule = "is not a choice of this option: leave it out";
-                found.push(Violation::new(field, choice, rule));
-            }
+        for (choice, texts) in &texts.choices {
+            let rule = match option.choices.iter().find(|known| known.name == *choice) {
+                None => "is not a choice of this option: leave it out",
+                Some(known) if known.default && is_withdrawn(texts) => {
+                    "must not be hidden or deprecated, because it is the default, which everybody gets who names none: \
+                     publish a new version of the template with another default"
+                }
+                Some(_) => continue,
+            };
+            let field = format!("{field}.choices[{}]", choice.escape_debug());
+            found.push(Violation::new(field, choice, rule));
         }
     }
     found
@@ -115,7 +121,7 @@ mod tests {
     fn each_presented_option_and_choice_is_one_of_the_template() {
         let found = |options: Value| {
             let spec = serde_json::from_value(json!({
-                "displayName": "t", "defaultImage": "uv", "options": [{"name": "gpu", "choices": [{"name": "a100"}]}],
+                "displayName": "t", "defaultImage": "uv", "options": [{"name": "gpu", "choices": [{"name": "none", "default": true}, {"name": "a100"}]}],
                 "presentation": {"options": options},
             }))
             .unwrap();
@@ -126,6 +132,18 @@ mod tests {
             found(json!({"gpu": {"choices": {"a100": {"hidden": true}}}})),
             [""; 0]
         );
+        assert_eq!(
+            found(json!({"gpu": {"hidden": true, "choices": {"none": {"displayName": "None"}}}})),
+            [""; 0]
+        );
+        for withdrawn in [json!({"hidden": true}), json!({"deprecated": "It goes."})] {
+            assert_eq!(
+                found(json!({"gpu": {"choices": {"none": withdrawn}}})),
+                [
+                    r#"spec.presentation.options[gpu].choices[none]: "none" must not be hidden or deprecated, because it is the default, which everybody gets who names none: publish a new version of the template with another default"#
+                ]
+            );
+        }
         assert_eq!(
             found(json!({"cpu": {}, "gpu": {"choices": {"k80": {}}}})),
             [
