@@ -51,9 +51,9 @@ mod tests {
     use crate::testing;
 
     /// Images without their registry, each with its pool.
-    fn pulls(spec: serde_json::Value) -> Vec<(String, Option<String>)> {
+    fn pulls(spec: &serde_json::Value) -> Vec<(String, Option<String>)> {
         let mut whole = json!({"displayName": "t", "defaultImage": "r.example.com/plain:1"});
-        json_patch::merge(&mut whole, &spec);
+        json_patch::merge(&mut whole, spec);
         let spec = serde_json::from_value(whole).unwrap();
         let found = images(&spec, &testing::settings()).into_iter();
         let pool = |nodes| json!(nodes)["nodeSelector"]["pool"].as_str().map(str::to_owned);
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn images_of_choices_are_for_their_nodes_and_withdrawn_ones_are_for_none() {
-        let found = pulls(json!({
+        let found = pulls(&json!({
             "allowedImages": ["r.example.com/other:1"],
             "options": [
                 {"name": "gpu", "choices": [
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_image_is_for_all_nodes_of_the_choices_that_its_condition_names() {
-        let found = pulls(json!({"options": [
+        let found = pulls(&json!({"options": [
             {"name": "gpu", "choices": [
                 {"name": "none", "default": true},
                 {"name": "t4", "set": {"nodeSelector": {"pool": "t4"}}},
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn one_image_is_pulled_on_each_pool_once() {
         let set = |pool: &str, image: &str| json!({"image": image, "nodeSelector": {"pool": pool}});
-        let found = pulls(json!({"options": [{"name": "gpu", "choices": [
+        let found = pulls(&json!({"options": [{"name": "gpu", "choices": [
             {"name": "none", "default": true},
             {"name": "t4", "set": set("t4", "r.example.com/cuda:1")},
             {"name": "a100", "set": set("a100", "r.example.com/cuda:1")},
