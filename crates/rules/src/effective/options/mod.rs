@@ -17,6 +17,6 @@ mod tests;
 
 pub use lay::apply;
 pub(crate) use lay::{Laid, laid, lay_all};
-pub use offered::{Offered, OfferedChoice, is_withdrawn, offered, offered_images};
+pub use offered::{Offered, OfferedChoice, offered, offered_images};
 pub(crate) use resolve::exclude_each_other;
-pub use resolve::{Chosen, Resolution, in_words, resolve};
+pub use resolve::{Chosen, Resolution, in_words, is_withdrawn, resolve};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::WorkspaceTemplateSpec;
 use api::template::{OptionChoice, PresentedChoice, PresentedOption, TemplateOption};
 
-use super::resolve::{Chosen, State, Step, resolve, walk};
+use super::resolve::{Chosen, State, Step, is_withdrawn, resolve, walk};
 
 /// An option that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,10 +168,5 @@ fn offer<'a>(
 
 /// Whether new workspaces are not to name the option.
 fn is_hidden(texts: &PresentedOption) -> bool {
-    texts.hidden || texts.deprecated.is_some()
-}
-
-/// Whether new workspaces are not to choose it.
-pub fn is_withdrawn(texts: &PresentedChoice) -> bool {
     texts.hidden || texts.deprecated.is_some()
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use api::WorkspaceTemplateSpec;
-use api::template::{OptionChoice, PresentedOption, TemplateOption, When};
+use api::template::{OptionChoice, PresentedChoice, PresentedOption, TemplateOption, When};
 
-use super::offered::is_withdrawn;
 use crate::violation::Violation;
 
 /// An option and its choice.
@@ -215,4 +214,9 @@ pub fn in_words(when: &When) -> String {
         .iter()
         .map(|(option, choices)| format!("{option}: {}", choices.join(" or ")));
     parts.collect::<Vec<_>>().join(", and ")
+}
+
+/// Whether new workspaces are not to choose it.
+pub fn is_withdrawn(texts: &PresentedChoice) -> bool {
+    texts.hidden || texts.deprecated.is_some()
 }
