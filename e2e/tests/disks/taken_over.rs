@@ -74,13 +74,7 @@ async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
     for step in ["Keep the volumes", "Stop the old operator"] {
         control.run(step).await?;
     }
-    let refused = control.run("Delete the old").await;
-    let names_the_claim = |error: &anyhow::Error| format!("{error:#}").contains(&claim(CONTROL));
-    assert!(
-        matches!(&refused, Err(error) if names_the_claim(error)),
-        "{refused:?}"
-    );
-    assert!(claims.get_opt(&claim(CONTROL)).await?.is_some());
+    refuses_to_delete(&control, &claims).await?;
     delete_old(scratch, CONTROL).await?;
     wait::until("the claim to be lost", wait::USUAL, || async {
         let found = claims
@@ -268,6 +262,18 @@ async fn old_workspace(scratch: &Scratch, name: &str) -> anyhow::Result<()> {
         }),
     ])
     .await
+}
+
+/// The printed deletion names the claim whose owner was not taken away, and deletes nothing.
+async fn refuses_to_delete(control: &Steps, claims: &Api<PersistentVolumeClaim>) -> anyhow::Result<()> {
+    let refused = control.run("Delete the old").await;
+    let names_the_claim = |error: &anyhow::Error| format!("{error:#}").contains(&claim(CONTROL));
+    assert!(
+        matches!(&refused, Err(error) if names_the_claim(error)),
+        "{refused:?}"
+    );
+    assert!(claims.get_opt(&claim(CONTROL)).await?.is_some());
+    Ok(())
 }
 
 /// Deletes an old object, as who does not know the steps.
