@@ -119,7 +119,7 @@ class FromImport(FromZeroToJupyterHub):
         spec, template = self.api.objects["alice"]["spec"], self.template("GPU \u201clarge\u201d")
         self.assertEqual((spec["templateRef"], spec["resources"]), (template["metadata"]["name"], {"limits": {"memory": str(16 * 1024**3)}}))
         self.assertIn(spec["image"], template["spec"]["allowedImages"])
-        # With that of the container beside it.
-        self.assertEqual(template["spec"]["resourceBounds"]["memory"]["max"], "17Gi")
+        # Without that of the container beside it, which is the template's own.
+        self.assertEqual(template["spec"]["resourceBounds"]["memory"]["max"], "16Gi")
         # The choice of other nodes, which the template does not allow, would have the start refused.
         self.assertNotIn("nodeSelector", spec)
