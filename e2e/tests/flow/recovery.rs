@@ -69,6 +69,8 @@ async fn a_home_that_keeps_the_server_from_starting_is_mended_in_recovery_by_its
     terminal::types(&session, &url, MEND, "removed-0").await?;
 
     workspace::stop(&alice, "lab").await?;
+    // Its phase is `Running` before, too.
+    workspace::reached(&alice, "lab", Phase::Stopped).await?;
     let normal = json!({"desiredStatus": DesiredStatus::Running, "recoveryMode": null});
     workspace::set(&alice, "lab", normal).await?;
     workspace::reached(&alice, "lab", Phase::Running).await?;
