@@ -17,7 +17,7 @@ async fn a_template_s_spec_never_changes_and_misspelt_fields_of_its_pod_are_refu
         "metadata": {"name": name},
         "spec": {
             "displayName": "x", "defaultImage": "a",
-            "options": [{"name": "gpu", "choices": [{"name": "none", "default": true}]}],
+            "options": [{"name": "gpu", "choices": [{"name": "none", "default": true}, {"name": "old"}]}],
             // In a podTemplate nothing is required.
             "podTemplate": {"spec": {"hostname": "a", "containers": [{"name": "workspace", "workingDir": "/work"}]}},
         },
@@ -55,7 +55,7 @@ async fn a_template_s_spec_never_changes_and_misspelt_fields_of_its_pod_are_refu
             .is_some_and(|text| text.contains("spec.podTemplate.spec.containers[0].workingDirr")),
         "{refused:?}"
     );
-    let texts = json!({"gpu": {"choices": {"none": {"deprecated": "It goes."}}}});
+    let texts = json!({"gpu": {"choices": {"old": {"deprecated": "It goes."}}}});
     let shown = json!({"presentation": {"icon": "python", "options": texts}});
     assert_eq!(refusal(shown).await, None);
     templates.delete(name, &DeleteParams::default()).await?;
