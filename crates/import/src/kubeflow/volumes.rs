@@ -27,7 +27,18 @@ struct Volume<'a> {
     value: &'a Value,
 }
 
-impl Volume<'_> {
+impl<'a> Volume<'a> {
+    /// One of a list of the source's.
+    fn new(source: &Source<'a>, list: &Path, index: usize, value: &'a Value) -> Self {
+        Self {
+            object: source.object,
+            source: source.value,
+            order: source.offset() + index,
+            at: list.index(index),
+            value,
+        }
+    }
+
     fn place(&self) -> Place<'_> {
         Place {
             object: self.object,
@@ -62,13 +73,7 @@ impl<'a> Volumes<'a> {
                     continue;
                 };
                 let Some(volume) = all.get(name) else { continue };
-                let mount = Volume {
-                    object: source.object,
-                    source: source.value,
-                    order: source.offset() + index,
-                    at: mounts.index(index),
-                    value,
-                };
+                let mount = Volume::new(source, &mounts, index, value);
                 let is_home = source.order == 0 && home == Some(index);
                 if is_home || !in_pod.contains(name) {
                     let found = mounted(&mount, volume, is_home, ledger, draft);
@@ -127,14 +132,7 @@ fn all<'a>(sources: &[Source<'a>]) -> BTreeMap<&'a str, Volume<'a>> {
         let list = source.pod.key("volumes");
         for (index, value) in source.list(&list).iter().enumerate() {
             if let Some(name) = value["name"].as_str() {
-                let volume = Volume {
-                    object: source.object,
-                    source: source.value,
-                    order: source.offset() + index,
-                    at: list.index(index),
-                    value,
-                };
-                all.insert(name, volume);
+                all.insert(name, Volume::new(source, &list, index, value));
             }
         }
     }
