@@ -10,7 +10,7 @@ use super::references::References;
 use super::rejection::{MissingReference, Rejection};
 use super::valid::{ValidWorkspace, resolve};
 use crate::effective::expand::with_variables;
-use crate::effective::options::{self, laid};
+use crate::effective::options::{Resolution, laid};
 use crate::effective::{Effective, effective, profile};
 use crate::settings::Settings;
 use crate::violation::Violations;
@@ -61,18 +61,24 @@ fn resolve_and_judge<'w, 'a>(
     };
     let mut violations = checks::name(workspace.metadata.name.as_deref().unwrap_or_default());
     violations.extend(validate::without_template(workspace, settings));
-    let options = raw.map(|raw| options::resolve(&raw.spec, &spec.options));
-    let options = options.unwrap_or_default();
+    let (chosen, template, options) = match raw.map(|raw| laid(workspace, raw)) {
+        Some(laid) => (laid.workspace, Some(laid.template), laid.resolution),
+        None => (Cow::Borrowed(workspace), None, Resolution::default()),
+    };
     violations.extend(options.violations.iter().cloned());
     let mut is_expanded = true;
-    let template = raw.map(|raw| match with_variables(workspace, raw, manager, settings) {
-        Ok(template) => template,
-        Err(faults) => {
-            is_expanded = false;
-            violations.extend(validate::expansion_violation(raw, faults));
-            laid(workspace, raw).template
-        }
-    });
+    let template = raw.zip(template);
+    let template =
+        template.map(
+            |(raw, template)| match with_variables(&chosen, template, manager, settings) {
+                Ok(template) => template,
+                Err(faults) => {
+                    is_expanded = false;
+                    violations.extend(validate::expansion_violation(raw, faults));
+                    laid(workspace, raw).template
+                }
+            },
+        );
     let effective = effective(spec, template.as_ref().map(|template| &template.spec), settings);
     violations.extend(validate::workspace(&validate::Case {
         workspace,
@@ -92,7 +98,6 @@ fn resolve_and_judge<'w, 'a>(
         .profile
         .and_then(|found| profile::resolve(workspace, found).err());
     violations.extend(of_profile.into_iter().flatten());
-    let chosen = raw.map_or(Cow::Borrowed(workspace), |raw| laid(workspace, raw).workspace);
     let of_routes = manager.and_then(|manager| routes::render(&chosen, &effective, manager, settings).err());
     violations.extend(of_routes.into_iter().flatten());
     let missing_template = match (&spec.template_ref, raw) {

@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::defaults::effective;
-use super::options::{Laid, laid};
 use super::variables::{Budget, Scope, expand_value_within, expand_within, is_built_in, names_in};
 use crate::settings::Settings;
 use crate::violation::Violation;
@@ -49,34 +48,30 @@ fn collect(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The template as it is for this workspace: with what its choices set, and with its variables replaced.
+/// The template with its variables replaced. `workspace` and `template` are as [`laid`](super::options::laid) gives them.
 /// While its manager is missing, the manager's variables have sample values of the same format.
 pub(crate) fn with_variables<'a>(
     workspace: &Workspace,
-    raw: &'a WorkspaceTemplate,
+    template: Cow<'a, WorkspaceTemplate>,
     manager: Option<&WorkspaceManager>,
     settings: &Settings,
 ) -> Result<Cow<'a, WorkspaceTemplate>, Vec<Violation>> {
-    let Laid {
-        workspace,
-        template: raw,
-    } = laid(workspace, raw);
-    if !has_variables(&raw.spec) {
-        return Ok(raw);
+    if !has_variables(&template.spec) {
+        return Ok(template);
     }
-    let scope = Scope::for_workspace(&workspace);
+    let scope = Scope::for_workspace(workspace);
     let scope = match manager {
         Some(manager) => scope.with_manager(manager),
         None => scope.with_sample_manager(),
     };
-    let mut known = effective(&workspace.spec, Some(&raw.spec), settings);
+    let mut known = effective(&workspace.spec, Some(&template.spec), settings);
     known.volumes.clear();
-    let disks = disks(&raw.spec, &scope.clone().with_effective(&known))?;
+    let disks = disks(&template.spec, &scope.clone().with_effective(&known))?;
     let known = effective(&workspace.spec, Some(&disks), settings);
     let spec = rest(&disks, &scope.with_effective(&known))?;
     Ok(Cow::Owned(WorkspaceTemplate {
         spec,
-        ..raw.into_owned()
+        ..template.into_owned()
     }))
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use api::template::{ChoiceValues, Label};
 use api::{Workspace, WorkspaceTemplate, WorkspaceTemplateSpec};
 
-use super::resolve::{Chosen, resolve};
+use super::resolve::{Chosen, Resolution, resolve};
 use crate::effective::{merge, resources};
 
 /// A workspace and its template without options.
@@ -15,17 +15,21 @@ pub(crate) struct Laid<'w, 't> {
     pub(crate) workspace: Cow<'w, Workspace>,
     /// The template, with what the choices set as its defaults.
     pub(crate) template: Cow<'t, WorkspaceTemplate>,
+    /// The choices.
+    pub(crate) resolution: Resolution<'t>,
 }
 
 /// What follows from the choices of a workspace. Choices with a violation count as not made.
 pub(crate) fn laid<'w, 't>(workspace: &'w Workspace, template: &'t WorkspaceTemplate) -> Laid<'w, 't> {
+    let resolution = resolve(&template.spec, &workspace.spec.options);
     if template.spec.options.is_empty() {
         return Laid {
             workspace: Cow::Borrowed(workspace),
             template: Cow::Borrowed(template),
+            resolution,
         };
     }
-    let chosen = resolve(&template.spec, &workspace.spec.options).chosen;
+    let chosen = &resolution.chosen;
     let mut workspace = Cow::Borrowed(workspace);
     // Of two choices that set one variable, the later counts. The workspace's own value comes before both.
     for (name, value) in chosen
@@ -43,9 +47,10 @@ pub(crate) fn laid<'w, 't>(workspace: &'w Workspace, template: &'t WorkspaceTemp
         workspace,
         template: Cow::Owned(WorkspaceTemplate {
             metadata: template.metadata.clone(),
-            spec: apply(&template.spec, &chosen).into_owned(),
+            spec: apply(&template.spec, chosen).into_owned(),
             status: template.status.clone(),
         }),
+        resolution,
     }
 }
 

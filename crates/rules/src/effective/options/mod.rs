@@ -16,7 +16,7 @@ mod property_tests;
 mod tests;
 
 pub use lay::apply;
-pub(crate) use lay::{Laid, laid, lay_all};
+pub(crate) use lay::{laid, lay_all};
 pub use offered::{Offered, OfferedChoice, offered, offered_images};
 pub(crate) use resolve::exclude_each_other;
 pub use resolve::{Chosen, Resolution, in_words, is_withdrawn, resolve};

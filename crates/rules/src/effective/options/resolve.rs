@@ -139,21 +139,17 @@ impl<'a> Step<'a> {
 pub(super) fn walk<'a>(options: &'a [TemplateOption], given: &BTreeMap<String, String>) -> Vec<Step<'a>> {
     let mut steps: Vec<Step<'a>> = Vec::new();
     for option in options {
-        let left: Vec<_> = match holds(&option.when, &steps) {
-            Some(true) => option
-                .choices
-                .iter()
-                .filter(|choice| holds(&choice.when, &steps) == Some(true))
-                .collect(),
-            _ => Vec::new(),
-        };
-        let is_unknown = match holds(&option.when, &steps) {
-            Some(true) => {
-                left.is_empty() && option.choices.iter().any(|it| holds(&it.when, &steps).is_none())
+        let is_there = holds(&option.when, &steps);
+        let choices = option.choices.iter().filter(|_| is_there == Some(true));
+        let (mut left, mut is_unknown) = (Vec::new(), is_there.is_none());
+        for choice in choices {
+            match holds(&choice.when, &steps) {
+                Some(true) => left.push(choice),
+                Some(false) => {}
+                None => is_unknown = true,
             }
-            Some(false) => false,
-            None => true,
-        };
+        }
+        is_unknown &= left.is_empty();
         let chosen = match given.get(&option.name) {
             Some(name) => left.iter().find(|choice| choice.name == *name),
             None => left.iter().find(|choice| choice.default),

@@ -258,7 +258,8 @@ pub(super) fn chosen_by_author(
         return Ok(Vec::new());
     }
     let expanded = |workspace: &Workspace, manager: Option<&WorkspaceManager>| {
-        with_variables(workspace, template, manager, settings).map(|template| {
+        let laid = laid(workspace, template);
+        with_variables(&laid.workspace, laid.template, manager, settings).map(|template| {
             let found = in_template(&template.spec).into_iter();
             found.map(|it| (it.field.clone(), it)).collect::<BTreeMap<_, _>>()
         })
