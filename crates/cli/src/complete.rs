@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate, WorkspaceTemplateSpec};
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::args::{Cli, Connection};
@@ -37,6 +38,8 @@ enum Names {
     Profiles,
     /// That templates allow.
     Images,
+    /// Of templates, each with its choice.
+    Options,
     Namespaces,
     Contexts,
     Clusters,
@@ -125,6 +128,7 @@ fn value_candidates(argument: &Arg) -> Candidates {
         "template" | "explained_template" => Names::Templates,
         "profile" => Names::Profiles,
         "image" => Names::Images,
+        "option" => Names::Options,
         "namespace" | "in_namespace" => Names::Namespaces,
         "context" => Names::Contexts,
         "cluster" => Names::Clusters,
@@ -155,24 +159,58 @@ async fn names(kind: Names, words: &[String]) -> Vec<String> {
     let Ok(cluster) = Cluster::connect(&connection, Stdin::InUse).await else {
         return Vec::new();
     };
-    if kind == Names::Images {
-        return images(&cluster, words).await;
+    match kind {
+        Names::Images => images(&templates(&cluster, words).await),
+        Names::Options => options(&templates(&cluster, words).await, words),
+        kind => cluster_names(kind, &cluster).await,
     }
-    cluster_names(kind, &cluster).await
 }
 
-/// Images of the template that the line names, else of all templates. After a tab: the name that the template presents it by.
-async fn images(cluster: &Cluster, words: &[String]) -> Vec<String> {
-    let template = words
-        .windows(2)
-        .find(|pair| pair[0] == "--template")
-        .map(|pair| &pair[1]);
+/// Values of a flag that may be given several times.
+fn given<'a>(words: &'a [String], flag: &'a str) -> impl Iterator<Item = &'a str> {
+    let pairs = words.windows(2).filter(move |pair| pair[0] == flag);
+    pairs.map(|pair| pair[1].as_str())
+}
+
+/// The template that the line names, else all.
+async fn templates(cluster: &Cluster, words: &[String]) -> Vec<Value> {
+    let template = given(words, "--template").next();
     let found = cluster.list::<WorkspaceTemplate>(None, None, None).await;
-    let mut images = BTreeMap::new();
-    for object in found.unwrap_or_default() {
-        if template.is_some_and(|name| object["metadata"]["name"] != name.as_str()) {
+    let mut found = found.unwrap_or_default();
+    found.retain(|object| template.is_none_or(|name| object["metadata"]["name"] == name));
+    found
+}
+
+/// What is left to choose with the choices of the line. After a tab: the name that the template presents the choice by.
+fn options(templates: &[Value], words: &[String]) -> Vec<String> {
+    let (_, before) = words.split_last().unwrap_or((&String::new(), &[]));
+    let pairs = given(before, "--option").filter_map(|pair| pair.split_once('='));
+    let chosen: BTreeMap<_, _> = pairs
+        .map(|(option, choice)| (option.to_owned(), choice.to_owned()))
+        .collect();
+    let mut choices = BTreeMap::new();
+    for object in templates {
+        let Ok(spec) = WorkspaceTemplateSpec::deserialize(&object["spec"]) else {
             continue;
+        };
+        let offered = rules::options::offered(&spec, &chosen);
+        for option in offered.iter().filter(|option| !chosen.contains_key(option.name)) {
+            for choice in &option.choices {
+                let known = choices.entry(format!("{}={}", option.name, choice.name));
+                known.or_insert_with(|| plain(choice.display_name));
+            }
         }
+    }
+    let choices = choices.into_iter();
+    choices
+        .map(|(choice, name)| format!("{choice}\t{name}"))
+        .collect()
+}
+
+/// Images that the templates allow. After a tab: the name that a template presents it by.
+fn images(templates: &[Value]) -> Vec<String> {
+    let mut images = BTreeMap::new();
+    for object in templates {
         let spec = &object["spec"];
         let allowed = spec["allowedImages"].as_array().into_iter().flatten();
         for image in allowed.chain([&spec["defaultImage"]]).filter_map(Value::as_str) {
@@ -253,6 +291,7 @@ mod tests {
             ("create demo --template ", Names::Templates),
             ("create demo --profile ", Names::Profiles),
             ("create demo --image ", Names::Images),
+            ("set demo --option ", Names::Options),
             ("template show ", Names::Templates),
             ("explain template ", Names::Templates),
             ("list -n ", Names::Namespaces),

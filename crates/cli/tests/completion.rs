@@ -156,3 +156,33 @@ fn images_come_with_the_names_by_which_templates_present_them() {
         "the image is typed, not its name"
     );
 }
+
+#[test]
+fn options_come_with_the_choices_that_are_left() {
+    let server = serve(|_| {
+        let mut gpu = template("gpu", "uv", &[], &Value::Null);
+        gpu["spec"]["options"] = json!([
+            {"name": "size", "choices": [{"name": "small", "default": true}, {"name": "gpu"}]},
+            {"name": "model", "when": {"size": ["gpu"]}, "choices": [{"name": "a100", "default": true}, {"name": "h100"}]},
+        ]);
+        let texts = json!({"gpu": {"displayName": "With a GPU"}});
+        gpu["spec"]["presentation"] = json!({"options": {"size": {"choices": texts}}});
+        let mut other = template("other", "code", &[], &json!([]));
+        other["spec"]["options"] = json!([{"name": "language", "choices": [{"name": "r"}]}]);
+        Reply::Object(json!({"metadata": {}, "items": [gpu, other]}))
+    });
+    let ask = |words: &[&str]| out(&run(&[&["__complete", "--server", &server], words].concat()));
+    assert_eq!(
+        ask(&["create", "demo", "--option", ""]),
+        "language=r\tr\nsize=gpu\tWith a GPU\nsize=small\tsmall\n:4\n"
+    );
+    let of_gpu = ["create", "demo", "--template", "gpu", "--option"];
+    assert_eq!(
+        ask(&[of_gpu.as_slice(), &["size=s"]].concat()),
+        "size=small\tsmall\n:4\n"
+    );
+    assert_eq!(
+        ask(&[of_gpu.as_slice(), &["size=gpu", "--option", ""]].concat()),
+        "model=a100\ta100\nmodel=h100\th100\n:4\n"
+    );
+}
