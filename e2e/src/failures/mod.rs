@@ -37,7 +37,7 @@ pub use self::{
     fixture::Fixture,
     history::Histories,
     moment::{Moment, Write},
-    node::SilentNode,
+    node::{SilentNode, end_pods},
     registry::{Place, Registry},
 };
 use crate::portal::Portal;

@@ -43,8 +43,8 @@ impl Drop for SilentNode {
 }
 
 impl SilentNode {
-    /// Creates a Node. Only pods that tolerate its taint are bound to it.
-    pub(super) async fn new(client: &Client, name: &str) -> anyhow::Result<Self> {
+    /// Creates a Node. Only pods that tolerate its taint are bound to it. Its name must contain the namespace's name.
+    pub async fn new(client: &Client, name: &str) -> anyhow::Result<Self> {
         let nodes = Api::<Node>::all(client.clone());
         let node: Node = serde_json::from_value(json!({
             "metadata": {
@@ -80,21 +80,15 @@ impl SilentNode {
     pub fn selected(&self) -> Value {
         json!({
             "nodeSelector": {LABEL: self.name},
-            "tolerations": [{"key": LABEL, "operator": "Exists"}],
+            "tolerations": Self::tolerations(),
         })
     }
 
-    /// Adds resources to the usual ones.
+    /// Adds resources to the usual ones, or replaces them.
     pub async fn give(&self, extra: Value) -> anyhow::Result<()> {
-        let mut room: BTreeMap<String, Value> = serde_json::from_value(extra)?;
-        for (name, amount) in [
-            ("cpu", "8"),
-            ("memory", "16Gi"),
-            ("pods", "20"),
-            ("ephemeral-storage", "100Gi"),
-        ] {
-            room.insert(name.to_owned(), json!(amount));
-        }
+        let usual = json!({"cpu": "8", "memory": "16Gi", "pods": "20", "ephemeral-storage": "100Gi"});
+        let mut room: BTreeMap<String, Value> = serde_json::from_value(usual)?;
+        room.extend(serde_json::from_value::<BTreeMap<_, _>>(extra)?);
         self.status(&json!({"capacity": room, "allocatable": room}))
             .await?;
         Ok(())
@@ -130,6 +124,11 @@ impl SilentNode {
             .await?)
     }
 
+    /// Adds labels.
+    pub async fn label(&self, labels: Value) -> anyhow::Result<()> {
+        self.change(json!({"metadata": {"labels": labels}})).await
+    }
+
     /// Sets the node's own taint and optionally another one.
     pub async fn taint(&self, also: Option<&str>) -> anyhow::Result<()> {
         self.change(json!({"spec": taints(also)})).await
@@ -143,6 +142,11 @@ impl SilentNode {
         Ok(())
     }
 
+    /// The tolerations that its own taint needs.
+    pub fn tolerations() -> Value {
+        json!([{"key": LABEL, "operator": "Exists"}])
+    }
+
     /// Deletes the Node.
     pub async fn delete(&self) -> anyhow::Result<()> {
         match self.nodes.delete(&self.name, &DeleteParams::default()).await {
@@ -153,7 +157,7 @@ impl SilentNode {
 }
 
 /// Deletes pods on these nodes by force. Never returns.
-pub(super) async fn end_pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
+pub async fn end_pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
     loop {
         let all = pods.list(&ListParams::default()).await;
         for pod in all.iter().flat_map(|all| &all.items) {
