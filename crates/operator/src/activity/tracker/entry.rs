@@ -71,8 +71,6 @@ pub(crate) struct ActivityReport {
     pub(crate) is_read: bool,
     /// Why its pod has not answered for some time.
     pub(crate) failing: Option<Unanswered>,
-    /// Whether the status was just written about activity. Then it may be slightly out of date until the next write.
-    pub(crate) is_recent: bool,
 }
 
 impl Entry {
@@ -102,22 +100,16 @@ impl Entry {
     }
 
     pub(super) fn report(&self) -> Report {
-        let is_recent = self
-            .written
-            .is_some_and(|written| written.elapsed() < BETWEEN_WRITES);
+        let written = self.written;
         Report {
-            activity: self
-                .subject
-                .idle
-                .as_ref()
-                .map(|rule| self.activity(rule, is_recent)),
+            activity: self.subject.idle.as_ref().map(|rule| self.activity(rule)),
             out_of_memory: self.out_of_memory,
             disk: self.disk,
-            is_recent,
+            is_recent: written.is_some_and(|written| written.elapsed() < BETWEEN_WRITES),
         }
     }
 
-    fn activity(&self, rule: &IdleRule, is_recent: bool) -> ActivityReport {
+    fn activity(&self, rule: &IdleRule) -> ActivityReport {
         ActivityReport {
             run_id: self.subject.run_id.clone(),
             timeout: rule.timeout,
@@ -127,7 +119,6 @@ impl Entry {
             signals: self.signals.clone(),
             is_read: self.is_read,
             failing: self.failing.clone(),
-            is_recent,
         }
     }
 

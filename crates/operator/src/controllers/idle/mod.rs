@@ -53,9 +53,7 @@ pub fn attend(
     let longest = valid.map(|valid| valid.longest_keep);
     let known = before.and_then(|before| before.kept.as_ref());
     status.kept = keep::granted(workspace, longest, known, now);
-    let activity = report.as_ref().and_then(|report| report.activity.as_ref());
-    status::complete(status, before, activity, now);
-    status::complete_disk(status, before, report.as_ref());
+    status::complete(status, before, report.as_ref(), now);
     // A stop would delete the files of a disk that was deleted. The condition `Degraded` says so.
     let is_held_up = is_last_of_its_disk(observed);
     if is_held_up {

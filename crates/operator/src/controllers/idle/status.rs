@@ -19,15 +19,19 @@ use crate::{
     status::{disk_use, memory},
 };
 
-/// Sets the fields about activity in a status, and the stop that comes first. `before`: the previous status. `usage`: `None`: no pod is
-/// asked.
+/// Sets the fields about activity and the use of the disk in a status, and the stop that comes first. `before`: the previous status.
+/// `report`: `None`: no pod is asked. A status that was just written stays as it is: a pod may tell what it likes, as often.
 pub(super) fn complete(
     status: &mut WorkspaceStatus,
     before: Option<&WorkspaceStatus>,
-    usage: Option<&ActivityReport>,
+    report: Option<&Report>,
     now: Timestamp,
 ) {
-    let (idle, idle_stop) = usage.map_or((None, None), |usage| fields(before, usage));
+    let is_recent = report.is_some_and(|report| report.is_recent);
+    let told = report.filter(|_| !is_recent).and_then(|report| report.disk);
+    disk_use::complete(status, before, told);
+    let usage = report.and_then(|report| report.activity.as_ref());
+    let (idle, idle_stop) = usage.map_or((None, None), |usage| fields(before, usage, is_recent));
     status.idle = idle;
     let last_use = usage
         .filter(|_| idle_stop.is_some())
@@ -84,23 +88,16 @@ pub(super) fn differs(status: &WorkspaceStatus, report: &Report, now: Timestamp)
         return true;
     }
     let mut next = status.clone();
-    complete(&mut next, Some(status), report.activity.as_ref(), now);
-    complete_disk(&mut next, Some(status), Some(report));
+    complete(&mut next, Some(status), Some(report), now);
     next != *status
 }
 
-/// Sets in a status how much of the disk is used. One that was just written stays as it is: a pod may tell what it likes, as often.
-pub(super) fn complete_disk(
-    status: &mut WorkspaceStatus,
-    before: Option<&WorkspaceStatus>,
-    report: Option<&Report>,
-) {
-    let told = report.filter(|report| !report.is_recent);
-    disk_use::complete(status, before, told.and_then(|report| report.disk));
-}
-
 /// What is known of the use, and the time at which it is idle for its timeout.
-fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<IdleStatus>, Option<Time>) {
+fn fields(
+    before: Option<&WorkspaceStatus>,
+    usage: &ActivityReport,
+    is_recent: bool,
+) -> (Option<IdleStatus>, Option<Time>) {
     let before = before.filter(|before| before.run_id.as_ref() == Some(&usage.run_id));
     let earlier = before.and_then(|before| before.idle.clone());
     let earlier_stop = before.and_then(idle_stop);
@@ -110,7 +107,7 @@ fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<I
             && resolved.and_then(|it| it.open_tab_minutes) == Some(usage.open_tab_minutes)
     });
     let had_failed = earlier.as_ref().is_some_and(has_error);
-    if usage.is_recent && same_rule && earlier.is_some() {
+    if is_recent && same_rule && earlier.is_some() {
         return (earlier, earlier_stop);
     }
     if let Some(failing) = &usage.failing {
@@ -214,7 +211,6 @@ mod tests {
             }],
             is_read: true,
             failing: None,
-            is_recent: false,
         }
     }
 
@@ -232,7 +228,7 @@ mod tests {
 
     fn next(before: &WorkspaceStatus, usage: &ActivityReport) -> WorkspaceStatus {
         let mut status = running(10);
-        complete(&mut status, Some(before), Some(usage), at(0));
+        complete(&mut status, Some(before), Some(&report(usage)), at(0));
         status
     }
 
@@ -241,7 +237,7 @@ mod tests {
             activity: Some(activity.clone()),
             out_of_memory: None,
             disk: None,
-            is_recent: activity.is_recent,
+            is_recent: false,
         }
     }
 
@@ -269,15 +265,12 @@ mod tests {
     #[test]
     fn a_status_written_just_now_is_not_updated() {
         let first = next(&running(10), &usage(0));
-        let again = ActivityReport {
+        let again = Report {
             is_recent: true,
-            ..usage(500)
+            ..report(&usage(500))
         };
-        assert!(!differs(&first, &report(&again), at(0)));
-        assert!(
-            differs(&running(10), &report(&again), at(0)),
-            "another client removed it"
-        );
+        assert!(!differs(&first, &again, at(0)));
+        assert!(differs(&running(10), &again, at(0)), "another client removed it");
     }
 
     #[test]
@@ -297,7 +290,7 @@ mod tests {
             ..WorkspaceStatus::default()
         };
         assert!(differs(&first, &told(3, false), at(0)));
-        complete_disk(&mut first, None, Some(&told(3, false)));
+        complete(&mut first, None, Some(&told(3, false)), at(0));
         assert_eq!(first.disk.as_ref().unwrap().used_percent, Some(0));
         assert!(!differs(&first, &told(4, false), at(0)));
         assert!(differs(&first, &told(99, false), at(0)));
