@@ -1,6 +1,7 @@
 //! A workspace has a Service only while its routes are objects or a text names it.
 
-use api::{WorkspaceManager, workspace::Phase};
+use api::{WorkspaceManager, condition::reason, workspace::Phase};
+use http::Method;
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     networking::v1::Ingress,
@@ -85,5 +86,31 @@ async fn a_foreign_service_is_in_the_way_of_those_alone_who_have_one() {
         let kept = stage.child::<Service>().unwrap();
         assert_eq!(kept.uid().as_deref(), Some("foreign"));
         assert_eq!(stage.status().service_name, None);
+    }
+}
+
+#[tokio::test]
+async fn a_quota_without_room_for_services_keeps_those_alone_from_starting_who_have_one() {
+    let quota = "services \"workspace-demo\" is forbidden: exceeded quota: none";
+    for is_named in [false, true] {
+        let mut stage = Stage::with_demo();
+        stage.name_service(is_named);
+        stage.fail(Method::POST, "services", 403, quota, 1);
+        stage.reconcile().await.unwrap();
+        assert_eq!(stage.child::<Pod>().is_none(), is_named);
+        if is_named {
+            let status = stage.status();
+            assert_eq!(status.reason.as_deref(), Some(reason::QUOTA_EXCEEDED));
+            let message = status.message.unwrap();
+            for part in [
+                "The Service was refused",
+                "exceeded quota: none",
+                "Have the namespace's quota raised",
+            ] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+        }
+        stage.run().await;
+        assert_eq!(stage.child::<Service>().is_some(), is_named);
     }
 }
