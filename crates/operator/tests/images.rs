@@ -144,6 +144,32 @@ async fn a_labelled_template_gets_its_images_is_told_how_far_they_are_and_withou
 }
 
 #[tokio::test]
+async fn a_template_that_no_node_may_run_is_not_prepared_and_says_what_to_do() {
+    let (mut stage, mut leader) = (stage(), ImagesState::default());
+    label(&stage, json!({PRE_PULL_LABEL: "true"}));
+    stage.server.edit::<WorkspaceTemplate>(None, "t", |template| {
+        template["spec"]["defaultNodeSelector"] = json!({"kind": "none"});
+    });
+    reconcile(&mut stage, &mut leader).await;
+    nodes(&stage, 0, 0);
+    reconcile(&mut stage, &mut leader).await;
+    let (pulled, prepared) = status(&stage);
+    let prepared = prepared.unwrap();
+    assert_eq!(
+        (pulled, prepared.status.as_str(), prepared.reason.as_str()),
+        (None, "False", reason::NO_NODE)
+    );
+    assert!(
+        prepared.message.contains("add one, or correct node selector"),
+        "{prepared:?}"
+    );
+    assert_eq!(stage.events(), [""; 0], "an autoscaler may add one");
+    nodes(&stage, 1, 1);
+    reconcile(&mut stage, &mut leader).await;
+    assert_eq!(reason_of(&stage), reason::PREPARED);
+}
+
+#[tokio::test]
 async fn numbers_alone_are_written_now_and_then() {
     let (mut stage, mut leader) = (stage(), ImagesState::default());
     label(&stage, json!({PRE_PULL_LABEL: "true"}));

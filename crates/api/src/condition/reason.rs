@@ -387,6 +387,9 @@ reasons! {
         "Nodes still pull images of the template. The column Pulled counts each image once per node.";
     PLACEHOLDERS_PENDING = "PlaceholdersPending", Waits, "Prepared=False of a WorkspaceTemplate",
         "Not all placeholders of the template run: workspaces took their place, or no node has room. Workspaces start all the same.";
+    NO_NODE = "NoNode", Waits, "Prepared=False of a WorkspaceTemplate",
+        "No node may run workspaces of the template, or those with one of its images, so nothing is pulled. Such workspaces wait for a node, too.",
+        Administrator: "Add a node with the labels that they select and with taints that they tolerate; an autoscaler may do so at their first start. Or correct node selector, affinity and tolerations in a new template.";
     PRE_PULL_FAILED = "PrePullFailed", Wrong, "Prepared=False of a WorkspaceTemplate; Event",
         "An image of the template cannot be pulled in advance, or pods for it or for placeholders are refused. Other images are pulled all the same.",
         Administrator: "Do what the message says: correct image and tag in a new template, create the pull Secret in the namespace of images, or raise its quota (prePull.quota).";

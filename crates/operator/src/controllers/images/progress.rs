@@ -54,6 +54,8 @@ pub(super) fn assess(
         (reason::PULL_SECRET_OF_PROFILE, message)
     } else if !problems.is_empty() {
         (reason::PRE_PULL_FAILED, join_first(&problems, MAX_LISTED))
+    } else if !count.nowhere.is_empty() {
+        (reason::NO_NODE, count.message(wanted, live))
     } else if !count.is_complete {
         (reason::PULLING_IMAGES, count.message(wanted, live))
     } else if count.lacks_placeholders(wanted) {
@@ -69,7 +71,9 @@ pub(super) fn assess(
 }
 
 /// Pulls of a template, and its placeholders.
-struct Count {
+struct Count<'a> {
+    /// Images that no node may have, for want of its labels or because of its taints.
+    nowhere: BTreeSet<&'a str>,
     done: i32,
     wanted: i32,
     /// Whether every DaemonSet reports that all its nodes are served.
@@ -77,15 +81,16 @@ struct Count {
     placed: i32,
 }
 
-impl Count {
-    fn new(wanted: &Wanted, live: &Live) -> Self {
+impl<'a> Count<'a> {
+    fn new(wanted: &'a Wanted, live: &Live) -> Self {
         let mut count = Self {
+            nowhere: BTreeSet::new(),
             done: 0,
             wanted: 0,
             is_complete: true,
             placed: 0,
         };
-        for (_, name) in &wanted.pulls {
+        for (image, name) in &wanted.pulls {
             let set = live.daemon_set(name);
             // A status of an earlier generation counts other nodes.
             let status = set.and_then(|set| {
@@ -96,6 +101,9 @@ impl Count {
                 count.is_complete = false;
                 continue;
             };
+            if status.desired_number_scheduled == 0 {
+                count.nowhere.insert(image);
+            }
             count.done += status.number_ready;
             count.wanted += status.desired_number_scheduled;
             count.is_complete &= status.number_ready >= status.desired_number_scheduled;
@@ -121,13 +129,25 @@ impl Count {
         placeholders.is_some_and(|placeholders| self.placed < placeholders.count)
     }
 
+    fn without_nodes(&self) -> Option<String> {
+        let images: Vec<_> = self.nowhere.iter().collect();
+        let which = match self.wanted {
+            _ if images.is_empty() => return None,
+            0 => "of the template".to_owned(),
+            _ => format!("with {}", join_first(&images, MAX_LISTED)),
+        };
+        Some(format!(
+            "No node may run workspaces {which}: add one, or correct node selector, affinity and tolerations in a new template."
+        ))
+    }
+
     fn message(&self, template: &Wanted, live: &Live) -> String {
-        let mut parts = Vec::new();
+        let mut parts: Vec<_> = self.without_nodes().into_iter().collect();
         let Self { done, wanted, .. } = self;
         let images: BTreeSet<_> = template.pulls.iter().map(|(image, _)| image).collect();
         match images.len() {
             0 => {}
-            _ if *wanted == 0 && self.is_complete => parts.push("No node can run its workspaces.".to_owned()),
+            _ if *wanted == 0 && !parts.is_empty() => {}
             _ if *wanted == 0 => parts.push("Nodes begin to pull.".to_owned()),
             1 => parts.push(format!("{done} of {wanted} nodes have the image.")),
             images => parts.push(format!("{done} of {wanted} pulls of {images} images are done.")),
@@ -202,6 +222,29 @@ mod tests {
         Arc::make_mut(&mut live.daemon_sets[1]).metadata.generation = Some(3);
         let (pulled, reason, _) = said(&wanted, &live);
         assert_eq!((pulled.as_deref(), reason), (Some("8/8"), reason::PULLING_IMAGES));
+    }
+
+    #[test]
+    fn an_image_that_no_node_may_have_is_named_with_the_remedy() {
+        let wanted = pulls();
+        let mut live = live(&wanted, 8);
+        let expected = |pulled: Option<&str>, message: &str| {
+            let remedy = ": add one, or correct node selector, affinity and tolerations in a new template.";
+            let message = message.replace('*', remedy);
+            (pulled.map(str::to_owned), reason::NO_NODE, message)
+        };
+        for (at, pulled, message) in [
+            (
+                1,
+                Some("8/8"),
+                "No node may run workspaces with r.example.com/b:1* 8 of 8 pulls of 2 images are done.",
+            ),
+            (0, None, "No node may run workspaces of the template*"),
+        ] {
+            let status = Arc::make_mut(&mut live.daemon_sets[at]).status.as_mut().unwrap();
+            (status.number_ready, status.desired_number_scheduled) = (0, 0);
+            assert_eq!(said(&wanted, &live), expected(pulled, message));
+        }
     }
 
     #[test]
