@@ -9,10 +9,10 @@ use cli::args::Cli;
 use cli::exit_code;
 use explain::Change;
 use http::Method;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use serde_json::{Value, json};
 use testkit::api_server::{ApiServer, Fault};
-use testkit::objects::{NAMESPACE, workspace};
+use testkit::objects::{NAMESPACE, template, workspace};
 
 use crate::workspace::{in_phase, run};
 
@@ -68,6 +68,42 @@ async fn a_failed_start_is_explained_with_cause_and_remedy_in_at_most_eight_call
         "Pod workspace-demo-x"
     );
     assert_eq!(json["asWanted"], false);
+}
+
+#[tokio::test]
+async fn a_start_says_whether_its_node_had_the_image_in_advance() {
+    let (server, client) = ApiServer::start();
+    let mut starting = in_phase("demo", "Running", "Starting");
+    starting.spec.template_ref = Some("lab".to_owned());
+    server.put(&starting);
+    let pod = json!({
+        "metadata": {
+            "name": "workspace-demo", "namespace": NAMESPACE, "uid": "p",
+            "labels": {api::names::WORKSPACE_LABEL: "demo", api::names::RUN_ID_LABEL: "one"},
+        },
+        "spec": {"containers": [], "nodeName": "n1"},
+    });
+    server.put(&serde_json::from_value::<Pod>(pod).unwrap());
+    let pulling = json!({
+        "metadata": {"name": "e", "namespace": NAMESPACE}, "reason": "Pulling",
+        "involvedObject": {"kind": "Pod", "name": "workspace-demo", "uid": "p", "fieldPath": "spec.containers{workspace}"},
+    });
+    server.put(&serde_json::from_value::<Event>(pulling).unwrap());
+    let mut lab = template("lab");
+    lab.metadata.labels = Some([(api::names::PRE_PULL_LABEL.to_owned(), "true".to_owned())].into());
+    lab.status.get_or_insert_default().pulled = Some("7/8".to_owned());
+    server.put(&lab);
+    let ran = run(&client, "explain demo").await;
+    let line = "because WorkspaceTemplate lab, status.pulled: 7/8; node n1 did not have the image in advance";
+    assert!(ran.out.contains(line), "{}", ran.out);
+    // Whoever may not read templates is not told, and nothing else is missing.
+    server.fail(Fault::forbidden(Method::GET, "/workspacetemplates/lab", "no", 1));
+    let ran = run(&client, "explain demo").await;
+    assert!(
+        !ran.out.contains("WorkspaceTemplate") && !ran.out.contains("Not read"),
+        "{}",
+        ran.out
+    );
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ fn explained(reason: &str, reads_logs: bool) -> Vec<explain::Remedy> {
         pods: Read::Known(Vec::new()),
         claim: Read::Known(None),
         quotas: Read::Known(Vec::new()),
+        pull: None,
         reads_logs,
         now: Timestamp::UNIX_EPOCH,
     });

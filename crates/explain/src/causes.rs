@@ -1,12 +1,13 @@
 //! Pods, claim, quotas and Events of a workspace -> the causes of its state (pure).
 
 use api::condition::reason;
+use api::names::PRE_PULL_LABEL;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::progress::current_pod;
-use super::{Cause, Evidence, ago, written};
+use super::progress::{current_pod, had_image};
+use super::{Cause, Evidence, Pull, ago, written};
 
 /// Events that are shown at most.
 const EVENTS: usize = 3;
@@ -62,6 +63,34 @@ pub(super) fn steps(evidence: &Evidence<'_>, since: Option<Timestamp>) -> Vec<Ca
         before = time.or(before);
     }
     causes
+}
+
+/// Whether the node had the image in advance, where the template asks for that.
+pub(super) fn in_advance(evidence: &Evidence<'_>) -> Option<Cause> {
+    let Pull { template, events } = evidence.pull.as_ref()?;
+    if template.labels().get(PRE_PULL_LABEL)? != "true" {
+        return None;
+    }
+    let pod = current_pod(evidence.workspace, evidence.pods.known()?)?;
+    let node = pod.spec.as_ref()?.node_name.as_ref()?;
+    let had = if had_image(pod, events)? {
+        "had"
+    } else {
+        "did not have"
+    };
+    let pulled = template
+        .status
+        .as_ref()
+        .and_then(|status| status.pulled.as_deref());
+    Some(Cause {
+        object: format!("WorkspaceTemplate {}", template.name_any()),
+        field: "status.pulled".to_owned(),
+        value: format!(
+            "{}; node {node} {had} the image in advance",
+            pulled.unwrap_or("not set")
+        ),
+        time: None,
+    })
 }
 
 /// Remaining objects of a deleted workspace, by kind and name.

@@ -35,7 +35,7 @@ mod state;
 mod stop;
 pub mod template;
 
-use api::Workspace;
+use api::{Workspace, WorkspaceTemplate};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -76,10 +76,21 @@ pub struct Evidence<'a> {
     pub claim: Read<Option<PersistentVolumeClaim>>,
     /// Quotas of the namespace.
     pub quotas: Read<Vec<ResourceQuota>>,
+    /// What tells whether its node had its image in advance. `None`: it has no template, or its pod no node.
+    pub pull: Option<Pull<'a>>,
     /// Whether the user may read the output of its pods. The role of users does not have this right.
     pub reads_logs: bool,
     /// The present time.
     pub now: Timestamp,
+}
+
+/// The template of a workspace, and the Events of its pod.
+#[derive(Debug)]
+pub struct Pull<'a> {
+    /// The template, which may have nodes pull its images in advance.
+    pub template: &'a WorkspaceTemplate,
+    /// Events of the pod. Others are ignored.
+    pub events: &'a [Event],
 }
 
 /// The findings, and failed reads.

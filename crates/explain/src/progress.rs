@@ -130,18 +130,9 @@ pub fn by_pod(workspace: &Workspace, pod: Option<&Pod>, events: &[Event]) -> Pro
     let Some(pod) = pod else {
         return known;
     };
-    // Init containers and sidecars have images and states of their own.
-    let container = format!("spec.containers{{{APPLICATION_CONTAINER}}}");
-    let of_application = |event: &&Event| {
-        let object = &event.involved_object;
-        object.uid == pod.metadata.uid && object.field_path.as_deref() == Some(&*container)
-    };
     let happened = |name: &str| {
-        let of_name = events.iter().filter(of_application);
-        of_name
-            .filter(|event| event.reason.as_deref() == Some(name))
-            .map(first_time)
-            .max()
+        let of_name = of_application(pod, events).filter(|event| event.reason.as_deref() == Some(name));
+        of_name.map(first_time).max()
     };
     let conditions = pod
         .status
@@ -184,6 +175,30 @@ pub fn by_pod(workspace: &Workspace, pod: Option<&Pod>, events: &[Event]) -> Pro
             Some(before) => steps[before].flatten(),
         },
     }
+}
+
+/// Events of the application's container. Init containers and sidecars have images and states of their own.
+fn of_application<'a>(pod: &'a Pod, events: &'a [Event]) -> impl Iterator<Item = &'a Event> {
+    let container = format!("spec.containers{{{APPLICATION_CONTAINER}}}");
+    events.iter().filter(move |event| {
+        let object = &event.involved_object;
+        object.uid == pod.metadata.uid && object.field_path.as_deref() == Some(&*container)
+    })
+}
+
+/// Whether the pod's node had the application's image before; `None`: no Event tells yet.
+pub(super) fn had_image(pod: &Pod, events: &[Event]) -> Option<bool> {
+    let pulls = of_application(pod, events)
+        .filter(|event| matches!(event.reason.as_deref(), Some("Pulling" | "Pulled")));
+    let mut pulls = pulls.peekable();
+    pulls.peek()?;
+    Some(pulls.all(|event| {
+        event.reason.as_deref() == Some("Pulled")
+            && event
+                .message
+                .as_deref()
+                .is_some_and(|text| text.contains("already present"))
+    }))
 }
 
 /// Time of an Event's first occurrence.

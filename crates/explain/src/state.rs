@@ -153,6 +153,7 @@ fn under_way(evidence: &Evidence<'_>, runs: bool) -> Finding {
     let mut because: Vec<_> = condition_cause(workspace, PROGRESSING).into_iter().collect();
     if runs {
         because.extend(causes::steps(evidence, since));
+        because.extend(causes::in_advance(evidence));
     }
     because.extend(causes::causes(evidence, "", ""));
     let reason = progressing.map(|it| it.reason.clone());

@@ -1,5 +1,6 @@
 //! Workspaces and their objects -> explanations (tests).
 
+use api::WorkspaceTemplate;
 use api::condition::reason;
 use serde_json::{Value, json};
 
@@ -40,9 +41,70 @@ fn evidence(workspace: &Workspace) -> Evidence<'_> {
         pods: Read::Known(Vec::new()),
         claim: Read::Known(None),
         quotas: Read::Known(Vec::new()),
+        pull: None,
         reads_logs: false,
         now: NOW.parse().unwrap(),
     }
+}
+
+#[test]
+fn a_start_says_whether_its_node_had_the_image_in_advance() {
+    let status = json!({
+        "phase": "Starting", "runID": "r", "conditions": [condition("Progressing", "True", reason::STARTING, "It starts.")],
+    });
+    let workspace = workspace_with(json!({"templateRef": "lab"}), status);
+    let pod: Pod = from(json!({
+        "metadata": {"name": "workspace-demo", "uid": "p", "labels": {"workspaces.jupyter.org/run-id": "r"}},
+        "spec": {"containers": [], "nodeName": "n1"},
+    }));
+    let event = |container: &str, reason: &str, message: &str| {
+        let object = json!({"uid": "p", "fieldPath": format!("spec.{container}")});
+        from::<Event>(json!({"metadata": {}, "involvedObject": object, "reason": reason, "message": message}))
+    };
+    let own = |reason: &str, message: &str| event("containers{workspace}", reason, message);
+    let there = "Container image \"lab:1\" already present on machine";
+    let told = |labels: Value, events: &[Event]| {
+        let template: WorkspaceTemplate = from(json!({
+            "metadata": {"name": "lab", "labels": labels}, "spec": {"displayName": "Lab", "defaultImage": "lab:1"}, "status": {"pulled": "7/8"},
+        }));
+        let pull = Pull {
+            template: &template,
+            events,
+        };
+        let evidence = Evidence {
+            pods: Read::Known(vec![pod.clone()]),
+            pull: Some(pull),
+            ..evidence(&workspace)
+        };
+        let finding = super::workspace(&evidence).findings.remove(0);
+        let of_template = finding
+            .because
+            .into_iter()
+            .find(|cause| cause.object == "WorkspaceTemplate lab");
+        of_template.map(|cause| format!("{}: {}", cause.field, cause.value))
+    };
+    let in_advance = || json!({"workspaces.jupyter.org/pre-pull": "true"});
+    let had = Some("status.pulled: 7/8; node n1 had the image in advance".to_owned());
+    let lacked = Some("status.pulled: 7/8; node n1 did not have the image in advance".to_owned());
+    let pulled = own("Pulled", "Successfully pulled image \"lab:1\" in 40s");
+    assert_eq!(
+        told(in_advance(), &[own("Pulling", "Pulling image \"lab:1\"")]),
+        lacked
+    );
+    assert_eq!(told(in_advance(), &[own("Pulling", ""), pulled.clone()]), lacked);
+    assert_eq!(
+        told(
+            in_advance(),
+            &[event("initContainers{seed}", "Pulling", ""), own("Pulled", there)]
+        ),
+        had
+    );
+    assert_eq!(told(in_advance(), &[]), None, "nothing tells");
+    assert_eq!(
+        told(json!({}), &[pulled]),
+        None,
+        "the template does not ask for it"
+    );
 }
 
 fn values(finding: &Finding) -> Vec<&str> {

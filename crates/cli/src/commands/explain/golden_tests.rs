@@ -210,6 +210,7 @@ impl Case {
             pods: self.read("pods", pods),
             claim: self.read("claims", claim),
             quotas: Read::Known(self.quotas.iter().cloned().map(from).collect()),
+            pull: None,
             reads_logs: false,
             now: NOW.parse().unwrap(),
         }))

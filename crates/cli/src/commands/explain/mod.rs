@@ -14,12 +14,14 @@ mod manifest;
 mod template;
 mod text;
 
-use api::Workspace;
-use explain::{Evidence, Read};
+use api::workspace::Phase;
+use api::{Workspace, WorkspaceTemplate};
+use explain::progress::{current_pod, phase};
+use explain::{Evidence, Pull, Read};
 use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SubjectAccessReview};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::jiff::Timestamp;
-use kube::Resource;
+use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -93,16 +95,40 @@ async fn state(
         Err(failure) if failure.is_not_found() => Read::Known(None),
         claim => read_one::<PersistentVolumeClaim>(claim),
     };
+    let pods = read_all(pods);
+    let image = pull(cluster, &workspace, &pods).await;
     let explanation = explain::workspace(&Evidence {
         workspace: &workspace,
         events: read_all(events),
-        pods: read_all(pods),
+        pods,
         claim,
         quotas: read_all(quotas),
+        pull: image.as_ref().map(|(template, events)| Pull { template, events }),
         reads_logs: reads_logs.known() == Some(&true),
         now: Timestamp::now(),
     });
     conclude(args, "WorkspaceExplanation", &explanation, console)
+}
+
+/// The template of a start and the Events of its pod. They only add to what else is known, so a failed read is not named.
+async fn pull(
+    cluster: &Cluster,
+    workspace: &Workspace,
+    pods: &Read<Vec<Pod>>,
+) -> Option<(WorkspaceTemplate, Vec<Event>)> {
+    let template = workspace.spec.template_ref.as_deref()?;
+    if phase(workspace) != Phase::Starting {
+        return None;
+    }
+    let pod = current_pod(workspace, pods.known()?)?;
+    let about = format!("involvedObject.kind=Pod,involvedObject.name={}", pod.name_any());
+    let namespace = pod.metadata.namespace.as_deref();
+    let (template, events) = futures::join!(
+        cluster.get::<WorkspaceTemplate>(None, template),
+        cluster.list::<Event>(namespace, None, Some(&about)),
+    );
+    let template = serde_json::from_value(template.ok()?).ok()?;
+    Some((template, read_all(events).known()?.clone()))
 }
 
 /// Shows the explanation. What is not as wanted is the exit code's.

@@ -15,7 +15,7 @@ use api::workspace::Phase;
 use axum::response::Response;
 use explain::consequence;
 use explain::progress;
-use explain::{Evidence, Read};
+use explain::{Evidence, Pull, Read};
 use futures::future::try_join_all;
 use futures::join;
 use jiff::{SignedDuration, Timestamp};
@@ -124,12 +124,18 @@ pub(super) async fn view(context: &Context, seen: &VisibleWorkspace) -> View {
         Box::pin(read(context, &namespace, &name)),
         facts::usage(context, workspace),
     );
+    let template = context.app.index.template_of(workspace);
+    let pull = template.as_deref().map(|template| Pull {
+        template,
+        events: evidence.happened.as_deref().unwrap_or_default(),
+    });
     let explained = explain::workspace(&Evidence {
         workspace,
         events: evidence.events,
         pods: evidence.pods,
         claim: evidence.claim,
         quotas: evidence.quotas,
+        pull,
         reads_logs: beside.logs,
         now: context.now,
     });
@@ -142,10 +148,7 @@ pub(super) async fn view(context: &Context, seen: &VisibleWorkspace) -> View {
         explanation: explanation::explanation(&explained, is_usual, &can),
         progress: explanation::progress(workspace, &pods, events.as_deref().unwrap_or_default()),
         pending: pending(context, seen, may),
-        facts: Some(facts::facts(
-            workspace,
-            context.app.index.template_of(workspace).as_deref(),
-        )),
+        facts: Some(facts::facts(workspace, template.as_deref())),
         usage,
         access: Some(facts::access(context, seen, beside)),
         events: Some(explanation::events(events)),
