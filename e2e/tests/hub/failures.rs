@@ -1,10 +1,11 @@
 //! Starts that fail on the cluster, and what the hub says of them.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use api::workspace::Phase;
 use e2e::{command, objects::workspace, wait};
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{
     sample::{self, MISSING, SERVERS, User},
@@ -60,12 +61,18 @@ async fn a_crash_tells_its_last_line(bob: &User<'_>) -> anyhow::Result<()> {
 
 /// A start by this profile fails, and its last event tells the cause. Then nothing of it runs.
 async fn fails_by(bob: &User<'_>, profile: &str, cause: &str) -> anyhow::Result<()> {
-    // 201 or 202 while it starts, or the failure itself.
-    bob.request_server(profile).await?;
-    let events = bob
-        .send(Method::GET, "/hub/api/users/bob/server/progress")
-        .await?;
-    let events = events.text().await?;
+    // Long before the time of a start, 300 s, is up.
+    let events = timeout(wait::USUAL, async {
+        // 201 or 202 while it starts, or the failure itself.
+        bob.request_server(profile).await?;
+        let events = bob
+            .send(Method::GET, "/hub/api/users/bob/server/progress")
+            .await?;
+        anyhow::Ok(events.text().await?)
+    });
+    let events = events
+        .await
+        .with_context(|| format!("{profile} has not failed within {:?}", wait::USUAL))??;
     ensure!(
         events.contains("\"failed\": true") && events.contains(cause),
         "{events}"
