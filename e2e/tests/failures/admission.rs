@@ -231,6 +231,23 @@ async fn template_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
+async fn manager_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create_as_admin(json!({"managerRef": fixture.namespace()}))
+        .await?;
+    let expected = [
+        fixture.namespace(),
+        "does not exist",
+        "the workspace starts as soon as it does",
+    ];
+    fixture
+        .reports(reason::MANAGER_NOT_FOUND, &expected, created())
+        .await?;
+    // The manager of the installation, which is the default.
+    fixture.edit(json!({"managerRef": null})).await?;
+    fixture.recovered().await
+}
+
 /// A policy of the cluster refuses the pod.
 async fn policy_that_refuses(fixture: &Fixture) -> anyhow::Result<()> {
     let block = WriteBlock::start(&fixture.scratch, "", "v1", "pods").await?;
@@ -285,6 +302,7 @@ async fn refusals_of_pods_and_disks_are_reported_and_recover() -> anyhow::Result
         row!(service_account_that_does_not_exist),
         row!(execution_profile_that_does_not_exist),
         row!(template_that_does_not_exist),
+        row!(manager_that_does_not_exist),
         row!(policy_that_refuses),
         row!(name_conflict),
     ];
