@@ -1,4 +1,4 @@
-//! Five users x seven actions: portal and kubectl do and refuse the same, in the same words.
+//! Five users x eight actions: portal and kubectl do and refuse the same, in the same words.
 //!
 //! The portal differs from kubectl in what it shows, on purpose (docs/using.md): a guest sees state, owner and link, and for users without
 //! the right to list, the workspace does not exist, where kubectl names the missing right.
@@ -30,6 +30,8 @@ use serde_json::{Value, json};
 
 /// The workspace.
 const NAME: &str = "ws";
+/// Another one of the owner, which is shared with nobody.
+const STOPPED: &str = "stopped";
 /// With whom the users share it.
 const FRIEND: &str = "erin";
 /// Members may connect.
@@ -42,6 +44,8 @@ enum Action {
     Page,
     Restart,
     Stop,
+    /// Of the other workspace.
+    Start,
     Share,
     EndShare,
     /// To another owner, for which the present one needs `assign-owner`, too.
@@ -49,10 +53,11 @@ enum Action {
     Delete,
 }
 
-const ACTIONS: [Action; 7] = [
+const ACTIONS: [Action; 8] = [
     Action::Page,
     Action::Restart,
     Action::Stop,
+    Action::Start,
     Action::Share,
     Action::EndShare,
     Action::Transfer,
@@ -96,8 +101,8 @@ struct Actor<'a> {
     portal: &'a Connection,
     user: User,
     kubectl: Client,
-    /// Of the workspace, and of its share.
-    uids: [&'a str; 2],
+    /// Of the workspace, of the other one, and of the share.
+    uids: [&'a str; 3],
 }
 
 impl Actor<'_> {
@@ -108,14 +113,14 @@ impl Actor<'_> {
         Api::namespaced(self.kubectl.clone(), &self.scratch.namespace)
     }
 
-    /// A patch of the workspace, as a dry run.
-    async fn patch(&self, change: Value) -> kube::Result<()> {
+    /// A patch of a workspace, as a dry run.
+    async fn patch(&self, name: &str, change: Value) -> kube::Result<()> {
         let dry = PatchParams {
             dry_run: true,
             ..PatchParams::default()
         };
         let patch = Patch::Merge(change);
-        self.api::<Workspace>().patch(NAME, &dry, &patch).await.map(drop)
+        self.api::<Workspace>().patch(name, &dry, &patch).await.map(drop)
     }
 
     /// A deletion, as a dry run.
@@ -138,12 +143,19 @@ impl Actor<'_> {
             Action::Restart => {
                 let restarted =
                     json!({"metadata": {"annotations": {RESTARTED_AT: Timestamp::now().to_string()}}});
-                self.patch(restarted).await
+                self.patch(NAME, restarted).await
             }
-            Action::Stop => self.patch(json!({"spec": {"desiredStatus": "Stopped"}})).await,
+            Action::Stop => {
+                let stopped = json!({"spec": {"desiredStatus": "Stopped"}});
+                self.patch(NAME, stopped).await
+            }
+            Action::Start => {
+                let started = json!({"spec": {"desiredStatus": "Running"}});
+                self.patch(STOPPED, started).await
+            }
             Action::Transfer => {
                 let owner = json!({"metadata": {"annotations": {CREATED_BY: FRIEND}}});
-                self.patch(owner).await
+                self.patch(NAME, owner).await
             }
             Action::Share => {
                 let dry = PostParams {
@@ -166,12 +178,16 @@ impl Actor<'_> {
     /// The portal's answer, also where its page has no such button.
     async fn by_portal(&self, action: Action) -> anyhow::Result<Answer> {
         let (portal, user) = (self.portal, &self.user);
-        let [uid, of_share] = self.uids.map(|uid| ("uid", uid));
+        let [uid, of_stopped, of_share] = self.uids.map(|uid| ("uid", uid));
         let at = |rest: &str| format!("/w/{}/{NAME}{rest}", self.scratch.namespace);
         match action {
             Action::Page => portal.get(user, &at("")).await,
             Action::Restart => portal.post(user, &at("/restart"), &[uid, ("name", NAME)]).await,
             Action::Stop => portal.post(user, &at("/stop"), &[uid, ("name", NAME)]).await,
+            Action::Start => {
+                let start = format!("/w/{}/{STOPPED}/start", self.scratch.namespace);
+                portal.post(user, &start, &[of_stopped, ("name", STOPPED)]).await
+            }
             Action::Share => {
                 let with = [("kind", "User"), ("name", FRIEND), ("until", "8h")];
                 let form = [&[uid][..], &with, &[("date", ""), ("reason", "")]].concat();
@@ -234,14 +250,14 @@ fn share(name: &str, kind: &str, with: &str) -> anyhow::Result<WorkspaceShare> {
     }))?)
 }
 
-/// What is stored of the workspace that a user may change, and with whom it is shared.
-async fn stored(scratch: &Scratch) -> anyhow::Result<(Option<Workspace>, Vec<String>)> {
+/// What is stored of a workspace that a user may change, and with whom one is shared.
+async fn stored(scratch: &Scratch, name: &str) -> anyhow::Result<(Option<Workspace>, Vec<String>)> {
     let shares = scratch.api::<WorkspaceShare>();
     let shares = shares.list(&ListParams::default()).await?.into_iter();
     let shares = shares.filter(|share| share.metadata.deletion_timestamp.is_none());
     let subjects = shares.flat_map(|share| share.spec.subjects);
     Ok((
-        scratch.api().get_opt(NAME).await?,
+        scratch.api().get_opt(name).await?,
         subjects.map(|subject| subject.name).collect(),
     ))
 }
@@ -253,6 +269,8 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
         "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces", "workspaceshares"], "verbs": ["get", "list", "watch"],
     }]);
     scratch.grant("viewer", "carol", &reads).await?;
+    let stopped = workspace::stopped(&scratch, "alice", STOPPED).await?;
+    let of_stopped = stopped.uid().context("no UID")?;
     let uid = workspace::running(&scratch, NAME)
         .await?
         .uid()
@@ -273,7 +291,7 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
                 name: name.to_owned(),
                 groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             },
-            uids: [&uid, &share_uid],
+            uids: [&uid, &of_stopped, &share_uid],
         };
         // The portal learns of workspace and share a moment later.
         let first = format!("{name} to find {page:?}");
@@ -286,7 +304,10 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
         .await?;
         if name == "alice" {
             // No refusal has stored anything.
-            let (now, subjects) = stored(&scratch).await?;
+            let (other, _) = stored(&scratch, STOPPED).await?;
+            let other = other.map(|other| other.spec.desired_status);
+            anyhow::ensure!(other == Some(DesiredStatus::Stopped), "{other:?}");
+            let (now, subjects) = stored(&scratch, NAME).await?;
             let now = now.context("it is gone")?;
             anyhow::ensure!(now.metadata.deletion_timestamp.is_none(), "{now:?}");
             anyhow::ensure!(now.spec.desired_status == DesiredStatus::Running, "{now:?}");
@@ -306,13 +327,15 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
                 other => differ.push(format!("{name} {action:?}: {other:?}, by the rules {expected:?}")),
             }
             if name == "alice" {
-                let (now, subjects) = stored(&scratch).await?;
+                let name = if action == Action::Start { STOPPED } else { NAME };
+                let (now, subjects) = stored(&scratch, name).await?;
                 let is_done = match action {
                     Action::Page => true,
                     Action::Restart => now.is_some_and(|it| it.annotations().contains_key(RESTARTED_AT)),
                     Action::EndShare => !subjects.iter().any(|subject| subject == GROUP),
                     Action::Transfer => now.is_some_and(|it| owner(&it.metadata) == Some("alice")),
                     Action::Stop => now.is_some_and(|it| it.spec.desired_status == DesiredStatus::Stopped),
+                    Action::Start => now.is_some_and(|it| it.spec.desired_status == DesiredStatus::Running),
                     Action::Share => subjects.iter().any(|subject| subject == FRIEND),
                     Action::Delete => now.is_none_or(|it| it.metadata.deletion_timestamp.is_some()),
                 };
