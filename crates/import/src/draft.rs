@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::{Path, Step};
+use crate::texts::{ARGUMENTS, COMMAND};
 
 /// Into which object of ours a part goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,21 +51,20 @@ impl Draft {
     }
 
     /// Changes the values that go into `to`; an error is the reason why one is lost. An item of a list of texts takes the others along:
-    /// a command makes sense as a whole. So a flag is asked about with the argument that follows it, too.
+    /// a command makes sense as a whole. So its texts are asked about as one, too.
     pub(crate) fn change(
         &mut self,
         to: Target,
         change: impl Fn(&Path, &Value) -> Result<Option<Value>, String>,
     ) {
         let mut lost = Vec::new();
-        let flags = self.flags(to);
+        for (list, text) in self.lists(to) {
+            if let Err(why) = change(&list, &Value::String(text)) {
+                lost.push((list, why));
+            }
+        }
         for part in self.0.iter_mut().filter(|part| part.to == to) {
-            let with_flag = match (part.value.as_str(), before(&part.at)) {
-                (Some(text), Some(before)) => flags.get(&before).map(|flag| format!("{flag} {text}")),
-                _ => None,
-            };
-            let of_flag = with_flag.map_or(Ok(None), |text| change(&part.at, &Value::String(text)));
-            match of_flag.and_then(|_| change(&part.at, &part.value)) {
+            match change(&part.at, &part.value) {
                 Ok(None) => {}
                 Ok(Some(value)) => part.value = value,
                 Err(why) => {
@@ -83,14 +83,28 @@ impl Draft {
         }
     }
 
-    /// Items of lists that are flags, by their places.
-    fn flags(&self, to: Target) -> BTreeMap<Path, String> {
-        let parts = self.0.iter().filter(|part| part.to == to);
-        let flags = parts.filter_map(|part| {
-            let text = part.value.as_str().filter(|text| text.starts_with('-'))?;
-            matches!(part.at.0.last(), Some(Step::Index(_))).then(|| (part.at.clone(), text.to_owned()))
+    /// Lists of texts that are parts of their own, each as one text. Arguments follow their command.
+    fn lists(&self, to: Target) -> Vec<(Path, String)> {
+        let mut items: Vec<_> = self.0.iter().filter(|part| part.to == to).collect();
+        items.sort_by(|a, b| a.at.cmp(&b.at));
+        let mut lists: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for part in items {
+            if let (Some((Step::Index(_), list)), Some(text)) = (part.at.0.split_last(), part.value.as_str())
+            {
+                lists.entry(list).or_default().push(text);
+            }
+        }
+        let of_command = |list: &[Step]| {
+            let (last, around) = list.split_last()?;
+            let command = Path(around.to_vec()).key(COMMAND);
+            (*last == Step::Key(ARGUMENTS.into())).then(|| lists.get(command.0.as_slice()))?
+        };
+        let joined = lists.iter().map(|(list, texts)| {
+            let command = of_command(list).into_iter().flatten();
+            let texts: Vec<_> = command.chain(texts).copied().collect();
+            (Path(list.to_vec()), texts.join(" "))
         });
-        flags.collect()
+        joined.collect()
     }
 
     /// Whether something of the source goes to this field.
@@ -190,58 +204,6 @@ impl Draft {
             }
         }
     }
-}
-
-/// The place of the item before one of a list.
-fn before(at: &Path) -> Option<Path> {
-    let (Step::Index(index), list) = at.0.split_last()? else {
-        return None;
-    };
-    Some(Path(list.to_vec()).index(index.checked_sub(1)?))
-}
-
-/// Changes all texts in a value, as `Draft::change` changes a value.
-pub(crate) fn change_texts(
-    value: &Value,
-    change: &impl Fn(&str) -> Result<Option<String>, String>,
-) -> Result<Option<Value>, String> {
-    let mut found = value.clone();
-    let is_changed = change_each(&mut found, change)?;
-    Ok(is_changed.then_some(found))
-}
-
-fn change_each(
-    value: &mut Value,
-    change: &impl Fn(&str) -> Result<Option<String>, String>,
-) -> Result<bool, String> {
-    let mut is_changed = false;
-    match value {
-        Value::String(text) => {
-            if let Some(new) = change(text)? {
-                *text = new;
-                is_changed = true;
-            }
-        }
-        Value::Array(items) => {
-            for pair in items.windows(2) {
-                if let [Value::String(flag), Value::String(text)] = pair
-                    && flag.starts_with('-')
-                {
-                    change(&format!("{flag} {text}"))?;
-                }
-            }
-            for item in items {
-                is_changed |= change_each(item, change)?;
-            }
-        }
-        Value::Object(fields) => {
-            for inner in fields.values_mut() {
-                is_changed |= change_each(inner, change)?;
-            }
-        }
-        _ => {}
-    }
-    Ok(is_changed)
 }
 
 /// The object with the field, without the indices, which have gaps.
@@ -351,6 +313,36 @@ mod tests {
             "env": [{"name": "A"}, {"name": "B", "value": "2"}], "limits": {"a.b/gpu": "1"}, "own": true,
         }});
         assert_eq!(draft().build(Target::Workspace), expected);
+    }
+
+    #[test]
+    fn texts_of_a_command_are_asked_about_as_one() {
+        let words = |lists: &[(&str, &str)]| {
+            let mut draft = Draft::default();
+            for (at, text) in lists {
+                draft.put([(0, Path::of(at))], Target::Template, Path::of(at), *text);
+            }
+            draft.change(Target::Template, |_, value| match value.as_str() {
+                Some(text) if text.contains("mysql -u x -p") => Err("no".to_owned()),
+                _ => Ok(None),
+            });
+            let lost = draft.0.iter().filter(|part| part.loss.is_some());
+            lost.map(|part| part.at.to_string()).collect::<Vec<_>>()
+        };
+        let all = [
+            ("spec.a[0]", "mysql"),
+            ("spec.a[1]", "-u"),
+            ("spec.a[2]", "x"),
+            ("spec.a[3]", "-px"),
+        ];
+        assert_eq!(words(&all), all.map(|(at, _)| at));
+        assert!(words(&all[..3]).is_empty());
+        let apart = [
+            ("c.command[0]", "mysql"),
+            ("c.args[0]", "-u x"),
+            ("c.args[1]", "-px"),
+        ];
+        assert_eq!(words(&apart), ["c.args[0]", "c.args[1]"]);
     }
 
     #[test]

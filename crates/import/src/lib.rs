@@ -17,6 +17,7 @@
 //! - `container`: container of a pod -> amounts, variables and mounts
 //! - `table`: path of a leaf -> what becomes of it
 //! - `draft`: leaves with their new places -> objects of ours
+//! - `texts`: texts of a value -> changed, or why it is lost
 //! - `ledger`: leaves of the source and what became of each
 //! - `read`: text -> objects of the source
 //! - `secrets`: variables that hold credentials -> Secrets
@@ -42,6 +43,7 @@ mod secrets;
 mod steps;
 mod table;
 mod templates;
+mod texts;
 mod z2jh;
 
 pub use ledger::{Entry, Outcome};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use regex::RegexSet;
+use regex::{Regex, RegexSet};
 
 use crate::names::hash;
 use crate::path::Path;
@@ -14,14 +14,15 @@ const WORDS: [&str; 6] = ["TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH"];
 /// A further part of names of settings. As the name of a variable it is the present folder.
 const SETTING: &str = "PWD";
 
-/// What a credential looks like in a text, whatever the text is called. `W` stands for the words. A value that begins with `$` is elsewhere.
+/// What a credential looks like in a text, whatever the text is called. `W` stands for the words. A value that begins with `$` is elsewhere, and one
+/// that begins with `/` may be a file.
 const LOOKS: [&str; 12] = [
     // `user:password@`, or whatever stands before the host of a URL: some have a token there, as user or as password alone.
     r"[^\s/:@]+:[^\s/@]+@[^\s]|://[^\s@]*@[^\s]",
-    // A flag with its value, anywhere in a command. A value that begins with `/` is a file.
+    // A flag with its value, anywhere in a command.
     r"(?i)(^|\s)-[\w.-]*(W)[\w.-]*\s+['\x22]?[^\s'\x22$/-]",
-    // After a flag for nothing but a credential, a value may begin so, too. `--x` and `-x` are further flags.
-    r"(?i)(^|\s)--?[\w.-]*(password|passwd|token)\s+['\x22]?(/|-[^\s-]\S{3})",
+    // After a flag for nothing but a credential, a value may begin with `-`, too. `--x` and `-x` are further flags.
+    r"(?i)(^|\s)--?[\w.-]*(password|passwd|token)\s+['\x22]?-[^\s-]\S{3}",
     // A user with a password, as curl has them.
     r"(^|\s)(-[uU]|--user|--proxy-user)[\s=]*['\x22]?[A-Za-z_][^\s:'\x22]*:[^\s'\x22$/]",
     // Passwords of clients whose flag is `-p`.
@@ -29,9 +30,9 @@ const LOOKS: [&str; 12] = [
     // A default of a shell's variable.
     r"(?i)\$\{\w*(W)\w*:?[-=+]['\x22]?[^\s}'\x22$]",
     // A setting with its value, as in connection strings, addresses and commands.
-    r"(?i)(^|[^$\w.{-]|(^|[^$])\{)([\w.-]*(W)[\w.-]*|\w*_PAT)['\x22]?\s*=\s*['\x22]?[^\s'\x22$=;&}]",
+    r"(?i)(^|[^$\w.{-]|(^|[^$])\{)([\w.-]*(W)[\w.-]*|\w*_PAT)['\x22]?\s*=\s*['\x22]?[^\s'\x22$=;&}/]",
     // A setting with its value in JSON or YAML.
-    r"(?i)(^|[^$\w.{-]|(^|[^$])\{)[\w.-]*(W)[\w.-]*['\x22]?\s*:\s+['\x22]?[^\s'\x22$]|(?i)(W)[\w.-]*['\x22]\s*:\s*['\x22]?[^\s'\x22$]",
+    r"(?i)(^|[^$\w.{-]|(^|[^$])\{)[\w.-]*(W)[\w.-]*['\x22]?\s*:\s+['\x22]?[^\s'\x22$/]|(?i)(W)[\w.-]*['\x22]\s*:\s*['\x22]?[^\s'\x22$/]",
     // A header with a token.
     r"(?i)(bearer|basic)\s+[\w+/=.~-]{8}",
     // A private key.
@@ -42,10 +43,19 @@ const LOOKS: [&str; 12] = [
     r"\b(gh[pousr]_|github_pat_|glpat-|xox[abprs]-|hf_|sk-|npm_|pypi-|[sr]k_(live|test)_|AIza|dapi)[\w-]{16}|\bA[KS]IA[0-9A-Z]{16}|\beyJ[\w-]+\.eyJ[\w-]+\.",
 ];
 
-static CREDENTIAL: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
+/// A flag for nothing but a credential, or a setting, whose value begins with `/`.
+const SLASH: &str = r"(?i)((^|\s)--?[\w.-]*(password|passwd|token)\s+|(^|[^$\w.{-]|(^|[^$])\{)([\w.-]*(W)[\w.-]*|\w*_PAT)(['\x22]?\s*=\s*|['\x22]?\s*:\s+|['\x22]\s*:\s*))['\x22]?(?<value>/[^\s'\x22,;&}]*)";
+/// First folders of paths of files. A credential may begin with `/`, but hardly so.
+const FOLDERS: [&str; 15] = [
+    "app", "data", "dev", "etc", "home", "mnt", "opt", "proc", "root", "run", "secrets", "srv", "tmp", "usr",
+    "var",
+];
+
+static CREDENTIAL: LazyLock<Option<(RegexSet, Regex)>> = LazyLock::new(|| {
     let words: Vec<_> = WORDS.into_iter().chain([SETTING]).collect();
-    let words = words.join("|");
-    RegexSet::new(LOOKS.map(|look| look.replace("(W)", &format!("({words})")))).ok()
+    let words = format!("({})", words.join("|"));
+    let looks = RegexSet::new(LOOKS.map(|look| look.replace("(W)", &words))).ok()?;
+    Some((looks, Regex::new(&SLASH.replace("(W)", &words)).ok()?))
 });
 
 /// Whether the variable holds a credential, as far as its name and value tell.
@@ -56,7 +66,16 @@ pub(crate) fn is_credential(name: &str, value: &str) -> bool {
 
 /// Whether the text looks as if it held a credential.
 pub(crate) fn has_credential(text: &str) -> bool {
-    CREDENTIAL.as_ref().is_none_or(|it| it.is_match(text))
+    CREDENTIAL.as_ref().is_none_or(|(looks, slash)| {
+        let mut found = slash.captures_iter(text);
+        looks.is_match(text) || found.any(|it| !is_file(&it["value"]))
+    })
+}
+
+/// Whether a text that begins with `/` is the path of a file below a usual folder.
+fn is_file(text: &str) -> bool {
+    let path = text.trim_start_matches('/').split_once('/');
+    path.is_some_and(|(folder, rest)| FOLDERS.contains(&folder) && !rest.is_empty())
 }
 
 /// Checks that a command or argument shows no credential; an error is why it is lost.
@@ -303,6 +322,10 @@ mod tests {
             ("mysql -p abc", true),
             ("sshpass -p abc ssh host", true),
             ("run --password /abc", true),
+            ("run --token /run9x/Zk==", true),
+            ("run --token /run/", true),
+            ("export DB_PASSWORD=/abc/def; run", true),
+            ("run --config={\"token\":\"/abc/def\"}", true),
             ("run --token -abcd", true),
             ("curl -u bob:$PASSWORD https://host/", false),
             ("docker run --user 1000:100 a", false),
@@ -316,6 +339,13 @@ mod tests {
             ("jupyter lab --NotebookApp.base_url=/x --port 8888", false),
             ("jupyter lab --NotebookApp.token=$(TOKEN) --port 8888", false),
             ("run --allow-credentials --port 8888", false),
+            ("run --token /run/secrets/token", false),
+            (
+                "run --token-file=/var/run/x --password '/etc/x' --port 8888",
+                false,
+            ),
+            ("export SSL_KEY=/etc/ssl/key.pem; run", false),
+            ("run --config={\"keyfile\":\"/etc/x\"}", false),
             ("test \"$TOKEN\" = x && PASSWORD=$(cat /run/x) run", false),
         ] {
             assert_eq!(has_credential(text), expected, "{text}");

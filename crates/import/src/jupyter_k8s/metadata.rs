@@ -3,12 +3,13 @@
 use api::names::{HOME_VOLUME, SHM_VOLUME};
 use serde_json::Value;
 
-use crate::draft::{Draft, Target, change_texts};
+use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
 use crate::pod_template::POD;
 use crate::read::Object;
 use crate::secrets::{check_credential, check_text};
+use crate::texts::change_texts;
 
 /// Beginnings of keys that the old operator writes; in the second group they are this product's as well.
 const RECORDS: [&str; 2] = ["workspace.jupyter.org/", "workspaces.jupyter.org/"];

@@ -8,12 +8,13 @@ use super::source::{APART, Source};
 use super::table::{MAIN, POD, REST_OF_MAIN, REST_OF_POD};
 use super::volumes::Volumes;
 use crate::container::{Known, Out, container, resources, variables};
-use crate::draft::{Draft, Target, change_texts};
+use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
 use crate::pod_template::{self, APPLICATION, field as field_of, mounted_by, name_application, put_whole};
 use crate::secrets::{Secrets, check_credential, check_text};
 use crate::table::{Table, apply, is_empty};
+use crate::texts::change_texts;
 
 /// Variable by which Kubeflow's images know their path.
 const KNOWN: &Known = &[(

@@ -10,13 +10,14 @@ use super::profiles::{self, Profile};
 use super::volumes::Home;
 use super::{Source, account, fields, files, options, template};
 use crate::assemble::{Template, named};
-use crate::draft::{Draft, Target, change_texts};
+use crate::draft::{Draft, Target};
 use crate::judge::Judge;
 use crate::ledger::Ledger;
 use crate::path::Path;
 use crate::pod_template::{POD, name_application, settle};
 use crate::secrets::check_text;
 use crate::templates::{Need, bounds};
+use crate::texts::change_texts;
 use crate::{Error, Hub, Options};
 
 /// Before the hash in names of templates and execution profiles.
