@@ -18,6 +18,15 @@ pub(crate) const NO_VOLUME: &str = "its volume is none that this container can m
 /// Why an amount is lost.
 pub(crate) const NO_QUANTITY: &str = "must be a quantity such as 500m or 2Gi in requests or limits";
 
+/// Why a container is lost that runs as root.
+pub(crate) const ROOT: &str = "it needs root or privileges, which no container has here: the disk is written by its group (fsGroup), and what else it does belongs into the image";
+
+/// Whether a container does its work by root or privileges. Without them it would end each start.
+pub(crate) fn needs_root(container: &Value) -> bool {
+    let context = &container["securityContext"];
+    context["runAsUser"] == 0 || context["privileged"] == true
+}
+
 /// Where the parts of a container go.
 pub(crate) struct Out<'o> {
     pub(crate) secrets: &'o mut Secrets,

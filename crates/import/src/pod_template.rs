@@ -22,6 +22,15 @@ pub(crate) const APPLICATION: &str = "spec.podTemplate.spec.containers[0]";
 /// What a container beside the application asks for, where the source has no amount: `podTemplate` must have one.
 const REQUESTS: [(&str, &str); 2] = [("cpu", "10m"), ("memory", "64Mi")];
 
+/// Why a mount is lost that names no volume.
+pub(crate) const NAMELESS: &str = "a mount must name its volume";
+/// Why a mount is lost whose volume is not there.
+pub(crate) const UNKNOWN: &str = "the pod has no volume of this name";
+/// Why a volume is lost that nothing mounts.
+pub(crate) const UNMOUNTED: &str = "no container that comes over mounts it";
+/// Why a field of a volume or mount is lost.
+pub(crate) const NO_SETTING: &str = "a home, a disk, a Secret and /dev/shm have no such setting here: write volume and mount into the template's podTemplate";
+
 /// A field of the pod.
 pub(crate) fn field(name: &str) -> Path {
     Path::of("spec.podTemplate.spec").key(name)
@@ -141,9 +150,7 @@ fn unmounted(template: &Value) -> Vec<Violation> {
 
 /// Whether a field of a workspace, a template or a profile says all of a mount of the application: a whole claim, a whole Secret, shared memory.
 pub(crate) fn is_plain(mount: &Value, volume: &Value) -> bool {
-    let is_whole = ["subPath", "subPathExpr"]
-        .iter()
-        .all(|field| is_empty(&mount[*field]));
+    let is_whole = is_whole(mount);
     if let Some(name) = volume["persistentVolumeClaim"]["claimName"].as_str() {
         return is_whole && !name.is_empty();
     }
@@ -155,6 +162,12 @@ pub(crate) fn is_plain(mount: &Value, volume: &Value) -> bool {
         return is_whole && fields.all(is_usual);
     }
     volume["emptyDir"].is_object() && is_at(mount, SHM_PATH)
+}
+
+/// Whether a mount is of a volume as a whole.
+pub(crate) fn is_whole(mount: &Value) -> bool {
+    let folders = ["subPath", "subPathExpr"];
+    folders.iter().all(|field| is_empty(&mount[*field]))
 }
 
 /// Whether a field of a volume of a Secret is so without being written.

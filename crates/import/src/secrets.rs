@@ -58,9 +58,12 @@ static CREDENTIAL: LazyLock<Option<(RegexSet, Regex)>> = LazyLock::new(|| {
     Some((looks, Regex::new(&SLASH.replace("(W)", &words)).ok()?))
 });
 
-/// Whether the variable holds a credential, as far as its name and value tell.
+/// Whether the variable holds a credential, as far as its name and value tell. The path of a file is none.
 pub(crate) fn is_credential(name: &str, value: &str) -> bool {
     let name = name.to_uppercase();
+    if is_file(value) && !value.contains(char::is_whitespace) {
+        return false;
+    }
     WORDS.iter().any(|word| name.contains(word)) || name.ends_with("_PAT") || has_credential(value)
 }
 
@@ -258,6 +261,8 @@ mod tests {
             ("HEADERS", "Authorization: Bearer abcdefgh"),
             ("ID", "AKIAABCDEFGHIJKLMNOP"),
             ("HUB", "hf_abcdefghijklmnopqrst"),
+            ("A_TOKEN", "/run/x --token y"),
+            ("A_TOKEN", "/abc/def=="),
             ("PEM", "-----BEGIN RSA PRIVATE KEY-----\nx"),
             ("SESSION", "eyJhbGciOi.eyJzdWIi.x"),
             ("GITHUB_PAT", "x"),
@@ -296,6 +301,7 @@ mod tests {
             ("NOTE", "basic and bearer of news"),
             ("SKY", "sk-short"),
             ("PATTERN", "x"),
+            ("GOOGLE_APPLICATION_CREDENTIALS", "/var/secrets/key.json"),
             ("CONFIG", "{user: x}"),
             ("CONFIG", "{password: $PASSWORD}"),
             ("PAGE", "https://example.org/?signed=1&size=2"),

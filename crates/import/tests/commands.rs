@@ -19,24 +19,27 @@ const NOTEBOOK: &str = "\
 {apiVersion: kubeflow.org/v1, kind: Notebook, metadata: {name: demo, namespace: team-a},
  spec: {template: {spec: {containers: [{name: demo, image: 'r.example.org/a:1', env: [{name: A_TOKEN, value: never-shown}]}]}}}}";
 
-/// The commands of the step whose title starts so.
-fn commands(import: &Import, title: &str) -> String {
-    let mut is_in = false;
-    let mut commands = String::new();
+/// Titles and commands of the printed steps.
+pub(crate) fn steps(import: &Import) -> Vec<(String, String)> {
+    let mut steps: Vec<(String, String)> = Vec::new();
     for line in text(import, "steps.md").lines() {
-        if let Some(command) = line.strip_prefix("       ") {
-            if is_in {
-                commands.push_str(command);
-                commands.push('\n');
-            }
-        } else if line.starts_with(|c: char| c.is_ascii_digit()) {
-            is_in = line
-                .split_once(". ")
-                .is_some_and(|(_, rest)| rest.starts_with(title));
+        let numbered = line.split_once(". ");
+        let title = numbered.filter(|(number, _)| number.parse::<u8>().is_ok());
+        if let Some((_, title)) = title {
+            steps.push((title.to_owned(), String::new()));
+        } else if let (Some(command), Some((_, commands))) = (line.strip_prefix("       "), steps.last_mut())
+        {
+            commands.push_str(command);
+            commands.push('\n');
         }
     }
-    assert!(!commands.is_empty(), "{title}");
-    commands
+    steps
+}
+
+/// The commands of the step whose title starts so.
+fn commands(import: &Import, title: &str) -> String {
+    let mut steps = steps(import).into_iter();
+    steps.find(|(found, _)| found.starts_with(title)).unwrap().1
 }
 
 /// Runs commands with this body of a function `kubectl`.

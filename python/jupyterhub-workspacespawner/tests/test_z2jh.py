@@ -123,3 +123,16 @@ class FromImport(FromZeroToJupyterHub):
         self.assertEqual(template["spec"]["resourceBounds"]["memory"]["max"], "16Gi")
         # The choice of other nodes, which the template does not allow, would have the start refused.
         self.assertNotIn("nodeSelector", spec)
+        self.assertEqual(spec["options"], {"place": "near"})
+
+    async def test_a_choice_of_nodes_is_that_of_the_template_s_option(self):
+        self.hub_of()
+        spawner = await self.spawn(options={"profile": "gpu", "place": "far away"})
+        spec, template = self.api.objects["alice"]["spec"], self.template("GPU \u201clarge\u201d")
+        (option,) = [option for option in template["spec"]["options"] if option["name"] == "place"]
+        (choice,) = [choice for choice in option["choices"] if choice["name"] == spec["options"]["place"]]
+        self.assertEqual((choice["set"]["nodeSelector"], choice["set"]["tolerations"][0]["key"]), ({"pool": "spot"}, "spot"))
+        # The template says what it sets; what else the choice says goes on.
+        self.assertEqual({"nodeSelector", "tolerations"} & set(spec), set())
+        self.assertNotIn("cpu", spec["resources"]["limits"])
+        self.assertEqual(spawner.default_url, "/tree")

@@ -8,7 +8,7 @@ use super::strategy::{self, Strategy};
 use super::{metadata, table};
 use crate::Error;
 use crate::assemble::{Template, named, unexplained};
-use crate::container::{Out, container, resources, variables};
+use crate::container::{Out, ROOT, container, needs_root, resources, variables};
 use crate::draft::{Draft, Target};
 use crate::judge::Judge;
 use crate::ledger::{Fate, Ledger, Outcome};
@@ -186,6 +186,11 @@ pub(super) fn containers(place: &Place<'_>, field: &str, to: Target, out: &mut O
     let count = list.get(place.value).as_array().map_or(0, Vec::len);
     for index in 0..count {
         let at = list.index(index);
+        if needs_root(at.get(place.value)) {
+            out.ledger
+                .tell(place.object, &at, &Fate::new(Outcome::Lost, ROOT));
+            continue;
+        }
         // The home has one name in both products; rules say what else an init container may mount.
         let volume = |name: &str| metadata::own_volume(name).or_else(|| Some(name.to_owned()));
         container(&place.at(&at), (to, &at), false, volume, &[], out);

@@ -4,6 +4,7 @@
 //! - `notebook`: one Notebook -> parts of our objects
 //! - `pod`: its pod
 //! - `volumes`: what its pod mounts
+//! - `tokens`: volumes of tokens that it mounts
 //! - `source`: an object that says something about a pod
 //! - `pod_default`: which Notebooks a `PodDefault` selects
 //! - `table`: leaf -> what becomes of it
@@ -14,6 +15,7 @@ mod pod_default;
 mod source;
 mod steps;
 mod table;
+mod tokens;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};

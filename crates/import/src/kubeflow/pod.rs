@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::source::{APART, Source};
 use super::table::{MAIN, POD, REST_OF_MAIN, REST_OF_POD};
 use super::volumes::Volumes;
-use crate::container::{Known, Out, container, resources, variables};
+use crate::container::{Known, Out, ROOT, container, needs_root, resources, variables};
 use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
@@ -66,6 +66,10 @@ pub(super) fn take(
         for (list, from, stays) in [(&init, 0, false), (sidecars, *first, true)] {
             for index in from..source.list(list).len() {
                 let at = list.index(index);
+                if needs_root(&source.list(list)[index]) {
+                    ledger.tell(source.object, &at, &Fate::new(Outcome::Lost, ROOT));
+                    continue;
+                }
                 let mut out = Out {
                     secrets,
                     ledger,

@@ -2,7 +2,7 @@
 
 use crate::container::NO_QUANTITY;
 use crate::draft::Target::{Profile, Template, Workspace};
-use crate::pod_template::APPLICATION;
+use crate::pod_template::{APPLICATION, NO_SETTING};
 use crate::table::Rule::{Below, Code, Lost, Same, SameIf, SameOr, Stays, To};
 use crate::table::{SERVERS, Table};
 
@@ -191,16 +191,13 @@ pub(super) const REST_OF_POD: &Table = &[("*", Below(Template, "spec.podTemplate
 
 /// Why what the code leaves of a pod is lost. Patterns are below a pod's or a container's list.
 pub(super) const REASONS: &[(&str, &str)] = &[
-    ("spec.template.spec.containers[0].volumeMounts", MOUNT),
-    ("spec.volumeMounts", MOUNT),
-    ("spec.template.spec.volumes", VOLUME),
-    ("spec.volumes", VOLUME),
+    ("spec.template.spec.containers[0].volumeMounts", NO_SETTING),
+    ("spec.volumeMounts", NO_SETTING),
+    ("spec.template.spec.volumes", NO_SETTING),
+    ("spec.volumes", NO_SETTING),
     ("spec.template.spec.containers[0].resources", NO_QUANTITY),
     ("metadata.labels", "a label must be text"),
 ];
-
-const MOUNT: &str = "it names no volume of the pod, or is a setting that a home or a disk has not here";
-const VOLUME: &str = "no container that comes over mounts it, or it is a setting that a disk has not here";
 
 /// A Profile.
 pub(super) const PROFILE: &Table = &[

@@ -6,11 +6,13 @@ use api::names::{HOME_VOLUME, SHM_PATH, SHM_VOLUME};
 use serde_json::Value;
 
 use super::source::Source;
+use super::tokens;
 use crate::draft::{Draft, Target};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
 use crate::pod_template::{
-    APPLICATION, field, is_at, is_plain, is_usual_secret, mounted_by, put_whole, volume_name,
+    APPLICATION, NAMELESS, UNKNOWN, UNMOUNTED, field, is_at, is_plain, is_usual_secret, is_whole, mounted_by,
+    put_whole, volume_name,
 };
 use crate::table::{Place, is_empty};
 
@@ -56,6 +58,8 @@ pub(super) struct Volumes<'a> {
     own: BTreeMap<String, &'static str>,
     /// Those of the `podTemplate` that the application mounts.
     mounted: BTreeSet<&'a str>,
+    /// All that the application mounts.
+    by_main: BTreeSet<&'a str>,
 }
 
 impl<'a> Volumes<'a> {
@@ -66,14 +70,18 @@ impl<'a> Volumes<'a> {
         let in_pod = in_pod(sources, &all, home);
         let mut own = BTreeMap::new();
         let mut by_application = BTreeSet::new();
+        let mut by_main = BTreeSet::new();
         for source in sources {
             let mounts = source.main.key("volumeMounts");
             for (index, value) in source.list(&mounts).iter().enumerate() {
-                let Some(name) = value["name"].as_str() else {
+                let mount = Volume::new(source, &mounts, index, value);
+                let name = value["name"].as_str();
+                let Some((name, volume)) = name.and_then(|name| Some((name, all.get(name)?))) else {
+                    let why = if name.is_some() { UNKNOWN } else { NAMELESS };
+                    ledger.tell(mount.object, &mount.at, &Fate::new(Outcome::Lost, why));
                     continue;
                 };
-                let Some(volume) = all.get(name) else { continue };
-                let mount = Volume::new(source, &mounts, index, value);
+                by_main.insert(name);
                 let is_home = source.order == 0 && home == Some(index);
                 if is_home || !in_pod.contains(name) {
                     let found = mounted(&mount, volume, is_home, ledger, draft);
@@ -90,6 +98,7 @@ impl<'a> Volumes<'a> {
             all,
             own,
             mounted: by_application,
+            by_main,
         }
     }
 
@@ -115,10 +124,14 @@ impl<'a> Volumes<'a> {
     }
 
     /// Puts the volumes of the `podTemplate`: those that its containers mount.
-    pub(super) fn put(&self, by_others: &BTreeSet<&str>, ledger: &Ledger, draft: &mut Draft) {
+    pub(super) fn put(&self, by_others: &BTreeSet<&str>, ledger: &mut Ledger, draft: &mut Draft) {
         for (name, volume) in &self.all {
-            let by_others = by_others.contains(name) && !self.own.contains_key(*name);
-            if self.mounted.contains(name) || by_others {
+            let is_mounted = by_others.contains(name);
+            let by_others = is_mounted && !self.own.contains_key(*name);
+            if !is_mounted && !self.by_main.contains(name) {
+                let fate = Fate::new(Outcome::Lost, UNMOUNTED);
+                ledger.tell(volume.object, &volume.at, &fate);
+            } else if self.mounted.contains(name) || by_others {
                 let dest = field("volumes").index(volume.order);
                 put_whole(&volume.place(), Some(&volume_name(name)), dest, ledger, draft);
             }
@@ -159,6 +172,7 @@ fn in_pod<'a>(
                 && let Some(volume) = all.get(name)
                 && !is_home
                 && !is_plain(mount, volume.value)
+                && (!is_whole(mount) || tokens::of(volume.value).is_none())
             {
                 found.insert(name);
             }
@@ -259,6 +273,11 @@ fn mounted(
             path,
         );
         draft.put(written, Target::Workspace, at.key("readOnly"), is_read_only);
+        return None;
+    }
+    if let Some(tokens) = tokens::of(volume.value) {
+        let places = [mount, volume].map(|it| (it.object, &it.at, it.value));
+        tokens::put(&tokens, places, index, ledger, draft);
         return None;
     }
     if let Some(secret) = volume.value["secret"]["secretName"].as_str() {

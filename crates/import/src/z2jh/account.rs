@@ -32,14 +32,23 @@ impl Namespaces {
         let is_static = source.chart.text("singleuser.storage.type").as_deref() == Some("static");
         let given = options.hub_namespace.as_deref();
         match of_homes.as_slice() {
-            [] => {
-                let hub = given.unwrap_or(NAMESPACE).to_owned();
-                let servers = if is_static { &hub } else { BELOW_IT };
+            [] if is_static => {
+                let claim = source
+                    .chart
+                    .text("singleuser.storage.static.pvcName")
+                    .unwrap_or_default();
+                let common = source.homes.others.get(claim.as_str());
+                let of_claim = common.map(|(_, object)| object.namespace.as_str());
+                let hub = given.or(of_claim).unwrap_or(NAMESPACE);
                 Ok(Self {
-                    servers: servers.to_owned(),
-                    hub,
+                    hub: hub.to_owned(),
+                    servers: of_claim.unwrap_or(hub).to_owned(),
                 })
             }
+            [] => Ok(Self {
+                hub: given.unwrap_or(NAMESPACE).to_owned(),
+                servers: BELOW_IT.to_owned(),
+            }),
             [one] => Ok(Self {
                 hub: given.unwrap_or(one).to_owned(),
                 servers: (*one).to_owned(),

@@ -33,7 +33,22 @@ pub(super) fn bytes(value: &Value) -> Option<String> {
     checked(text)
 }
 
-/// A number of processors or devices.
+/// A number of processors, in thousandths upwards, as Kubernetes reads it.
+pub(super) fn processors(value: &Value) -> Option<String> {
+    let text = count(value)?;
+    let finer = text
+        .split_once('.')
+        .filter(|(_, part)| part.trim_end_matches('0').len() > 3);
+    let Some((whole, part)) = finer else {
+        return Some(text);
+    };
+    let thousandths: u64 = format!("{whole}{}", part.get(..3)?).parse().ok()?;
+    part.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| format!("{}m", thousandths.saturating_add(1)))
+}
+
+/// A number of devices.
 pub(super) fn count(value: &Value) -> Option<String> {
     checked(plain(value)?)
 }
@@ -101,6 +116,16 @@ mod tests {
             (json!(true), None),
         ] {
             assert_eq!(count(&given).as_deref(), expected, "{given}");
+        }
+        for (given, expected) in [
+            (json!(0.434_875), Some("435m")),
+            (json!("12.0001"), Some("12001m")),
+            (json!("0.250000"), Some("0.250000")),
+            (json!(0.5), Some("0.5")),
+            (json!("0.1234m"), None),
+            (json!("x"), None),
+        ] {
+            assert_eq!(processors(&given).as_deref(), expected, "{given}");
         }
         assert_eq!(
             [json!(3600), json!("61"), json!(0), json!("x")].map(|it| minutes(&it)),

@@ -12,7 +12,7 @@ use crate::table::is_empty;
 
 /// The chart's size of a home, and its folder.
 const SIZE: &str = "10Gi";
-const HOME: &str = "/home/jovyan";
+pub(super) const HOME: &str = "/home/jovyan";
 /// The chart's group of the files on homes.
 const GROUP: u32 = 100;
 /// Taints of nodes for users, which the chart's servers tolerate: GKE has no `/` in its own.

@@ -78,6 +78,7 @@ pub(super) fn files(
             homes.as_ref().map(|(name, _)| name.as_str()),
             &of_homes,
             &source.secrets,
+            !source.chart.root.0.is_empty(),
             &missing,
         ),
     });

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use super::Source;
 use super::make::Made;
-use super::profiles::is_of_hub;
+use super::profiles::{OF_CHOICE, is_of_hub};
+use crate::path::Step;
 
 /// Settings that the templates say now, with the value that unsets each.
 const UNSET: [(&str, &str); 19] = [
@@ -62,13 +63,17 @@ pub(super) fn text(
          # It fails without its ClusterRole, and workspaces do not use it.\n\
          scheduling: {{userScheduler: {{enabled: false}}}}\n"
     );
-    let below = source.chart.root.to_string();
-    if below.is_empty() {
-        return text;
-    }
-    text.lines().fold(format!("{below}:\n"), |mut nested, line| {
-        let _ = writeln!(nested, "  {line}");
-        nested
+    let keys = source.chart.root.0.iter().rev();
+    keys.fold(text, |text, step| {
+        let Step::Key(key) = step else { return text };
+        let is_plain = key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        let key = if is_plain { key.to_string() } else { python(key) };
+        text.lines().fold(format!("{key}:\n"), |mut nested, line| {
+            let _ = writeln!(nested, "  {line}");
+            nested
+        })
     })
 }
 
@@ -124,10 +129,14 @@ fn code(
     };
     let moved = list(&mut titles.iter().flat_map(|made| &made.overridden));
     let of_choices = list(&mut titles.iter().flat_map(|made| &made.lost_choices));
+    code.push_str("}\n");
+    let has_options = titles.iter().any(|made| !made.options.is_empty());
+    if has_options {
+        options(&titles, &mut code);
+    }
     let _ = write!(
         code,
-        "}}\n\
-         def forget(of, names):\n\
+        "def forget(of, names):\n\
          \x20   for field in (\"kubespawner_override\", \"spawner_override\"):\n\
          \x20       overrides = of.get(field) or {{}}\n\
          \x20       for name in names:\n\
@@ -141,14 +150,45 @@ fn code(
          \x20       continue  # Made after the import: the default template bounds it.\n\
          \x20   profile[\"template\"] = template\n\
          \x20   forget(profile, [{moved}])\n\
-         \x20   # What the import calls lost: a choice changes image and amounts alone.\n\
+         \x20   # What the import calls lost, and what the template says.\n\
          \x20   for option in (profile.get(\"profile_options\") or {{}}).values():\n\
          \x20       for choice in (option.get(\"choices\") or {{}}).values():\n\
          \x20           forget(choice, [{of_choices}])\n\
          \x20       forget(option.get(\"unlisted_choice\") or {{}}, [{of_choices}])\n",
         variables.join(", ")
     );
+    if has_options {
+        let of_choice = OF_CHOICE.map(python).join(", ");
+        let _ = write!(
+            code,
+            "\x20   for name, (ours, names) in OPTIONS.get(profile[\"display_name\"], {{}}).items():\n\
+             \x20       for key, choice in ((profile.get(\"profile_options\") or {{}}).get(name, {{}}).get(\"choices\") or {{}}).items():\n\
+             \x20           forget(choice, [{of_choice}])\n\
+             \x20           if key in names:\n\
+             \x20               choice[\"spawner_override\"] = {{**(choice.get(\"spawner_override\") or {{}}), \"template_options\": {{ours: names[key]}}}}\n",
+        );
+    }
     code
+}
+
+/// Which choices of the hub's form are which of the templates' options.
+fn options(titles: &[&Made], code: &mut String) {
+    code.push_str("# Choices that the template has as an option, with its names.\nOPTIONS = {\n");
+    for made in titles.iter().filter(|made| !made.options.is_empty()) {
+        let title = python(made.title.as_deref().unwrap_or_default());
+        let _ = writeln!(code, "    {title}: {{");
+        for option in &made.options {
+            let choices = option
+                .choices
+                .iter()
+                .map(|(key, name)| format!("{}: \"{name}\"", python(key)));
+            let choices: Vec<_> = choices.collect();
+            let (key, name) = (python(&option.key), &option.name);
+            let _ = writeln!(code, "        {key}: (\"{name}\", {{{}}}),", choices.join(", "));
+        }
+        code.push_str("    },\n");
+    }
+    code.push_str("}\n");
 }
 
 /// A text in Python, in ASCII.

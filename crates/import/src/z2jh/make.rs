@@ -51,6 +51,8 @@ pub(super) struct Made {
     pub(super) overridden: Vec<String>,
     /// Settings that its choices must not change.
     pub(super) lost_choices: Vec<String>,
+    /// Options of the template, by which its choices are said.
+    pub(super) options: Vec<options::Names>,
 }
 
 /// All of them.
@@ -96,16 +98,18 @@ fn one(
     let volume = chart.text("singleuser.storage.dynamic.volumeNameTemplate");
     let is_static = chart.text("singleuser.storage.type").as_deref() == Some("static");
     let claim = chart.get("singleuser.storage.static.pvcName");
+    let [folder, path] =
+        ["static.subPath", "homeMountPath"].map(|of| chart.text(&format!("singleuser.storage.{of}")));
     let home = Home {
         volume: volume.as_deref().unwrap_or("home"),
         claim: claim.as_ref().filter(|_| is_static),
+        folder: folder.as_deref().unwrap_or("{username}"),
+        path: path.as_deref().unwrap_or(common::HOME),
     };
     template::take(profile.traits.clone(), home, &mut out);
     common::take(chart, &mut out);
     files::take(chart, &mut out);
-    if hub == Hub::Replace {
-        options::take(&profile.options, chart.value, &mut out);
-    }
+    options::take(&profile.options, chart.value, &mut out);
     change(hub, &mut draft);
     name_application(&mut draft);
     let shown = title(profile, index, chart, judge);
@@ -159,6 +163,7 @@ fn one(
         (Target::Profile, Some((name, _))) => format!("WorkspaceExecutionProfile {name}"),
         _ => format!("WorkspaceTemplate {}", template.name()),
     });
+    let options = profile.of_template(&template.value);
     let title = profile
         .at
         .as_ref()
@@ -170,6 +175,7 @@ fn one(
         is_default: profile.is_default,
         overridden: profile.overridden.clone(),
         lost_choices: profile.lost_choices(chart.value),
+        options,
     })
 }
 

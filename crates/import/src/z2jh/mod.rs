@@ -145,13 +145,13 @@ fn finish(source: &Source<'_>, ledger: &mut Ledger) {
         } else if path.below(&list).is_some_and(profiles::is_override) {
             let why = "a choice of its profile_options says otherwise";
             Fate::new(Outcome::SameByDefault, why)
-        } else if path.below(&list).is_some() {
+        } else if let Some(steps) = path.below(&list) {
             let (outcome, words) = match source.hub {
                 Hub::Keep => (
                     Outcome::Stays,
                     "the hub's own: our spawner hands it on to code of the hub",
                 ),
-                Hub::Replace => (Outcome::Lost, NO_FIELD),
+                Hub::Replace => profiles::of_form(steps),
             };
             Fate::new(outcome, words)
         } else if traits::is_setting(&below) {

@@ -1,18 +1,22 @@
-//! `profile_options` of a profile -> options of its template, where the hub's form goes (pure).
+//! `profile_options` of a profile -> options of its template: all where the hub's form goes, else those that a workspace cannot say (pure).
 
 use serde_json::Value;
 
 use super::out::{Out, list};
+use super::profiles::is_of_hub;
 use super::traits::{Leaf, Traits};
-use super::{env, template};
+use super::{Hub, env, template};
 use crate::draft::Target;
 use crate::names::hash;
 use crate::path::{Path, Step};
+use crate::table::is_empty;
 
 /// Fields with overrides; the later one counts.
 pub(super) const OVERRIDES: [&str; 2] = ["kubespawner_override", "spawner_override"];
 /// Longest name of an option or a choice.
 const LONGEST: usize = 63;
+/// What a choice of a hub that stays says by the template alone.
+const OF_TEMPLATE: [&str; 2] = ["node_selector", "tolerations"];
 const CHOICE: &str = "a choice sets image, amounts, node_selector, tolerations, environment and extra_labels: make a profile of this one, and import again";
 
 /// An option of a profile.
@@ -21,11 +25,64 @@ pub(super) struct ProfileOption {
     pub(super) choices: Vec<Path>,
     /// Which of the choices counts if nobody chooses.
     pub(super) default: usize,
+    /// Whether the template has it.
+    pub(super) is_of_template: bool,
 }
 
-/// Takes the options that have choices.
+/// What an option and its choices are called in the hub's form, and in the template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    pub(super) key: String,
+    pub(super) name: String,
+    /// Those that the template has.
+    pub(super) choices: Vec<(String, String)>,
+}
+
+impl ProfileOption {
+    pub(super) fn new(hub: Hub, at: Path, choices: Vec<Path>, value: &Value) -> Self {
+        let default = choices.iter().position(|at| at.get(value)["default"] == true);
+        let says = |at: &Path| {
+            let overrides = OVERRIDES.map(|field| at.key(field));
+            OF_TEMPLATE
+                .iter()
+                .any(|name| overrides.iter().any(|at| !is_empty(&at.get(value)[*name])))
+        };
+        // What a user types has no choice that a template could have.
+        let is_open = at.get(value)["unlisted_choice"]["enabled"] == true;
+        let is_of_template = match hub {
+            Hub::Keep => !is_open && choices.iter().any(says),
+            Hub::Replace => !choices.is_empty(),
+        };
+        Self {
+            at,
+            choices,
+            default: default.unwrap_or(0),
+            is_of_template,
+        }
+    }
+
+    /// Its names, with the choices that came over into `template`.
+    pub(super) fn names(&self, template: &Value) -> Names {
+        let list = |value: &Value, field: &str| value[field].as_array().cloned().unwrap_or_default();
+        let ours = name(&self.at);
+        let found = list(&template["spec"], "options")
+            .into_iter()
+            .find(|option| option["name"] == *ours);
+        let made = list(&found.unwrap_or_default(), "choices");
+        let choices = self.choices.iter().map(|at| (key(at).to_owned(), name(at)));
+        Names {
+            key: key(&self.at).to_owned(),
+            name: ours,
+            choices: choices
+                .filter(|(_, name)| made.iter().any(|choice| choice["name"] == **name))
+                .collect(),
+        }
+    }
+}
+
+/// Takes the options that the template has.
 pub(super) fn take(options: &[ProfileOption], value: &Value, out: &mut Out<'_>) {
-    let options = options.iter().filter(|option| !option.choices.is_empty());
+    let options = options.iter().filter(|option| option.is_of_template);
     let amounts = out.draft.build(Target::Template)["spec"]["defaultResources"].clone();
     for (index, option) in options.enumerate() {
         let dest = Path::of("spec.options").index(index);
@@ -63,8 +120,9 @@ fn choice(
     out: &mut Out<'_>,
 ) -> Vec<(usize, Path)> {
     let mut traits = Traits::default();
+    let is_laid = |name: &str| out.hub == Hub::Replace || !is_of_hub(name);
     for field in OVERRIDES {
-        traits.lay(out.object, value, &at.key(field), out.ledger, |_| true);
+        traits.lay(out.object, value, &at.key(field), out.ledger, is_laid);
     }
     let mut from: Vec<Path> = traits
         .0
@@ -72,7 +130,9 @@ fn choice(
         .flatten()
         .flat_map(|leaf| leaf.from.clone())
         .collect();
-    from.extend(out.ledger.leaves(out.object, &at.key("default")));
+    if out.hub == Hub::Replace {
+        from.extend(out.ledger.leaves(out.object, &at.key("default")));
+    }
     let set = dest.key("set");
     for leaf in traits.take("image") {
         out.put(&leaf, Target::Template, set.key("image"), leaf.value.clone());
@@ -91,15 +151,21 @@ fn choice(
     from.into_iter().map(|path| (out.object, path)).collect()
 }
 
+/// The key at the end of a path.
+fn key(at: &Path) -> &str {
+    match at.0.last() {
+        Some(Step::Key(key)) => key,
+        _ => "",
+    }
+}
+
 /// The name of an option or a choice: its key, or a hash of it.
 fn name(at: &Path) -> String {
-    let Some(Step::Key(key)) = at.0.last() else {
-        return String::new();
-    };
+    let key = key(at);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let begins = key.starts_with(|c: char| c.is_ascii_alphanumeric());
     if begins && key.len() <= LONGEST && key.chars().all(is_plain) {
-        key.to_string()
+        key.to_owned()
     } else {
         format!("o-{}", hash(key))
     }
@@ -107,20 +173,17 @@ fn name(at: &Path) -> String {
 
 /// How users see it.
 fn title(at: &Path, value: &Value, shown: &Path, out: &mut Out<'_>) {
-    let from = at.key("display_name");
-    let text = from.get(value).clone();
-    if text.as_str().is_some_and(|text| !text.is_empty()) {
-        let leaf = Leaf {
-            below: Vec::new(),
-            from: vec![from],
-            value: text,
-        };
-        out.put(
-            &leaf,
-            Target::Template,
-            shown.key("displayName"),
-            leaf.value.clone(),
-        );
+    for (field, ours) in [("display_name", "displayName"), ("description", "description")] {
+        let from = at.key(field);
+        let text = from.get(value).clone();
+        if text.as_str().is_some_and(|text| !text.is_empty()) {
+            let leaf = Leaf {
+                below: Vec::new(),
+                from: vec![from],
+                value: text,
+            };
+            out.put(&leaf, Target::Template, shown.key(ours), leaf.value.clone());
+        }
     }
 }
 

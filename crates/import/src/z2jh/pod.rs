@@ -1,15 +1,15 @@
 //! Containers, pod fields and program of a profile -> parts of template, execution profile (pure).
 
-use api::names::APPLICATION_CONTAINER;
+use api::names::{APPLICATION_CONTAINER, HOME_VOLUME};
 use serde_json::Value;
 
 use super::fields::has_field;
 use super::items::Item;
 use super::out::{Out, list};
 use super::traits::{Leaf, Traits};
-use super::volumes::Volumes;
+use super::volumes::{Folder, Volumes};
 use super::{amounts, env, items};
-use crate::container::{NO_QUANTITY, NO_VOLUME, quantity};
+use crate::container::{NO_QUANTITY, NO_VOLUME, ROOT, needs_root, quantity};
 use crate::draft::Target;
 use crate::ledger::Outcome;
 use crate::path::{Path, Step};
@@ -18,6 +18,8 @@ use crate::table::is_empty;
 
 /// Fields that lists of the chart's own say.
 const LISTS: [&str; 3] = ["containers", "initContainers", "volumes"];
+const OWN_HOME: &str = "each container sees the home of its workspace alone";
+const OF_COMMON: &str = "an init container with a variable mounts no other folder of the common claim: write the names of users out, or do it in the image";
 const LIST: &str = "write it into extraContainers, initContainers or storage.extraVolumes, and import again";
 
 /// What a hub starts in a server.
@@ -31,10 +33,18 @@ pub(super) fn containers(leaves: &[Leaf], stays: bool, volumes: &mut Volumes<'_>
             out.lose(&item.leaves, "a container must have a name");
             continue;
         };
+        if needs_root(&item.value) {
+            out.lose(&item.leaves, ROOT);
+            continue;
+        }
         let mounted = mounted_by([&item.value]);
-        let needs_volume = mounted.iter().any(|name| volumes.is_in_pod(name));
+        let common = item.value["volumeMounts"].as_array().into_iter().flatten();
+        let common: Vec<_> = common.map(|mount| volumes.of_common(mount)).collect();
+        let needs_volume = mounted.iter().any(|name| volumes.is_in_pod(name))
+            || common.iter().flatten().any(|folder| *folder != Folder::Home);
         let shares_memory = mounted.iter().any(|name| volumes.is_shared_memory(name));
-        let is_in_pod = (needs_volume || (stays && !shares_memory)) && !has_field(&item.value);
+        let is_in_pod =
+            (needs_volume || (stays && !shares_memory)) && !has_field(&without_homes(&item.value, &common));
         let dest = if is_in_pod {
             let list = if stays { "containers" } else { "initContainers" };
             // The application's container is the first.
@@ -62,6 +72,17 @@ pub(super) fn containers(leaves: &[Leaf], stays: bool, volumes: &mut Volumes<'_>
     out.lose(others, "must be a list of containers");
 }
 
+/// The container without the folder of each mount that is the home of the server, whatever the user is called.
+fn without_homes(container: &Value, common: &[Option<Folder>]) -> Value {
+    let mut container = container.clone();
+    for (index, folder) in common.iter().enumerate() {
+        if matches!(folder, Some(Folder::Home | Folder::HomeElsewhere)) {
+            container["volumeMounts"][index]["subPath"] = Value::Null;
+        }
+    }
+    container
+}
+
 /// One leaf of a container.
 fn container(
     leaf: &Leaf,
@@ -79,10 +100,28 @@ fn container(
     };
     let is_field = |field: &str| matches!(leaf.below.get(2..), Some([Step::Key(key)]) if **key == *field);
     let at = dest.then(leaf.below.iter().cloned());
+    let folder = match (first("volumeMounts"), index) {
+        (true, Some(Step::Index(index))) => volumes.of_common(&item.value["volumeMounts"][*index]),
+        _ => None,
+    };
     if first("env") && is_field("value") {
         let at = dest.then(leaf.below[..2].iter().cloned());
         let name = of_item("env", "name").unwrap_or_default();
         env::value(leaf, name, &at, out);
+    } else if let Some(folder) = folder {
+        let name = of_item("volumeMounts", "name").unwrap_or_default();
+        match folder {
+            Folder::Home if !is_in_pod => out.tell([leaf], Outcome::SameByDefault, OWN_HOME),
+            Folder::Home | Folder::HomeElsewhere if is_in_pod && is_field("subPath") => {
+                out.tell([leaf], Outcome::SameByDefault, OWN_HOME);
+            }
+            _ if !is_in_pod => out.lose([leaf], OF_COMMON),
+            Folder::Other if is_field("name") => {
+                out.put(leaf, Target::Template, at, volumes.mount_common(name));
+            }
+            _ if is_field("name") => out.put(leaf, Target::Template, at, HOME_VOLUME),
+            _ => out.put(leaf, Target::Template, at, leaf.value.clone()),
+        }
     } else if first("volumeMounts") && index.is_some() {
         let ours = of_item("volumeMounts", "name").and_then(|name| {
             if is_in_pod {

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::options::{OVERRIDES, ProfileOption};
+use super::options::{Names, OVERRIDES, ProfileOption};
 use super::out::Out;
 use super::template::OF_HUB;
 use super::traits::{Leaf, Traits};
 use super::{Hub, amounts};
 use crate::assemble::named;
 use crate::draft::Target;
-use crate::ledger::{Ledger, Outcome};
-use crate::path::{Path, Step};
+use crate::ledger::{Ledger, NO_FIELD, Outcome};
+use crate::path::{Path, Step, matches};
 use crate::table::is_empty;
 
 /// What a choice may change: image and amounts.
-const OF_CHOICE: [&str; 7] = [
+pub(super) const OF_CHOICE: [&str; 7] = [
     "image",
     "cpu_guarantee",
     "cpu_limit",
@@ -28,8 +28,8 @@ const OF_CHOICE: [&str; 7] = [
 
 const FORM: &str = "the hub's form: our spawner shows it, too";
 const NO_RULE: &str = "the template's allowCustomImages lets its users choose any image, not only those that match a rule: list images in allowedImages";
-const CHOICE: &str =
-    "a choice changes image and amounts alone: make a profile of each of these choices, and import again";
+const WHO: &str = "Roles say who uses a template: bind the verb use of this one to the group, and take it from the others, in rights.yaml";
+const CHOICE: &str = "a choice beside one that users type changes image and amounts alone, and each other one nodes and tolerations, too: make a profile of each of these choices, and import again";
 
 /// A profile, or `singleuser` where there is none.
 pub(super) struct Profile {
@@ -43,6 +43,12 @@ pub(super) struct Profile {
 }
 
 impl Profile {
+    /// Names of the options that its template has.
+    pub(super) fn of_template(&self, template: &Value) -> Vec<Names> {
+        let options = self.options.iter().filter(|option| option.is_of_template);
+        options.map(|option| option.names(template)).collect()
+    }
+
     /// Names of the settings that choices override and must not.
     pub(super) fn lost_choices(&self, value: &Value) -> Vec<String> {
         let unlisted = self.unlisted();
@@ -90,8 +96,8 @@ pub(super) fn all(hub: Hub, object: usize, value: &Value, at: &Path, ledger: &Le
     profiles
 }
 
-/// Where the hub stays, the template has what the default choices set: its form says the rest at each start. Where it goes, each choice lays its
-/// own values over the template, and takes none away. So default choices are not in there, but for an image where nothing else names one.
+/// Where the hub stays, the template has what the default choices set: its form says the rest at each start. A choice of a template's option lays
+/// its own values over the template, and takes none away. So such default choices are not in there, but for an image where nothing else names one.
 fn profile(hub: Hub, object: usize, value: &Value, at: Path, mut traits: Traits, ledger: &Ledger) -> Profile {
     let mut overridden = Vec::new();
     for field in OVERRIDES {
@@ -106,22 +112,23 @@ fn profile(hub: Hub, object: usize, value: &Value, at: Path, mut traits: Traits,
         );
     }
     let has_image = traits.one("image").is_some();
-    let is_laid = |name: &str| match hub {
-        Hub::Keep => OF_CHOICE.contains(&name),
-        Hub::Replace => name == "image" && !has_image,
+    let is_laid = |name: &str, of_template: bool| match hub {
+        Hub::Keep if !of_template => OF_CHOICE.contains(&name),
+        _ => name == "image" && !has_image,
     };
     let mut options = Vec::new();
     for at in of_map(&at.key("profile_options"), value) {
         let choices = of_map(&at.key("choices"), value);
-        let default = choices.iter().position(|at| at.get(value)["default"] == true);
-        let default = default.unwrap_or(0);
+        let option = ProfileOption::new(hub, at, choices, value);
         for field in OVERRIDES {
-            if let Some(default) = choices.get(default) {
+            if let Some(default) = option.choices.get(option.default) {
                 let at = default.key(field);
-                traits.lay(object, value, &at, ledger, is_laid);
+                traits.lay(object, value, &at, ledger, |name| {
+                    is_laid(name, option.is_of_template)
+                });
             }
         }
-        options.push(ProfileOption { at, choices, default });
+        options.push(option);
     }
     Profile {
         is_default: at.get(value)["default"] == true,
@@ -172,7 +179,14 @@ pub(super) fn entry(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<
 fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
     let mut images: BTreeMap<String, Vec<Leaf>> = BTreeMap::new();
     let mut needed = Vec::new();
-    for choice in profile.choices() {
+    let choices = profile.options.iter();
+    let choices = choices.flat_map(|option| {
+        option
+            .choices
+            .iter()
+            .map(move |choice| (choice, option.is_of_template))
+    });
+    for (choice, of_template) in choices {
         for field in OVERRIDES {
             let root = choice.key(field);
             let mut resources = json!({});
@@ -184,7 +198,7 @@ fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
                     continue;
                 };
                 match (&**name, leaf.value.as_str()) {
-                    ("image", Some(image)) if out.hub == Hub::Keep => {
+                    ("image", Some(image)) if !of_template => {
                         images.entry(image.to_owned()).or_default().push(leaf);
                     }
                     (name, _) if OF_CHOICE.contains(&name) && name != "image" => {
@@ -193,8 +207,8 @@ fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
                     (name, _) if out.hub == Hub::Keep && is_of_hub(name) => {
                         out.tell([&leaf], Outcome::Stays, FORM);
                     }
-                    _ if out.hub == Hub::Keep => out.lose([&leaf], CHOICE),
-                    _ => {}
+                    _ if of_template => {}
+                    _ => out.lose([&leaf], CHOICE),
                 }
             }
             needed.push(resources);
@@ -218,6 +232,44 @@ fn choices(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<Value> {
     needed
 }
 
+/// What becomes of what a profile says to the form of a hub that goes. `steps`: below the list of profiles.
+pub(super) fn of_form(steps: &[Step]) -> (Outcome, &'static str) {
+    let patterns: [(&[&str], Outcome, &str); 3] = [
+        (
+            &[
+                "*.allowed_groups",
+                "*.profile_allowed_groups",
+                "*.allowed_users",
+                "*.groups",
+                "*.users",
+            ],
+            Outcome::Lost,
+            WHO,
+        ),
+        (
+            &["*.profile_options.*.choices.*.slug"],
+            Outcome::Stays,
+            "names it in the hub's form",
+        ),
+        (
+            &[
+                "*.profile_options.*.unlisted_choice.display_name",
+                "*.profile_options.*.unlisted_choice.display_name_in_choices",
+                "*.profile_options.*.unlisted_choice.description_in_choices",
+                "*.profile_options.*.unlisted_choice.validation_message",
+            ],
+            Outcome::Stays,
+            "a text of the hub's form",
+        ),
+    ];
+    let found = patterns
+        .iter()
+        .find(|(patterns, ..)| patterns.iter().any(|pattern| matches(pattern, steps)));
+    found.map_or((Outcome::Lost, NO_FIELD), |(_, outcome, words)| {
+        (*outcome, *words)
+    })
+}
+
 /// Whether the steps below the list of profiles are in an override of a profile.
 pub(super) fn is_override(steps: &[Step]) -> bool {
     matches!(steps.get(1), Some(Step::Key(key)) if OVERRIDES.contains(&&**key))
@@ -231,7 +283,7 @@ pub(super) fn is_of_hub(name: &str) -> bool {
 /// An amount of a choice.
 fn amount(leaf: &Leaf, path: &Path, name: &str, resources: &mut Value, out: &mut Out<'_>) {
     let (resource, amount) = match name {
-        "cpu_guarantee" | "cpu_limit" => ("cpu".to_owned(), amounts::count(&leaf.value)),
+        "cpu_guarantee" | "cpu_limit" => ("cpu".to_owned(), amounts::processors(&leaf.value)),
         "mem_guarantee" | "mem_limit" => ("memory".to_owned(), amounts::bytes(&leaf.value)),
         _ => match path.0.last() {
             Some(Step::Key(key)) if **key != *name => (key.to_string(), amounts::count(&leaf.value)),
@@ -264,6 +316,15 @@ fn unlisted(at: &Path, value: &Value, out: &mut Out<'_>) {
     let has_rule = !is_empty(&given["validation_regex"]);
     let allowed = Path::of("spec.allowCustomImages");
     let enabled = at.key("enabled");
+    let rule = at.key("validation_regex");
+    if out.hub == Hub::Replace && has_rule {
+        let rule = leaf(&rule, value);
+        if is_on {
+            out.lose([&rule], NO_RULE);
+        } else {
+            out.tell([&rule], Outcome::SameByDefault, "it is off");
+        }
+    }
     if out.hub == Hub::Replace && !enabled.get(value).is_null() {
         let leaf = leaf(&enabled, value);
         match is_on {

@@ -40,6 +40,7 @@ pub(super) fn keep(
     home: Option<&str>,
     homes: &[Imported],
     secrets: &Secrets,
+    is_dependency: bool,
     missing: &[String],
 ) -> String {
     let differences = format!("{FIRST}{KEPT}{SAME}");
@@ -69,12 +70,25 @@ pub(super) fn keep(
         &stop(hub, homes),
         STOPPED,
     );
+    let (names, chart) = if is_dependency {
+        (
+            "`RELEASE`, `CHART` and `values.yaml` are yours: the chart is the one that has JupyterHub's as a dependency.",
+            "CHART",
+        )
+    } else {
+        (
+            "`RELEASE` and `values.yaml` are yours, and `VERSION` is the chart's that `helm list` shows.",
+            "jupyterhub --repo https://hub.jupyter.org/helm-chart/ --version VERSION",
+        )
+    };
     steps.step(
-        "Build the hub's image with our spawner (docs/zero-to-jupyterhub.md, step 1), write its name into `hub-values.yaml`, and upgrade the release \
-         with your files and this one as the last. The names `RELEASE` and `values.yaml` are yours, and `VERSION` is the chart's that `helm list` shows.",
+        &format!(
+            "Build the hub's image with our spawner (docs/zero-to-jupyterhub.md, step 1), write its name into `hub-values.yaml`, and upgrade the \
+             release with your files and this one as the last. The names {names}"
+        ),
         &format!(
             "helm list -n {hub}\n\
-             helm upgrade RELEASE jupyterhub --repo https://hub.jupyter.org/helm-chart/ --version VERSION -n {hub} -f values.yaml -f hub-values.yaml\n\
+             helm upgrade RELEASE {chart} -n {hub} -f values.yaml -f hub-values.yaml\n\
              kubectl -n {hub} rollout status deployment hub\n"
         ),
         "start a server in the hub: `kubectl get workspaces.workspaces.jupyter.org -A` shows its Workspace as `Running`, and the files are there.",

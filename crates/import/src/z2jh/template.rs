@@ -177,7 +177,7 @@ pub(super) fn amounts(traits: &mut Traits, at: &Path, under: &Value, out: &mut O
     ] {
         for leaf in traits.take(name) {
             let amount = match resource {
-                "cpu" => quantities::count(&leaf.value),
+                "cpu" => quantities::processors(&leaf.value),
                 _ => quantities::bytes(&leaf.value),
             };
             let amount = amount.filter(|_| leaf.below.is_empty());

@@ -59,6 +59,9 @@ const TRAITS: [(&str, &str); 34] = [
     ("storage.extraVolumeMounts", "volume_mounts"),
 ];
 
+/// A former name of a setting, and its name.
+const FORMER: (&str, &str) = ("image_spec", "image");
+
 impl Traits {
     /// Those of `singleuser`, which is at `at`.
     pub(super) fn of_values(object: usize, value: &Value, at: &Path, ledger: &Ledger) -> Self {
@@ -108,14 +111,18 @@ impl Traits {
         only: impl Fn(&str) -> bool,
     ) {
         let names = at.get(value).as_object().into_iter().flatten();
-        for (name, over) in names.filter(|(name, _)| only(name)) {
-            let root = at.key(name);
+        for (key, over) in names {
+            let name = if key == FORMER.0 { FORMER.1 } else { key.as_str() };
+            if !only(name) {
+                continue;
+            }
+            let root = at.key(key);
             let leaves: Vec<_> = ledger
                 .leaves(object, &root)
                 .iter()
                 .filter_map(|from| leaf(value, &root, from))
                 .collect();
-            let known = self.0.entry(name.clone()).or_default();
+            let known = self.0.entry(name.to_owned()).or_default();
             if over.is_object() {
                 let stems: BTreeSet<&[Step]> = leaves.iter().map(|leaf| stem(&leaf.below)).collect();
                 known.retain(|leaf| !stems.iter().any(|stem| leaf.below.starts_with(stem)));

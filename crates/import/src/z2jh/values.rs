@@ -26,18 +26,20 @@ type Fields = Map<String, Value>;
 /// Merges files as Helm does: maps by key, anything else as a whole, the last one counts.
 pub(super) fn merge(files: read::Values) -> Result<Values, Error> {
     let names: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
-    let mut below = None;
+    let mut below: Option<Path> = None;
     let mut parts: Vec<(String, Fields, Fields)> = Vec::new();
     for (name, value) in files {
-        let here = KEYS.iter().any(|key| !value[*key].is_null());
-        let there = value[BELOW].is_object();
-        if (here && there) || ((here || there) && below.is_some_and(|below| below != there)) {
-            let words = "must have the chart's values where the others have them: all below the key jupyterhub, or all without it";
+        let mut places = places(&value);
+        let place = places.pop();
+        if !places.is_empty()
+            || place
+                .as_ref()
+                .is_some_and(|it| below.as_ref().is_some_and(|below| below != it))
+        {
+            let words = "must have the chart's values where the others have them, in one place: all below the key jupyterhub, or all without it";
             return Err(Error::Unreadable(format!("{name}: {words}")));
         }
-        if here || there {
-            below = Some(there);
-        }
+        below = below.or(place);
         let Value::Object(value) = value else { continue };
         let mut own = Map::new();
         for (_, earlier, replaced) in &mut parts {
@@ -53,16 +55,27 @@ pub(super) fn merge(files: read::Values) -> Result<Values, Error> {
             replaced.push(object(name, Value::Object(gone)));
         }
     }
-    let root = if below == Some(true) {
-        Path::of(BELOW)
-    } else {
-        Path::default()
-    };
     Ok(Values {
         object: object(names.join(", "), merged),
-        root,
+        root: below.unwrap_or_default(),
         replaced,
     })
+}
+
+/// Where values of the chart are: here, below its key, or below that of a chart which has it as a dependency.
+fn places(value: &Value) -> Vec<Path> {
+    let is_chart = |value: &Value| KEYS.iter().any(|key| !value[*key].is_null());
+    let mut found = Vec::new();
+    if is_chart(value) {
+        found.push(Path::default());
+    }
+    if value[BELOW].is_object() {
+        found.push(Path::default().key(BELOW));
+    }
+    let others = value.as_object().into_iter().flatten();
+    let others = others.filter(|(_, inner)| is_chart(&inner[BELOW]));
+    found.extend(others.map(|(key, _)| Path::default().key(key).key(BELOW)));
+    found
 }
 
 /// Moves from `mine` to `gone` what `over` replaces; `own` gets the empty maps of `over`, which replace nothing.
@@ -183,7 +196,16 @@ mod tests {
             merge(files(std::slice::from_ref(&beside))).unwrap().root,
             Path::default()
         );
+        let deeper = json!({"parent": {"jupyterhub": {"hub": {"a": 1}}, "other": {"jupyterhub": 1}}});
+        assert_eq!(
+            merge(files(&[json!({"a": {"jupyterhub": {"b": 1}}}), deeper.clone()]))
+                .unwrap()
+                .root,
+            Path::of("parent.jupyterhub")
+        );
         for mixed in [
+            vec![deeper, below.clone()],
+            vec![json!({"a": {"jupyterhub": {"hub": 1}}, "b": {"jupyterhub": {"hub": 1}}})],
             vec![below.clone(), beside.clone()],
             vec![json!({"jupyterhub": {"hub": 1}, "hub": {}})],
         ] {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::names::{HOME_VOLUME, SHM_PATH, SHM_VOLUME};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::items::{self, Item};
 use super::out::Out;
@@ -11,11 +11,12 @@ use super::traits::Leaf;
 use crate::draft::Target;
 use crate::ledger::Outcome;
 use crate::path::Path;
-use crate::pod_template::{APPLICATION, field, is_at, is_plain, is_usual_secret, volume_name};
+use crate::pod_template::{
+    APPLICATION, NAMELESS, NO_SETTING, UNKNOWN, UNMOUNTED, field, is_at, is_plain, is_usual_secret,
+    volume_name,
+};
 use crate::table::is_empty;
 
-const MOUNT: &str = "it names no volume of the pod, or is a setting that a disk has not here";
-const VOLUME: &str = "no container that comes over mounts it, or it is a setting that a disk has not here";
 const SHM: &str =
     "/dev/shm is there, half of the memory limit; the template's defaultShmSize sets another size";
 /// Names of the home's volume in the chart.
@@ -31,6 +32,21 @@ pub(super) struct Home<'l> {
     pub(super) volume: &'l str,
     /// The common claim, of which each home is a folder.
     pub(super) claim: Option<&'l Leaf>,
+    /// Which folder of that claim.
+    pub(super) folder: &'l str,
+    /// Where the application has it.
+    pub(super) path: &'l str,
+}
+
+/// What a container mounts of the common claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Folder {
+    /// The home of the server, where the application has it.
+    Home,
+    /// The home, elsewhere.
+    HomeElsewhere,
+    /// Another folder.
+    Other,
 }
 
 /// The volumes of a pod, and what those that containers may mount are called here.
@@ -88,9 +104,16 @@ pub(super) fn take<'l>(
             volumes.mounted.insert(name.to_owned());
         }
     }
-    for leaf in mounts.iter().flat_map(|mount| &mount.leaves) {
-        if !leaf.from.iter().any(|path| volumes.used.contains(path)) {
-            lose(leaf, MOUNT, out);
+    for mount in &mounts {
+        let why = match mount.name() {
+            None => NAMELESS,
+            Some(name) if volumes.item(name).is_none() && volumes.own_name(name).is_none() => UNKNOWN,
+            Some(_) => NO_SETTING,
+        };
+        for leaf in &mount.leaves {
+            if !leaf.from.iter().any(|path| volumes.used.contains(path)) {
+                lose(leaf, why, out);
+            }
         }
     }
     volumes
@@ -122,6 +145,26 @@ impl Volumes<'_> {
     /// Whether it is shared memory, which no container of a `podTemplate` mounts.
     pub(super) fn is_shared_memory(&self, name: &str) -> bool {
         self.own.get(name) == Some(&SHM_VOLUME)
+    }
+
+    /// What a mount of a container is of the common claim; `None`: it is of another volume.
+    pub(super) fn of_common(&self, mount: &Value) -> Option<Folder> {
+        let name = mount["name"].as_str()?;
+        self.home
+            .claim
+            .filter(|_| self.own.get(name) == Some(&HOME_VOLUME))?;
+        let is_home = mount["subPath"] == self.home.folder && is_empty(&mount["subPathExpr"]);
+        Some(match is_home {
+            true if is_at(mount, self.home.path.trim_end_matches('/')) => Folder::Home,
+            true => Folder::HomeElsewhere,
+            false => Folder::Other,
+        })
+    }
+
+    /// What the volume of the common claim is called, which a container mounts.
+    pub(super) fn mount_common(&mut self, name: &str) -> String {
+        self.mounted.insert(name.to_owned());
+        COMMON.to_owned()
     }
 
     /// What a volume is called that any container may mount.
@@ -156,10 +199,14 @@ impl Volumes<'_> {
                 out.put_whole(item, Some(&volume_name(name)), field("volumes").index(index));
                 continue;
             }
-            for leaf in &item.leaves {
-                if !leaf.from.iter().any(|path| self.used.contains(path)) {
-                    lose(leaf, VOLUME, out);
-                }
+            let is_used = |leaf: &Leaf| leaf.from.iter().any(|path| self.used.contains(path));
+            let why = if item.leaves.iter().any(is_used) {
+                NO_SETTING
+            } else {
+                UNMOUNTED
+            };
+            for leaf in item.leaves.iter().filter(|leaf| !is_used(leaf)) {
+                lose(leaf, why, out);
             }
         }
         let is_home = |name: &String| self.own.get(name) == Some(&HOME_VOLUME);

@@ -7,7 +7,7 @@ use import::Hub;
 
 use super::z2jh;
 use crate::golden::{compare, table};
-use crate::text;
+use crate::{calls, text};
 
 fn check(hub: Hub, folder: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -30,6 +30,7 @@ fn check(hub: Hub, folder: &str) {
     }
     let table = table(&import);
     compare(&folder.join("table.txt"), &table);
+    compare(&folder.join("calls.txt"), &calls::of_all(&import));
     // Credentials are nowhere.
     assert_eq!(texts[0].matches("never-shown").count(), 5);
     let written = import.files.iter().map(|file| file.text.as_str());

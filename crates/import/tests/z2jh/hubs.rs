@@ -201,9 +201,30 @@ pub(super) const FEATURES: &[Feature] = &[
     (
         "choices of nodes",
         Keep,
-        "singleuser.profileList: [{display_name: A, profile_options: {i: {choices: {a: {kubespawner_override: {node_selector: {a: b}}}}}}}]",
+        "singleuser.profileList: [{display_name: A, profile_options: {i: {choices: {'a b': {}, c: {kubespawner_override: {node_selector: {a: b}}}}}}}]",
+        &[],
+        "\"i\": (\"i\", {\"a b\": \"o-",
+    ),
+    (
+        "choices of nodes and of other settings",
+        Keep,
+        "singleuser.profileList: [{display_name: A, profile_options: {i: {choices: {a: {kubespawner_override: {tolerations: [{key: t}], lifecycle_hooks: {a: b}, default_url: /x, environment: {A_TOKEN: never-shown}}}}}}}]",
+        &["singleuser.profileList[0].profile_options.i.choices.a.kubespawner_override.lifecycle_hooks"],
+        "        tolerations:\n        - key: t",
+    ),
+    (
+        "choices of nodes beside one that users type",
+        Keep,
+        "singleuser.profileList: [{display_name: A, profile_options: {i: {unlisted_choice: {enabled: true, kubespawner_override: {image: '{value}'}}, choices: {a: {kubespawner_override: {node_selector: {a: b}}}}}}}]",
         &["singleuser.profileList[0].profile_options.i.choices.a.kubespawner_override.node_selector"],
-        "defaultImage: r.example.org/a:1",
+        "allowCustomImages: true",
+    ),
+    (
+        "a form's texts and whom a profile is for",
+        Replace,
+        "singleuser.profileList: [{display_name: A, allowed_groups: [g], profile_options: {i: {unlisted_choice: {enabled: false, display_name: X, validation_regex: x}, choices: {a: {display_name: B, description: Fast., slug: a}}}}}]",
+        &["singleuser.profileList[0].allowed_groups"],
+        "description: Fast.",
     ),
     (
         "any image",

@@ -135,6 +135,36 @@ fn anchors_and_files_of_a_parent_chart_are_read_as_helm_does() {
 }
 
 #[test]
+fn values_of_a_chart_that_has_the_hub_s_as_a_dependency_are_found() {
+    let values = format!(
+        "my chart: {{jupyterhub: {{{}}}}}\nnfs: {{enabled: true}}\n",
+        IMAGE.trim()
+    );
+    let import = z2jh(Hub::Keep, &[("a.yaml", &values), ("c.json", CLAIM)]).unwrap();
+    let lines = text(&import, "hub-values.yaml");
+    assert!(
+        lines.starts_with("\"my chart\":\n  jupyterhub:\n    hub:\n"),
+        "{lines}"
+    );
+    let steps = text(&import, "steps.md");
+    assert!(
+        steps.contains("helm upgrade RELEASE CHART -n team-a -f values.yaml -f hub-values.yaml"),
+        "{steps}"
+    );
+    assert!(!import.is_lossy(), "{:?}", lost(&import).collect::<Vec<_>>());
+    // The common claim says where the hub is.
+    let homes = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: homes, namespace: hub-1}}";
+    let values = "singleuser: {image: {name: a.example.org/a, tag: x}, storage: {type: static, static: {pvcName: homes}}}";
+    let import = z2jh(Hub::Keep, &[("a.yaml", values), ("c.json", homes)]).unwrap();
+    assert!(
+        text(&import, "rights.yaml").contains("namespace: hub-1"),
+        "{:?}",
+        import.files
+    );
+    assert!(text(&import, "steps.md").contains("helm list -n hub-1"));
+}
+
+#[test]
 fn claims_say_in_which_way_the_hub_names_them() {
     let claim = |name: &str| {
         format!(
