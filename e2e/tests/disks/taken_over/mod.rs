@@ -24,7 +24,11 @@ use k8s_openapi::{
 use kube::{Api, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 
+use self::printed::Steps;
 use super::{pod_of, shell};
+
+mod hub;
+mod printed;
 
 const GROUP: &str = "workspace.jupyter.org";
 const FINALIZER: &str = "workspace.jupyter.org/cleanup-protection";
@@ -69,7 +73,7 @@ async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
     let volumes = Api::<PersistentVolume>::all(cluster::admin().await?);
 
     // The control: without the step for owners the printed deletion refuses, and any other deletion takes the claim along.
-    let control = Steps::import(scratch, &[CONTROL], &folder.path().join("control")).await?;
+    let control = import(scratch, &[CONTROL], &folder.path().join("control")).await?;
     let volume = volume_of(&claims, CONTROL).await?;
     for step in ["Keep the volumes", "Stop the old operator"] {
         control.run(step).await?;
@@ -90,7 +94,7 @@ async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
     );
     control.run("Give the volumes").await?;
 
-    let steps = Steps::import(scratch, &NAMES, &folder.path().join("out")).await?;
+    let steps = import(scratch, &NAMES, &folder.path().join("out")).await?;
     let policies = policies(&claims, &volumes).await?;
     // The last step deletes nothing while an old Workspace is left. The control is its run at the end.
     let refused = steps.run("Uninstall the old chart").await;
@@ -327,106 +331,29 @@ async fn policies(
     Ok(policies)
 }
 
-/// One step of `steps.md`, as it is printed.
-struct Step {
-    title: String,
-    commands: String,
-    check: String,
-}
-
-/// The steps and their folder.
-struct Steps {
-    folder: String,
-    steps: Vec<Step>,
-}
-
-impl Steps {
-    /// Exports these old objects, and imports them into a folder.
-    async fn import(scratch: &Scratch, names: &[&str], folder: &Path) -> anyhow::Result<Self> {
-        let namespace = ["-n", &scratch.namespace, "-o", "json"];
-        let kind = format!("workspaces.{GROUP}");
-        let objects = administered(&[&["get", &kind][..], names, &namespace].concat(), "").await?;
-        let kinds = format!("workspacetemplates.{GROUP},pvc");
-        let others = administered(&[&["get", &kinds][..], &namespace].concat(), "").await?;
-        let folder = folder.display().to_string();
-        let [first, second] = ["objects", "others"].map(|name| format!("{folder}-{name}.json"));
-        fs::write(&first, objects)?;
-        fs::write(&second, others)?;
-        let import = [
-            "workspace",
-            "import",
-            "jupyter-k8s",
-            "-f",
-            &first,
-            "-f",
-            &second,
-            "--dir",
-            &folder,
-        ];
-        let imported = command::administer(&import).await?;
-        assert_eq!(imported.code, 0, "{imported:?}");
-        let text = fs::read_to_string(Path::new(&folder).join("steps.md"))?;
-        let steps = parse(&text);
-        anyhow::ensure!(steps.len() > 6, "{text}");
-        Ok(Self { folder, steps })
-    }
-
-    /// Those before the one of this title, and the rest.
-    fn split(&self, title: &str) -> anyhow::Result<(&[Step], &[Step])> {
-        let place = self.steps.iter().position(|step| step.title.starts_with(title));
-        Ok(self
-            .steps
-            .split_at(place.with_context(|| format!("no step {title}"))?))
-    }
-
-    async fn run(&self, title: &str) -> anyhow::Result<()> {
-        let step = self.steps.iter().find(|step| step.title.starts_with(title));
-        self.execute(step.with_context(|| format!("no step {title}"))?)
-            .await
-            .map(drop)
-    }
-
-    /// Runs a step's commands in bash, until one fails.
-    async fn execute(&self, step: &Step) -> anyhow::Result<String> {
-        self.bash(&step.commands)
-            .await
-            .with_context(|| step.title.clone())
-    }
-
-    /// Runs the command of a step's check.
-    async fn check(&self, step: &Step) -> anyhow::Result<String> {
-        let command = step.check.split('`').nth(1);
-        self.bash(command.context("the check has no command")?).await
-    }
-
-    async fn bash(&self, commands: &str) -> anyhow::Result<String> {
-        let script = Path::new(&self.folder).join("commands");
-        fs::write(&script, commands)?;
-        let line = format!("cd {} && exec bash -eu commands", self.folder);
-        shell_by(&Environment::get()?.kubeconfig, &line).await
-    }
-}
-
-fn parse(text: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for line in text.lines() {
-        let title = line
-            .split_once(". ")
-            .filter(|(number, _)| number.parse::<u8>().is_ok());
-        if let Some((_, title)) = title {
-            steps.push(Step {
-                title: title.to_owned(),
-                commands: String::new(),
-                check: String::new(),
-            });
-        } else if let Some(step) = steps.last_mut() {
-            if let Some(command) = line.strip_prefix("       ") {
-                step.commands.push_str(command);
-                step.commands.push('\n');
-            } else if let Some(check) = line.strip_prefix("   Check: ") {
-                check.clone_into(&mut step.check);
-            }
-        }
-    }
-    steps
+/// Exports these old objects, and imports them into a folder.
+async fn import(scratch: &Scratch, names: &[&str], folder: &Path) -> anyhow::Result<Steps> {
+    let namespace = ["-n", &scratch.namespace, "-o", "json"];
+    let kind = format!("workspaces.{GROUP}");
+    let objects = administered(&[&["get", &kind][..], names, &namespace].concat(), "").await?;
+    let kinds = format!("workspacetemplates.{GROUP},pvc");
+    let others = administered(&[&["get", &kinds][..], &namespace].concat(), "").await?;
+    let folder = folder.display().to_string();
+    let [first, second] = ["objects", "others"].map(|name| format!("{folder}-{name}.json"));
+    fs::write(&first, objects)?;
+    fs::write(&second, others)?;
+    let import = [
+        "workspace",
+        "import",
+        "jupyter-k8s",
+        "-f",
+        &first,
+        "-f",
+        &second,
+        "--dir",
+        &folder,
+    ];
+    let imported = command::administer(&import).await?;
+    assert_eq!(imported.code, 0, "{imported:?}");
+    Steps::of(Path::new(&folder), "")
 }
