@@ -120,7 +120,7 @@ pub enum Error {
     Bug(String),
 }
 
-/// Most bytes of all inputs: what is made of them takes some thirty times as much memory.
+/// Most bytes of all inputs: what is made of them takes up to sixty times as much memory.
 const LONGEST: usize = 64 << 20;
 
 /// Converts a source.

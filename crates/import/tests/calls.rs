@@ -1,4 +1,4 @@
-//! All printed steps of a source, and the ways back of the guide, in bash -> what they call (IO: processes, and the files of golden pairs).
+//! Printed steps and ways back of the guide, in bash -> what they call (IO: processes, files).
 
 use std::path::Path;
 use std::process::Command;

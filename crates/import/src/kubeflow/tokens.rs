@@ -1,4 +1,4 @@
-//! Mount of a volume of projected tokens, such as that of Kubeflow Pipelines -> tokens of the execution profile (pure).
+//! Mount of projected tokens, as for Kubeflow Pipelines -> tokens of an execution profile (pure).
 
 use serde_json::Value;
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use super::Source;
 use super::make::Made;
-use super::profiles::{OF_CHOICE, is_of_hub};
+use super::profiles::OF_CHOICE;
+use super::template::is_of_hub;
 use crate::path::Step;
 
 /// Settings that the templates say now, with the value that unsets each.

@@ -8,7 +8,7 @@
 //! - `account`: the servers' account and token, where the hub stays
 //! - `common`: storage, culling and nodes of all servers
 //! - `profiles`: `profileList`, with choices
-//! - `options`: choices -> options of a template, where the hub goes
+//! - `options`: choices -> options of a template
 //! - `template`: settings of a profile -> parts of both
 //! - `pod`, `env`, `volumes`, `files`: its containers, variables, mounts and files
 //! - `fields`: fields of `KubeSpawner` in texts

@@ -1,9 +1,10 @@
-//! `profile_options` of a profile -> options of its template: all where the hub's form goes, else those that a workspace cannot say (pure).
+//! `profile_options` of a profile -> options of its template (pure).
+//!
+//! Where the hub's form goes, all of them; else those that a workspace cannot say.
 
 use serde_json::Value;
 
 use super::out::{Out, list};
-use super::profiles::is_of_hub;
 use super::traits::{Leaf, Traits};
 use super::{Hub, env, template};
 use crate::draft::Target;
@@ -120,7 +121,7 @@ fn choice(
     out: &mut Out<'_>,
 ) -> Vec<(usize, Path)> {
     let mut traits = Traits::default();
-    let is_laid = |name: &str| out.hub == Hub::Replace || !is_of_hub(name);
+    let is_laid = |name: &str| out.hub == Hub::Replace || !template::is_of_hub(name);
     for field in OVERRIDES {
         traits.lay(out.object, value, &at.key(field), out.ledger, is_laid);
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::options::{Names, OVERRIDES, ProfileOption};
 use super::out::Out;
-use super::template::OF_HUB;
+use super::template::is_of_hub;
 use super::traits::{Leaf, Traits};
 use super::{Hub, amounts};
 use crate::assemble::named;
@@ -273,11 +273,6 @@ pub(super) fn of_form(steps: &[Step]) -> (Outcome, &'static str) {
 /// Whether the steps below the list of profiles are in an override of a profile.
 pub(super) fn is_override(steps: &[Step]) -> bool {
     matches!(steps.get(1), Some(Step::Key(key)) if OVERRIDES.contains(&&**key))
-}
-
-/// Whether a setting stays the hub's, whatever changes it.
-pub(super) fn is_of_hub(name: &str) -> bool {
-    OF_HUB.contains(&name) || name == "environment"
 }
 
 /// An amount of a choice.

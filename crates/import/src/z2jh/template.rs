@@ -22,7 +22,7 @@ const NOT_SPAWNERS: &str =
 const HUB_LABEL: &str = "a label of the hub's own, for its network policies: that of the manager counts here";
 
 /// Settings that our spawner takes as they are, so that they stay the hub's.
-pub(super) const OF_HUB: [&str; 9] = [
+const OF_HUB: [&str; 9] = [
     "args",
     "cmd",
     "debug",
@@ -33,6 +33,11 @@ pub(super) const OF_HUB: [&str; 9] = [
     "notebook_dir",
     "start_timeout",
 ];
+
+/// Whether a setting stays the hub's, whatever changes it.
+pub(super) fn is_of_hub(name: &str) -> bool {
+    OF_HUB.contains(&name) || name == "environment"
+}
 
 /// Settings and where they go as a whole.
 const MOVED: [(&str, Target, &str); 12] = [

@@ -1,4 +1,4 @@
-//! Homes of a hub, taken over by the steps that `kubectl workspace import z2jh --hub replace` prints, and given back as docs/coming-over.md says.
+//! Homes of a hub, taken over by the printed steps, and given back as docs/coming-over.md says.
 //!
 //! The hub is this test's: a chart with the names of zero-to-jupyterhub's, of a Deployment, its disk and the Secret of the servers' files.
 
