@@ -1,5 +1,7 @@
 //! Bytes that a client sends on a websocket -> the data in them (pure).
 
+use crate::usage::LONG;
+
 /// Follows the frames of a client (RFC 6455, section 5.2). Ping, pong and close are no data.
 #[derive(Debug, Default)]
 pub(crate) struct ClientFrames {
@@ -13,7 +15,7 @@ pub(crate) struct ClientFrames {
 /// Data in some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Data {
-    /// Frames of data that begin in them: none, where they go on with one.
+    /// Frames of data that begin in them and have [`LONG`] bytes at least: none, where they go on with one.
     pub(crate) frames: usize,
 }
 
@@ -28,12 +30,13 @@ impl ClientFrames {
             if self.rest == 0 {
                 self.head.push(bytes[0]);
                 bytes = &bytes[1..];
-                if let Some(rest) = length(&self.head) {
+                if let Some((payload, mask)) = lengths(&self.head) {
                     self.data = self.head[0] & CONTROL == 0;
-                    self.rest = rest;
+                    self.rest = payload.saturating_add(mask);
                     self.head.clear();
                     if self.data {
-                        found.get_or_insert(Data { frames: 0 }).frames += 1;
+                        let found = found.get_or_insert(Data { frames: 0 });
+                        found.frames += usize::from(payload >= LONG);
                     }
                 }
             } else {
@@ -49,8 +52,8 @@ impl ClientFrames {
     }
 }
 
-/// Bytes after a complete head; `None`: the head is not complete.
-fn length(head: &[u8]) -> Option<u64> {
+/// Bytes of the payload after a complete head, and of the key before it; `None`: the head is not complete.
+fn lengths(head: &[u8]) -> Option<(u64, u64)> {
     let second = *head.get(1)?;
     let payload = match second & 0x7f {
         126 => u64::from(u16::from_be_bytes(head.get(2..4)?.try_into().ok()?)),
@@ -58,7 +61,7 @@ fn length(head: &[u8]) -> Option<u64> {
         short => u64::from(short),
     };
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
-    Some(payload.saturating_add(mask))
+    Some((payload, mask))
 }
 
 #[cfg(test)]
@@ -84,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_data_are_counted_and_control_frames_are_not_in_pieces_of_any_size() {
+    fn long_frames_of_data_are_counted_and_control_frames_are_no_data_in_pieces_of_any_size() {
         let control = [frame(0x9, 0), frame(0xA, 125), frame(0x9, 5)].concat();
         for size in [1, 2, 3, 7, 1000] {
             let mut frames = ClientFrames::default();
@@ -94,11 +97,12 @@ mod tests {
                 found.map(|data| data.frames).reduce(|one, more| one + more)
             };
             assert_eq!(begun(&control), None, "{size}");
-            for payload in [0, 125, 126, 70_000] {
+            for (payload, count) in [(0, 0), (23, 0), (24, 1), (125, 1), (126, 1), (70_000, 1)] {
                 let data = frame(0x2, payload);
-                assert_eq!(begun(&data), Some(1), "{size} {payload}");
+                assert_eq!(begun(&data), Some(count), "{size} {payload}");
                 assert_eq!(begun(&control), None, "{size} {payload}");
-                assert_eq!(begun(&[data.clone(), data].concat()), Some(2), "{size} {payload}");
+                let twice = [data.clone(), data].concat();
+                assert_eq!(begun(&twice), Some(2 * count), "{size} {payload}");
             }
         }
     }

@@ -44,10 +44,6 @@ pub fn last(since: Timestamp, known: &Uses, open_tab_minutes: i32) -> LastUse {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use serde_json::Value;
-
     use super::*;
 
     fn at(minute: i64) -> Timestamp {
@@ -92,31 +88,5 @@ mod tests {
         };
         assert_eq!(last(at(0), &known, 525_600).at, Timestamp::MAX);
         assert_eq!(of(Some(10), Some(600), None, -5), (10, None));
-    }
-
-    /// The traces of the door, with the built-in time of an open page.
-    #[test]
-    fn each_trace_of_an_application_has_its_last_use_to_the_minute() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../door/src/usage/traces");
-        for (name, expected) in [
-            ("lab-reading", 90),
-            ("lab-typing", 120),
-            ("lab-forgotten-visible", 240),
-            ("lab-hidden", 240),
-            ("lab-asleep", 250),
-            ("lab-terminal", 135),
-            ("lab-shared-document", 200),
-            ("code-typing", 100),
-            ("code-forgotten", 240),
-            ("code-asleep", 140),
-            ("rstudio-polling", 280),
-            ("rstudio-polling-unnamed", 299),
-        ] {
-            let text = std::fs::read_to_string(folder.join(format!("{name}.jsonl"))).unwrap();
-            let head: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-            let minute = |name: &str| head[name].as_i64();
-            let (found, _) = of(minute("user"), minute("presence"), None, 240);
-            assert_eq!(found, expected, "{name}");
-        }
     }
 }

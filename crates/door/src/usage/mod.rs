@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-/// Of each websocket: what a client sends by itself when it connects, also after a laptop has slept, comes within this time.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// As many frames as this within [`TOGETHER`] are no page's own: VS Code sends one each five seconds and answers each two, and a shared document
-/// sends one each fifteen.
+/// Of each websocket: what a client sends by itself when it connects, also after a laptop has slept, comes within this time. VS Code needs more
+/// than twenty seconds on a slow machine.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// Bytes of a frame that says more than that a page is there. What VS Code sends by itself, once a second and in bursts, is the head of a
+/// message, of 13 bytes, and hardly more.
+pub(crate) const LONG: u64 = 24;
+/// As many long frames as this within [`TOGETHER`] are no page's own: a shared document sends up to three each ten seconds.
 const FRAMES: usize = 5;
 /// What is typed slowly comes within this time.
 const TOGETHER: Duration = Duration::from_secs(3);
@@ -61,7 +64,7 @@ impl Background {
 pub(crate) struct Socket {
     /// Of a kernel or a terminal: each frame is an act.
     is_jupyter: bool,
-    /// When the last frames came, since the handshake; the oldest one is next to be replaced.
+    /// When the last long frames came, since the handshake; the oldest one is next to be replaced.
     last: [Option<Duration>; FRAMES - 1],
     oldest: usize,
 }
@@ -77,7 +80,7 @@ impl Socket {
         }
     }
 
-    /// What data tells. `frames`: as many begin in it; `since`: the time since the handshake.
+    /// What data tells. `frames`: as many long ones begin in it; `since`: the time since the handshake.
     pub(crate) fn sort(&mut self, frames: usize, since: Duration) -> Usage {
         if since < HANDSHAKE {
             return Usage::Presence;
