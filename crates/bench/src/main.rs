@@ -2,6 +2,7 @@
 //!
 //! The modules, from top to bottom. Each imports only modules below it:
 //!
+//! - `stops`: when idle workspaces stop, on a cluster with fake nodes
 //! - `operator`: workspaces beside bare pods, on a cluster with fake nodes
 //! - `ssh`: ssh into a workspace beside `kubectl exec`
 //! - `click`: the portal's buttons in a browser, until a cell's result
@@ -19,6 +20,7 @@ mod page;
 mod served;
 mod servers;
 mod ssh;
+mod stops;
 
 use std::env;
 
@@ -36,6 +38,8 @@ struct Args {
     operator: operator::Args,
     #[command(flatten)]
     ssh: ssh::Args,
+    #[command(flatten)]
+    stops: stops::Args,
     /// Rounds of each side; fewer to try something out
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     rounds: usize,
@@ -68,6 +72,8 @@ enum Part {
     Hub,
     /// Workspaces on the cluster of KUBECONFIG, which has the product and kwok
     Operator,
+    /// Stops of idle workspaces there; only if `--stops` is a number
+    Stops,
     /// A browser with the installation of `JUPYTER_K8S_E2E`; only if it is set
     Click,
     /// ssh into the workspace of `--ssh-host`; only if it is named
@@ -99,6 +105,11 @@ fn main() -> anyhow::Result<()> {
             Part::Click => ("click", runtime.block_on(click::measure(args.rounds))?),
             Part::Ssh if args.ssh.is_absent() => continue,
             Part::Ssh => ("ssh", ssh::measure(&args.ssh, args.rounds)?),
+            Part::Stops if args.stops.is_absent() => continue,
+            Part::Stops => {
+                let measured = stops::measure(&args.stops, &args.operator);
+                ("stops", runtime.block_on(measured)?)
+            }
             Part::Operator => {
                 let measured = operator::measure(&args.operator, args.rounds);
                 ("operator", runtime.block_on(measured)?)

@@ -25,7 +25,7 @@ const WORKSPACES: &str = "bench-workspaces";
 /// Namespace of the bare pods.
 const BARE: &str = "bench-bare";
 /// Name of the template, and label of the fake nodes.
-const TEMPLATE: &str = "bench";
+pub(crate) const TEMPLATE: &str = "bench";
 /// Mark of a fake node, as kwok names it.
 const FAKE: &str = "kwok.x-k8s.io/node";
 /// Name of the workspace that stays: a template in use and a namespace's keys are not made anew at each start.
@@ -33,9 +33,9 @@ const KEPT: &str = "kept";
 /// Pods of a fake node, which has 254 addresses.
 const PODS: usize = 200;
 /// Requests at a time.
-const PARALLEL: usize = 32;
+pub(crate) const PARALLEL: usize = 32;
 /// Most time until all objects of a step are done.
-const LIMIT: Duration = Duration::from_mins(20);
+pub(crate) const LIMIT: Duration = Duration::from_mins(20);
 /// Time for what follows a status, such as Events.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -75,32 +75,50 @@ struct Times {
 
 /// Figures of one side beside the other.
 pub(crate) async fn measure(args: &Args, turns: usize) -> anyhow::Result<Vec<Figure>> {
-    let client = Client::try_default()
-        .await
-        .context("no cluster; set KUBECONFIG")?;
-    let bench = Bench {
-        operators: operators(&client, &args.operator).await?,
-        client,
-    };
+    let bench = Bench::connect(args).await?;
     let figures = bench.measure(args, turns).await;
-    let cleaned = bench.clean().await;
-    let figures = figures?;
-    cleaned.map(|()| figures)
+    bench.clean_after(figures).await
 }
 
-struct Bench {
-    client: Client,
+pub(crate) struct Bench {
+    pub(crate) client: Client,
     /// The operator's processes, if they are on this machine.
     operators: Vec<PathBuf>,
 }
 
 impl Bench {
-    async fn measure(&self, args: &Args, turns: usize) -> anyhow::Result<Vec<Figure>> {
-        let most = args.counts.iter().copied().max().unwrap_or_default();
+    pub(crate) async fn connect(args: &Args) -> anyhow::Result<Self> {
+        let client = Client::try_default()
+            .await
+            .context("no cluster; set KUBECONFIG")?;
+        Ok(Self {
+            operators: operators(&client, &args.operator).await?,
+            client,
+        })
+    }
+
+    /// Makes what workspaces need, with room for so many.
+    pub(crate) async fn prepare(&self, most: usize) -> anyhow::Result<()> {
         for object in objects(most.div_ceil(PODS).max(1)) {
             self.apply(object).await?;
         }
         tokio::time::sleep(SETTLE).await;
+        Ok(())
+    }
+
+    /// Deletes what was made, whatever came of it.
+    pub(crate) async fn clean_after(
+        &self,
+        figures: anyhow::Result<Vec<Figure>>,
+    ) -> anyhow::Result<Vec<Figure>> {
+        let cleaned = self.clean().await;
+        let figures = figures?;
+        cleaned.map(|()| figures)
+    }
+
+    async fn measure(&self, args: &Args, turns: usize) -> anyhow::Result<Vec<Figure>> {
+        let most = args.counts.iter().copied().max().unwrap_or_default();
+        self.prepare(most).await?;
         let bare = self.bare().await?;
         let mut figures = Vec::new();
         for &count in &args.counts {
@@ -190,7 +208,7 @@ impl Bench {
         Ok(pods(spec))
     }
 
-    async fn apply(&self, object: Value) -> anyhow::Result<()> {
+    pub(crate) async fn apply(&self, object: Value) -> anyhow::Result<()> {
         let object: DynamicObject = serde_json::from_value(object)?;
         let kind = object.types.clone().context("no kind")?;
         let resource = ApiResource::from_gvk(&(&kind).try_into()?);
@@ -289,13 +307,13 @@ impl Bench {
     }
 
     /// Processor time of all operators so far, in milliseconds.
-    fn cpu(&self) -> anyhow::Result<f64> {
+    pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
         let each = self.operators.iter().map(|process| on_processor(process));
         Ok(each.sum::<anyhow::Result<Duration>>()?.as_secs_f64() * 1e3)
     }
 
     /// Most memory of an operator since [`Self::forget_peaks`], in MiB.
-    fn peak(&self) -> anyhow::Result<Option<f64>> {
+    pub(crate) fn peak(&self) -> anyhow::Result<Option<f64>> {
         let mut most = None;
         for process in &self.operators {
             let status = fs::read_to_string(process.join("status"))?;
@@ -307,7 +325,7 @@ impl Bench {
         Ok(most)
     }
 
-    fn forget_peaks(&self) -> anyhow::Result<()> {
+    pub(crate) fn forget_peaks(&self) -> anyhow::Result<()> {
         for process in &self.operators {
             let written = fs::write(process.join("clear_refs"), "5");
             written.context("only root can measure the operator's memory")?;
@@ -357,12 +375,14 @@ fn pods(spec: Value) -> Side {
     }
 }
 
+/// A namespace for workspaces.
+pub(crate) fn namespace(name: &str) -> Value {
+    let labels = json!({"workspaces.jupyter.org/workspaces": "true"});
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+}
+
 /// Namespaces, fake nodes, and a template whose workspaces run there.
 fn objects(nodes: usize) -> Vec<Value> {
-    let namespace = |name: &str| {
-        let labels = json!({"workspaces.jupyter.org/workspaces": "true"});
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-    };
     let node = |number: usize| {
         let name = format!("bench-fake-{number}");
         let labels = json!({"type": TEMPLATE, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"});
@@ -404,7 +424,7 @@ fn holds(object: &DynamicObject, condition: &str) -> bool {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn number(count: usize) -> f64 {
+pub(crate) fn number(count: usize) -> f64 {
     count as f64
 }
 
