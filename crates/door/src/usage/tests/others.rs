@@ -1,6 +1,7 @@
 //! A trace -> the times of use that the rules of others see (pure).
 //!
-//! Each rule has the source that it was written from. It stops a workspace once the time that is set for it has passed since the last of them; at first, since the start.
+//! Each rule has the source that it was written from. It stops a workspace once the time that is set for it has passed since the last of them;
+//! at first, since the start.
 
 use std::collections::HashSet;
 
