@@ -110,6 +110,10 @@ pub mod template {
         OPTIONS {
             options = "options",
         }
+        /// Further objects, which hold few variables: those that no user of a workspace sets.
+        OBJECTS {
+            objects = "objects",
+        }
         /// Images, which may hold built-in variables alone: no workspace may change them.
         IMAGES {
             default_image = "defaultImage",

@@ -132,6 +132,12 @@ pub(crate) fn manifests(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// One object of any kind. Without a type, so that rules about immutability compare the whole of it: of a typed object with unknown fields
+/// the API server does not see that one was renamed.
+pub(crate) fn manifest(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+}
+
 fn bound(schema: &mut Map<String, Value>) {
     schema.remove("description");
     schema.remove("title");

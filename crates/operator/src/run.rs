@@ -26,7 +26,7 @@ use crate::{
         watch::{self, Trigger},
     },
     context::Context,
-    controllers::{self, assertion_keys, definitions, routes},
+    controllers::{self, assertion_keys, definitions, objects},
     plan::Installation,
     reconcile::{error_policy, reconcile_when_filled},
     status::events,
@@ -86,9 +86,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     );
     let context = Arc::new(context);
     let audit = context.audit.open(std::io::stdout(), context.metrics.audit());
-    let routes = routes::start(&client, &scope, &context.settings.route_kinds, &context.stores);
+    let objects = objects::start(&client, &scope, &context.settings, &context.stores);
     let declared = with_other_definitions(&context);
-    let others = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
+    let others = stream::select_all([objects.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
     let triggers = watch::start(
         &client,
         &scope,

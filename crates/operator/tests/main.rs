@@ -21,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod managers;
 mod network_policies;
+mod objects;
 mod one_namespace;
 mod one_pod;
 mod outages;

@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 };
 use kube::{ResourceExt as _, api::ApiResource};
 use operator::controllers::{catalog, catalog::CatalogState};
-use rules::routes::RouteKind;
+use rules::objects::ObjectKind;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
@@ -22,14 +22,14 @@ use crate::stage::{CHILD, POLICIES, Stage};
 /// Name of the second object of [`custom_of_two`].
 const SECOND: &str = "workspace-demo-auth";
 
-fn ingress() -> RouteKind {
-    RouteKind {
+pub(crate) fn ingress() -> ObjectKind {
+    ObjectKind {
         api_version: "networking.k8s.io/v1".to_owned(),
         kind: "Ingress".to_owned(),
     }
 }
 
-fn resource() -> ApiResource {
+pub(crate) fn resource() -> ApiResource {
     ApiResource::erase::<Ingress>(&())
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn see(stage: &Stage) {
     stage
         .context
         .stores
-        .routes
+        .objects
         .set_available(&ingress(), &resource(), items);
 }
 
@@ -183,7 +183,7 @@ async fn a_foreign_object_is_never_taken_over() {
     stage
         .context
         .stores
-        .routes
+        .objects
         .set_available(&ingress(), &resource(), Vec::new());
     stage.reconcile().await.unwrap();
     let (reason, message) = degraded(&stage);
@@ -214,7 +214,7 @@ async fn no_route_is_made_while_an_object_that_it_may_refer_to_is_foreign() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.put(&foreign_second());
     stage.server.put(&custom_of_two());
-    let routes = &stage.context.stores.routes;
+    let routes = &stage.context.stores.objects;
     routes.set_available(&ingress(), &resource(), Vec::new());
     stage.reconcile().await.unwrap();
     assert_eq!(degraded(&stage).0, reason::NAME_CONFLICT);
@@ -293,7 +293,7 @@ async fn a_kind_that_is_not_installed_is_reported_and_the_route_follows_when_it_
     stage
         .context
         .stores
-        .routes
+        .objects
         .set_unavailable(&ingress(), "Ingress is not installed: have it installed.");
     stage.reconcile().await.unwrap();
     let (reason, message) = degraded(&stage);

@@ -7,6 +7,7 @@
 //! - `admission`: whether a workspace may run.
 //! - `validate`: all violations of an object: rules, disks.
 //! - `routes`: route objects of a workspace.
+//! - `objects`: objects from manifests of managers and templates.
 //! - `pod_security`: whether a pod keeps Pod Security and our own bounds.
 //! - `effective`: defaults, variables, and the values that a workspace effectively has.
 //! - `expiry`: when a stopped workspace is deleted.
@@ -40,6 +41,7 @@ pub mod form;
 pub mod keep;
 pub mod manifest;
 pub mod names;
+pub mod objects;
 pub mod pod_security;
 mod quantity;
 pub mod routes;

@@ -26,6 +26,12 @@ pub fn child(name: &str) -> String {
     format!("workspace-{name}")
 }
 
+/// Default name of the object `object` of a template, for the workspace `name`. Names of workspaces have at most 50 characters, so it is
+/// also a label.
+pub fn object(name: &str, object: &str) -> String {
+    format!("wso-{object}-{name}")
+}
+
 /// Name of the service account of a single workspace. It contains a part of the UID, because cloud identities match names.
 /// A workspace that is created again under the same name must get another identity.
 pub fn service_account(name: &str, uid: &str) -> String {

@@ -9,6 +9,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::core::DeserializeGuard;
 use kube::runtime::{reflector, watcher::Event};
 use rules::Settings;
+use rules::objects::ObjectKind;
 use serde_json::{Value, json};
 use testkit::api_server::{ApiServer, Disruption, Fault};
 use testkit::objects::NAMESPACE;
@@ -44,6 +45,10 @@ pub(crate) struct Cluster {
     pub(crate) enforcement: Enforcement,
     /// Whether every workspace must name a template.
     pub(crate) requires_template: bool,
+    /// Kinds that templates may use for objects: apiVersion and kind.
+    pub(crate) object_kinds: Vec<(&'static str, &'static str)>,
+    /// Kinds that are installed: apiVersion, kind, plural, and whether they are namespaced.
+    pub(crate) installed: Vec<(&'static str, &'static str, &'static str, bool)>,
     pub(crate) health: Health,
 }
 
@@ -79,8 +84,13 @@ impl Cluster {
         let (server, client) = ApiServer::start();
         self.fill(&server);
         let parsed = Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}");
+        let object_kinds = self.object_kinds.iter().map(|(api_version, kind)| ObjectKind {
+            api_version: (*api_version).to_owned(),
+            kind: (*kind).to_owned(),
+        });
         let settings = Settings {
             require_template: self.requires_template,
+            object_kinds: object_kinds.collect(),
             ..parsed.unwrap()
         };
         let accounts = Accounts {
@@ -110,6 +120,9 @@ impl Cluster {
         server.put(&serde_json::from_value::<Namespace>(json!({ "metadata": metadata })).unwrap());
         let grants = self.grants.clone();
         server.review(move |spec| grants.iter().any(|grant| is_of(grant, spec)));
+        for (version, kind, plural, namespaced) in &self.installed {
+            server.install(version, kind, plural, *namespaced);
+        }
         if self.claims_are_hidden {
             let hidden = Fault::forbidden(Method::GET, "persistentvolumeclaims", "no", usize::MAX);
             server.fail(hidden);

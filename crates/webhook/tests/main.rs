@@ -12,6 +12,7 @@ mod expiry;
 mod http_surface;
 mod keep;
 mod limits;
+mod objects;
 mod ownership;
 mod public_access;
 mod public_ownership;

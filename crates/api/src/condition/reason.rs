@@ -370,6 +370,12 @@ reasons! {
     ROUTE_KIND_UNAVAILABLE = "RouteKindUnavailable", Wrong, "Ready=False of a WorkspaceManager",
         "A kind in the manager's routing.custom is not installed, or the operator has no rights on it.",
         Administrator: "Do what the message says: then the manager becomes ready and routes are created by themselves.";
+    OBJECT_FAILED = "ObjectFailed", Wrong, "Degraded=True",
+        "An object of the WorkspaceTemplate cannot be written. The workspace runs without it.",
+        Administrator: "Do what the message says: have the template's objects, the setting objectKinds or the operator's rights corrected.";
+    OBJECT_KIND_UNAVAILABLE = "ObjectKindUnavailable", Wrong, "Valid=False of a WorkspaceTemplate",
+        "A kind in the template's objects is not installed or not namespaced, or the operator has no rights on it.",
+        Administrator: "Do what the message says: then the template becomes valid and the objects are created by themselves.";
 
     TEMPLATE_IN_USE = "TemplateInUse", Wrong, "Terminating=True of a WorkspaceTemplate; Event",
         "The template is being deleted, but workspaces use it, running or stopped. It stays until the last one is deleted.",

@@ -3,6 +3,7 @@
 //! - `bounds`: bounds on values and disks
 //! - `idle`: bounds on idle shutdown
 //! - `limits`: bounds on time limits
+//! - `object`: further objects of each workspace
 //! - `options`: choices of users, and what each sets
 //! - `pod`: the pod over which a workspace's own is laid
 //! - `presentation`: how a template is shown to users
@@ -10,6 +11,7 @@
 mod bounds;
 mod idle;
 mod limits;
+mod object;
 mod options;
 mod pod;
 mod presentation;
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
 pub use idle::IdleShutdownOverrides;
 pub use limits::{DaysRange, KeepRange, LimitBounds, MinutesRange};
+pub use object::TemplateObject;
 pub use options::{ChoiceValues, OptionChoice, TemplateOption, When};
 pub use pod::{PodTemplate, PodTemplateMetadata};
 pub use presentation::{Icon, Presentation, PresentedChoice, PresentedImage, PresentedOption};
@@ -239,6 +242,12 @@ pub struct WorkspaceTemplateSpec {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub options: Vec<TemplateOption>,
+
+    /// Further objects of each workspace, of kinds that the installation allows, such as a certificate. They are there while it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub objects: Vec<TemplateObject>,
 
     /// Whether workspaces may set init containers.
     #[serde(default)]

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     apply::diff::{self, Child, Correction, Step},
     cache::{
+        objects::Purpose,
         observed::{Identity, Observed},
         stores::Trim,
     },
@@ -73,7 +74,10 @@ async fn service(
     planned: Option<Service>,
 ) -> Result<Outcome<Service>, WriteError> {
     let live = observed.service.as_ref();
-    let has_routes = || !context.stores.routes.with_label_of(&observed.identity).is_empty();
+    let has_routes = || {
+        let objects = context.stores.objects.with_label_of(&observed.identity);
+        objects.iter().any(|live| live.purpose() == Purpose::Route)
+    };
     let is_changed = || {
         let started = observed.started_from();
         started.is_some_and(|started| !record::pending(started, valid).is_empty())

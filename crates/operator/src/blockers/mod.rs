@@ -55,14 +55,14 @@ pub enum Blocker {
     },
     /// A problem with a disk.
     Disk(DiskBlocker),
-    /// A route is not as its manager wants it. It does not block a run.
-    Route {
+    /// A route is not as its manager wants it, or an object not as its template does. It does not block a run.
+    Object {
         /// Reason for the condition `Degraded`.
         reason: &'static str,
         /// What is wrong and what to do.
         message: String,
-        /// Whether there is no route, so that no user can connect to the workspace.
-        missing: bool,
+        /// Whether a route is missing, so that no user can connect to the workspace.
+        is_unrouted: bool,
     },
 }
 
@@ -123,7 +123,7 @@ impl Blocker {
             Self::Contested { .. } => reason::CHILD_CONTESTED,
             Self::Terminating { .. } => return None,
             Self::Disk(disk) => disk.reason(),
-            Self::Route { reason, .. } => reason,
+            Self::Object { reason, .. } => reason,
         };
         Some(Problem {
             reason,
@@ -138,7 +138,7 @@ impl Blocker {
             Self::Refused(refusal) => refusal.reason != reason::VOLUME_RESIZE_FAILED,
             Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unchangeable { .. })
             | Self::Contested { .. }
-            | Self::Route { .. } => false,
+            | Self::Object { .. } => false,
             Self::Conflict { .. } | Self::Terminating { .. } | Self::Disk(_) => true,
         }
     }
@@ -197,7 +197,7 @@ impl fmt::Display for Blocker {
                 f.write_str(" The operator restores it with growing delays.")
             }
             Self::Disk(disk) => disk.fmt(f),
-            Self::Route { message, .. } => f.write_str(message),
+            Self::Object { message, .. } => f.write_str(message),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `watch` | watches -> caches, and which workspaces to reconcile |
 //! | `stores` | watched objects -> caches, by kind |
-//! | `routes.rs` | watched route objects -> their cache |
+//! | `objects.rs` | watched routes and objects of templates -> their cache |
 //! | `warnings` | warning Events, Nodes -> the few facts that a status needs |
 //! | `pending_writes` | our writes -> whether a cached object is older |
 //! | `observe.rs` | caches -> references and observed state of one workspace |
@@ -14,14 +14,14 @@
 //! | `field_managers.rs` | `managedFields` -> which other client changed an image of a pod (pure) |
 
 pub(crate) mod field_managers;
+pub(crate) mod objects;
 pub(crate) mod observe;
 pub(crate) mod observed;
 pub(crate) mod partial;
 pub(crate) mod pending_writes;
 pub(crate) mod references;
-pub(crate) mod routes;
 pub mod stores;
 pub(crate) mod warnings;
 pub mod watch;
 
-pub use self::{observed::Identity, routes::KindState};
+pub use self::{objects::KindState, observed::Identity};

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `catalog` | templates, managers, profiles -> in-use finalizers, number of users, whether they are valid |
 //! | `shares` | WorkspaceShares -> bound, active, ended, removed |
-//! | `routes` | managers with `routing.custom` -> route objects of each workspace |
+//! | `objects` | `routing.custom` of managers, `objects` of templates -> routes and objects of each workspace |
 //! | `idle` | workspaces that stop when idle -> their last activity, and a stop |
 //! | `expiry` | stopped workspaces whose retention is over -> announced, then deleted |
 //! | `assertion_keys` | public keys of gateway and operator -> a ConfigMap in each namespace with workspaces |
@@ -22,8 +22,8 @@ pub mod expiry;
 pub mod idle;
 pub mod images;
 pub mod network_policies;
+pub mod objects;
 pub mod resync;
-pub mod routes;
 pub mod shares;
 
 use tokio_util::sync::CancellationToken;

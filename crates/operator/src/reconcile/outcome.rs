@@ -21,7 +21,7 @@ pub enum Error {
     /// A child could not be written.
     #[error(transparent)]
     Apply(#[from] apply::WriteError),
-    /// A route could not be written.
+    /// A route, or an object of the template, could not be written.
     #[error(transparent)]
     Routes(apply::WriteError),
     /// The status could not be written.

@@ -20,7 +20,7 @@ use crate::{
     blockers::refusal::Refusal,
     cache::observed::{Identity, Observed, held_in_brackets},
     context::Context,
-    controllers::routes,
+    controllers::objects,
     plan::disks::{desired_claim, retention},
     status::{publish, transitions},
     support::{failure::message_of, text::brief},
@@ -98,7 +98,7 @@ where
         let account = delete(context, identity, observed.account.as_deref(), background()).await?;
         wait_for("ServiceAccount", account);
     }
-    left.extend(routes::remove(context, identity).await?);
+    left.extend(objects::remove(context, identity).await?);
     if !left.is_empty() {
         return Ok(Some(left.join(", ")));
     }

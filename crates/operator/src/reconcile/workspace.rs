@@ -21,6 +21,7 @@ use crate::{
     },
     blockers::{Blocker, rejected::Rejected},
     cache::{
+        objects::Purpose,
         observe,
         observed::{Identity, Observed},
         references::References,
@@ -30,7 +31,7 @@ use crate::{
     controllers::{
         assertion_keys, catalog, expiry,
         idle::{self, NextStop},
-        routes,
+        objects,
     },
     plan::{self, Isolation, disks::borrowed_claims, record},
     status::{
@@ -157,7 +158,7 @@ fn decision(seen: &Snapshot<'_>, validation: &Validation, observed: Observed, co
     }
 }
 
-/// Writes children and routes.
+/// Writes children, routes and objects of the template.
 async fn act(
     seen: &Snapshot<'_>,
     validation: &Validation,
@@ -193,7 +194,7 @@ async fn act(
         blocker,
         failure,
     } = metrics.time("apply", applied).await?;
-    let routed = route(context, seen.workspace, validation.as_ref().ok(), &observed);
+    let routed = write_objects(context, seen.workspace, validation.as_ref().ok(), &observed);
     let routed = Box::pin(apply::limit_time("route", routed));
     let (routed, unrouted) = match metrics.time("routes", routed).await {
         Ok(routed) => (routed, None),
@@ -316,16 +317,19 @@ fn restarts_now(workspace: &Workspace, valid: Option<&ValidWorkspace>, observed:
     started.is_some_and(|(started, valid)| record::asks_for_restart(started, valid, policy))
 }
 
-/// Writes the route objects and returns what blocks them.
-async fn route(
+/// Writes routes and objects of the template, and returns what blocks them.
+async fn write_objects(
     context: &Context,
     workspace: &Workspace,
     valid: Option<&ValidWorkspace>,
     observed: &Observed,
 ) -> Result<Option<Blocker>, apply::WriteError> {
-    let has = routes::has_any(context, &observed.identity);
-    let desired = routes::desired(workspace.spec.desired_status, valid, observed, has);
-    routes::apply_desired(context, &observed.identity, desired).await
+    let status = workspace.spec.desired_status;
+    let has = |purpose| objects::has_any(context, &observed.identity, purpose);
+    let routes = objects::desired_routes(status, valid, observed, has(Purpose::Route));
+    let of_template = objects::desired_objects(status, valid, observed, has(Purpose::Template));
+    let desired = [(Purpose::Route, routes), (Purpose::Template, of_template)];
+    objects::apply_desired(context, &observed.identity, &desired).await
 }
 
 /// Handles a spec that does not parse: the status says so, and nothing else is done.

@@ -8,10 +8,11 @@ use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use super::managers;
 use super::references::References;
 use super::rejection::{MissingReference, Rejection};
-use super::valid::{ValidWorkspace, resolve};
+use super::valid::{Choices, ValidWorkspace, resolve};
 use crate::effective::expand::with_variables;
 use crate::effective::options::{Resolution, laid};
 use crate::effective::{Effective, effective, profile};
+use crate::objects::{Objects, render_template};
 use crate::settings::Settings;
 use crate::violation::Violations;
 use crate::{checks, routes, validate};
@@ -40,6 +41,7 @@ struct Judged<'w, 'a> {
     workspace: Cow<'w, Workspace>,
     /// Option -> choice.
     options: BTreeMap<String, String>,
+    objects: Objects,
 }
 
 fn resolve_and_judge<'w, 'a>(
@@ -100,6 +102,14 @@ fn resolve_and_judge<'w, 'a>(
     violations.extend(of_profile.into_iter().flatten());
     let of_routes = manager.and_then(|manager| routes::render(&chosen, &effective, manager, settings).err());
     violations.extend(of_routes.into_iter().flatten());
+    let objects = raw.map_or_else(
+        || Ok(Objects::none()),
+        |raw| render_template(workspace, raw, &options, settings),
+    );
+    let objects = objects.unwrap_or_else(|violation| {
+        violations.push(violation);
+        Objects::none()
+    });
     let missing_template = match (&spec.template_ref, raw) {
         (Some(name), None) => Some(MissingReference::TemplateNotFound { name: name.clone() }),
         _ => None,
@@ -121,6 +131,7 @@ fn resolve_and_judge<'w, 'a>(
         template,
         workspace: chosen,
         options: options.names(),
+        objects,
     }
 }
 
@@ -137,6 +148,7 @@ pub fn admit(
         template,
         workspace,
         options,
+        objects,
     } = resolve_and_judge(workspace, references, settings);
     if let Some(violations) = validation.violations {
         return Err(Rejection::Violations(violations));
@@ -145,9 +157,10 @@ pub fn admit(
         return Err(Rejection::MissingReference(missing_reference));
     }
     let manager = manager.ok_or(Rejection::MissingReference(MissingReference::NoDefaultManager))?;
+    let choices = Choices { options, objects };
     resolve(
         &workspace,
-        options,
+        choices,
         validation.effective,
         references,
         template.as_deref().map(|template| &template.spec),

@@ -21,6 +21,7 @@ use crate::effective::idle::{self, Idle};
 use crate::effective::profile::{self, ExecutionProfile};
 use crate::effective::{Effective, Given, Home, PodFields, canonical, limits, merge};
 use crate::effective::{recovery, service};
+use crate::objects::Objects;
 use crate::routes::{self, Routes};
 use crate::settings::{ImageMirror, ImagePullPolicy, Settings, mirrors};
 use crate::violation::Violation;
@@ -109,15 +110,24 @@ pub struct ValidWorkspace {
     pub url: Option<String>,
     /// How requests reach the workspace.
     pub routes: Routes,
+    /// Further objects, from its template.
+    pub objects: Objects,
     /// Whether it has a Service: routes are objects, or a text names one.
     pub has_service: bool,
 }
 
-/// Resolves a workspace that breaks no rule, and has chosen `options`. `template`: with its choices and variables. It fails only for an
+/// What follows from the choices of a workspace.
+pub(crate) struct Choices {
+    /// Option -> choice.
+    pub(crate) options: BTreeMap<String, String>,
+    pub(crate) objects: Objects,
+}
+
+/// Resolves a workspace that breaks no rule. `template`: with its choices and variables. It fails only for an
 /// object that the API server never stored.
 pub(crate) fn resolve(
     workspace: &Workspace,
-    options: BTreeMap<String, String>,
+    choices: Choices,
     effective: Effective,
     references: &References<'_>,
     template: Option<&WorkspaceTemplateSpec>,
@@ -130,7 +140,7 @@ pub(crate) fn resolve(
     let (routes, url) =
         routes::render(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
     let mut given = Given::from_specs(&workspace.spec, template, &effective, settings);
-    given.options = options;
+    given.options = choices.options;
     let is_recovery = recovery::image(workspace, settings).is_some();
     if is_recovery {
         given = given.port_alone();
@@ -169,15 +179,13 @@ pub(crate) fn resolve(
     let routing = &manager.spec.routing;
     let base_path =
         Some(names::place(routing, &namespace, &name, &uid).1).filter(|folder| !folder.is_empty());
-    let idle = idle::resolve(idle.as_ref()).map(|idle| Idle {
-        question: idle.question.rebase("", base_path.as_deref().unwrap_or_default()),
-        ..idle
-    });
+    let idle = idle::resolve(idle.as_ref()).map(|idle| below(idle, base_path.as_deref()));
     Ok(ValidWorkspace {
         recovery_home: is_recovery.then(|| recovery::home(settings)),
         base_path,
         url,
         routes,
+        objects: choices.objects,
         has_service: service::is_used(workspace, references.template, references.profile, manager),
         image,
         image_pull_policy: settings.image_pull_policy,
@@ -224,6 +232,14 @@ pub(crate) fn resolve(
         name,
         uid,
     })
+}
+
+/// Idle shutdown that asks the application below its path prefix.
+fn below(idle: Idle, base_path: Option<&str>) -> Idle {
+    Idle {
+        question: idle.question.rebase("", base_path.unwrap_or_default()),
+        ..idle
+    }
 }
 
 /// A value that each object has that the API server has stored.

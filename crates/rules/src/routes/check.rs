@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 
 use api::{Workspace, WorkspaceManager};
-use serde_json::{Map, Value};
 
-use super::manifest::{Identity, scope};
+use super::scope::scope;
 use super::{RESOURCES, collisions, url_template};
 use crate::effective::effective;
 use crate::effective::variables::{self, Scope};
-use crate::settings::{RouteKind, Settings};
+use crate::objects::{AllowList, Identity, each_text, name, shape};
+use crate::settings::{ObjectKind, Settings};
 use crate::violation::Violation;
 
 /// The variable for the URL of the service that authorizes requests.
@@ -23,8 +23,6 @@ const DISTINCT: [&str; 4] = [
     "workspace.host",
     "service.name",
 ];
-/// Allowed metadata of a manifest. The namespace is accepted because many manifests have one. It is replaced.
-const METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 
 /// All violations of the manager. While there is one, no workspace gets new routes from it, and existing routes stay as they are.
 /// Managers with `routing.traefik` have none.
@@ -48,14 +46,19 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
             "is empty: give at least one manifest",
         ));
     }
+    let allowed = AllowList {
+        kinds: &settings.route_kinds,
+        setting: "routeKinds",
+        never: "can never be a route: use a kind that only routes, such as Ingress",
+        author: "a manager",
+    };
     let mut names = BTreeSet::new();
     for (index, manifest) in custom.resources.iter().enumerate() {
         let path = format!("{RESOURCES}[{index}]");
-        found.extend(shape(&path, manifest, settings));
-        found.extend(name(&path, manifest));
+        found.extend(shape(&path, manifest, allowed));
+        found.extend(name(&path, manifest, &DISTINCT));
         found.extend(collisions::in_manifest(&path, manifest, manager));
-        let identity = Identity::from_manifest(manifest).map(|identity| (identity.kind, identity.name));
-        if let Some(identity) = identity
+        if let Some(identity) = Identity::from_manifest(manifest)
             && !names.insert(identity)
         {
             let rule = "is the second manifest of this kind and name: give it a metadata.name of its own";
@@ -70,7 +73,7 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
 }
 
 /// The kinds that a manager's manifests name.
-pub fn kinds_of(manager: &WorkspaceManager) -> BTreeSet<RouteKind> {
+pub fn kinds_of(manager: &WorkspaceManager) -> BTreeSet<ObjectKind> {
     let manifests = manager.spec.routing.custom.iter();
     manifests
         .flat_map(|custom| &custom.resources)
@@ -85,67 +88,6 @@ fn sample(manager: &WorkspaceManager, settings: &Settings) -> Scope {
     workspace.metadata.annotations = Some([(api::names::CREATED_BY.to_owned(), "owner".to_owned())].into());
     let effective = effective(&workspace.spec, None, settings);
     scope(&workspace, &effective, manager, settings)
-}
-
-fn shape(path: &str, manifest: &Value, settings: &Settings) -> Vec<Violation> {
-    let mut found = Vec::new();
-    match Identity::from_manifest(manifest) {
-        None => found.push(Violation::new(path, "", "must have apiVersion and kind")),
-        Some(Identity { kind, .. }) if kind.is_denied() => {
-            let rule = "can never be a route: use a kind that only routes, such as Ingress";
-            found.push(Violation::new(format!("{path}.kind"), kind.to_string(), rule));
-        }
-        Some(Identity { kind, .. }) if !settings.route_kinds.contains(&kind) => {
-            let allowed: Vec<_> = settings.route_kinds.iter().map(ToString::to_string).collect();
-            let rule = format!(
-                "is not among the kinds that this installation allows ({}): use one of them, or have it added to the \
-                 setting routeKinds",
-                allowed.join(", ")
-            );
-            found.push(Violation::new(format!("{path}.kind"), kind.to_string(), rule));
-        }
-        Some(_) => {}
-    }
-    let metadata = match manifest.get("metadata") {
-        None => &Map::new(),
-        Some(Value::Object(metadata)) => metadata,
-        Some(_) => {
-            found.push(Violation::new(
-                format!("{path}.metadata"),
-                "",
-                "must be an object",
-            ));
-            return found;
-        }
-    };
-    for key in metadata.keys().filter(|key| !METADATA.contains(&key.as_str())) {
-        let rule = "must not be set by a manager: leave it out";
-        found.push(Violation::new(format!("{path}.metadata.{key}"), "", rule));
-    }
-    for key in ["labels", "annotations"] {
-        if metadata.get(key).is_some_and(|map| {
-            !map.as_object()
-                .is_some_and(|map| map.values().all(Value::is_string))
-        }) {
-            let rule = "must map keys to strings";
-            found.push(Violation::new(format!("{path}.metadata.{key}"), "", rule));
-        }
-    }
-    found
-}
-
-/// Checks that the name differs for each workspace. Otherwise the workspaces would overwrite each other's objects.
-fn name(path: &str, manifest: &Value) -> Option<Violation> {
-    let field = format!("{path}.metadata.name");
-    match manifest.get("metadata")?.get("name")? {
-        Value::String(name) => {
-            let used = variables::names_in(name, &|_| false);
-            let distinct = used.iter().any(|name| DISTINCT.contains(name));
-            let rule = "is the same for every workspace: put {workspace.name} into it, or leave it out";
-            (!distinct).then(|| Violation::new(field, name, rule))
-        }
-        _ => Some(Violation::new(field, "", "must be a string")),
-    }
 }
 
 /// Reports unknown built-in variables. The workspace may define other variables.
@@ -207,24 +149,4 @@ fn authentication(manager: &WorkspaceManager, settings: &Settings) -> Option<Vio
     let rule = "is used by no manifest of routing.custom: a manifest must configure the proxy to send each request to \
                 {authentication.address} for authorization. Set authentication.none or application if no service authorizes requests";
     (!asked).then(|| Violation::new(way, "", rule))
-}
-
-/// Calls `see` for every string of a manifest, including keys.
-fn each_text(path: &str, value: &Value, see: &mut dyn FnMut(&str, &str)) {
-    match value {
-        Value::String(text) => see(path, text),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                each_text(&format!("{path}[{index}]"), item, see);
-            }
-        }
-        Value::Object(map) => {
-            for (key, value) in map {
-                let inner = format!("{path}.{key}");
-                see(&inner, key);
-                each_text(&inner, value, see);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }

@@ -3,20 +3,18 @@
 //! - `render`: the objects of one workspace
 //! - `check`: violations in a manager, independent of workspaces
 //! - `collisions`: names and paths that workspaces would share
-//! - `manifest`: kind, name and variables of a manifest
+//! - `scope`: the variables of manifests
 
 mod check;
 mod collisions;
-mod manifest;
 mod render;
-
-use api::manager::Routing;
-use serde_json::{Map, Value};
+mod scope;
 
 pub use self::check::{check, kinds_of};
 pub(crate) use self::render::render;
-pub use crate::settings::RouteKind;
+use crate::objects::RenderedObject;
 use crate::violation::Violations;
+use api::manager::Routing;
 
 /// Path of the manifests in a manager.
 const RESOURCES: &str = "spec.routing.custom.resources";
@@ -44,24 +42,9 @@ pub enum Routes {
     /// Without objects: others route, such as a hub. The operator may not reach the pod.
     External,
     /// Through these objects, at least one.
-    Objects(Vec<Route>),
+    Objects(Vec<RenderedObject>),
     /// Unknown, because the manager has these violations. Existing routes stay as they are.
     Unknown(Violations),
-}
-
-/// One route object as the manager describes it, without namespace, owner and labels of the operator.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Route {
-    /// Its kind, which the settings allow.
-    pub kind: RouteKind,
-    /// Its name, a DNS subdomain.
-    pub name: String,
-    /// Labels that the manager adds.
-    pub labels: Map<String, Value>,
-    /// Annotations that the manager adds.
-    pub annotations: Map<String, Value>,
-    /// All fields but `apiVersion`, `kind`, `metadata` and `status`.
-    pub body: Map<String, Value>,
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! A valid manager's manifests and a workspace's variables -> route objects and URL (pure).
 
 use api::{Workspace, WorkspaceManager};
-use serde_json::{Map, Value};
 
 use super::check::check;
-use super::manifest::{Identity, scope};
-use super::{RESOURCES, Route, Routes, url_template};
+use super::scope::scope;
+use super::{RESOURCES, Routes, url_template};
 use crate::effective::Effective;
-use crate::effective::variables::{self, Scope};
-use crate::names;
+use crate::effective::variables;
 use crate::settings::Settings;
 use crate::violation::{Violation, Violations};
+use crate::{names, objects};
 
 /// The routes of a workspace and its URL as browsers see it, if the manager knows one, or violations for values that cannot be part of them.
 pub(crate) fn render(
@@ -32,7 +31,7 @@ pub(crate) fn render(
     let (mut routes, mut faults) = (Vec::new(), Vec::new());
     let manifests = routing.custom.iter().flat_map(|custom| &custom.resources);
     for (index, manifest) in manifests.enumerate() {
-        match route(&format!("{RESOURCES}[{index}]"), manifest, &name, &scope) {
+        match objects::render(&format!("{RESOURCES}[{index}]"), manifest, &name, &scope) {
             Ok(route) => routes.push(route),
             Err(found) => faults.extend(found),
         }
@@ -51,39 +50,6 @@ pub(crate) fn render(
         Ok(url) if faults.is_empty() => Ok((routes, url)),
         _ => Err(of_manager(manager, faults)),
     }
-}
-
-fn route(path: &str, manifest: &Value, usual: &str, scope: &Scope) -> Result<Route, Vec<Violation>> {
-    let expanded = variables::expand_value(path, manifest, scope)?;
-    let fault =
-        |field: &str, value: &str, rule: &str| vec![Violation::new(format!("{path}.{field}"), value, rule)];
-    let identity = Identity::from_manifest(&expanded).ok_or_else(|| fault("kind", "", "is missing"))?;
-    let name = identity.name.unwrap_or_else(|| usual.to_owned());
-    if !names::is_dns_1123_subdomain(&name) {
-        let rule = "must be a name of at most 253 lower-case letters, digits, - and .";
-        return Err(fault("metadata.name", &name, rule));
-    }
-    let Value::Object(mut body) = expanded else {
-        return Err(fault("kind", "", "is missing"));
-    };
-    let metadata = body.remove("metadata").unwrap_or_default();
-    for key in ["apiVersion", "kind", "status"] {
-        body.remove(key);
-    }
-    let map = |key: &str| metadata[key].as_object().cloned().unwrap_or_default();
-    Ok(Route {
-        kind: identity.kind,
-        name,
-        labels: without_reserved_keys(map("labels")),
-        annotations: without_reserved_keys(map("annotations")),
-        body,
-    })
-}
-
-/// Removes our own keys, which only the operator sets.
-fn without_reserved_keys(mut map: Map<String, Value>) -> Map<String, Value> {
-    map.retain(|key, _| !key.starts_with(api::names::RESERVED_PREFIX));
-    map
 }
 
 /// Adds the manager to the fields' paths, because the violations are reported for another object: the workspace.

@@ -61,7 +61,7 @@ fn rendered(manager: &WorkspaceManager, variables: &Value) -> Result<Routes, Vec
     render(&workspace, &effective, manager, &settings).map(|(routes, _)| routes)
 }
 
-fn only(manager: &WorkspaceManager) -> Route {
+fn only(manager: &WorkspaceManager) -> RenderedObject {
     match rendered(manager, &json!({})).unwrap() {
         Routes::Objects(mut routes) if routes.len() == 1 => routes.remove(0),
         other => panic!("{other:?}"),

@@ -1,10 +1,10 @@
 //! Settings file (text from the caller) -> validated defaults of the operator (pure).
 //!
 //! - `mirrors`: registries that replace others
-//! - `route_kinds`: kinds that may be routes
+//! - `object_kinds`: kinds that may be routes, or objects of templates
 
 pub(crate) mod mirrors;
-mod route_kinds;
+mod object_kinds;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use serde::Deserialize;
 
 pub use mirrors::ImageMirror;
-pub use route_kinds::RouteKind;
+pub use object_kinds::ObjectKind;
 
 use crate::checks::{self, resources};
 use crate::violation::{Violation, Violations};
@@ -67,8 +67,12 @@ pub struct Settings {
     /// Kinds that managers may use as routes (`routing.custom`). The operator needs permissions for them.
     /// Default: Ingress, Traefik's `IngressRoute` and Middleware, and the Gateway API's `HTTPRoute`.
     /// Kinds that run code, grant permissions or hold secrets are refused.
-    #[serde(default = "route_kinds::built_in")]
-    pub route_kinds: Vec<RouteKind>,
+    #[serde(default = "object_kinds::built_in_routes")]
+    pub route_kinds: Vec<ObjectKind>,
+    /// Kinds that templates may use for further objects of a workspace (`objects`). The operator needs permissions for them. Default: none.
+    /// Kinds that run code, grant permissions or hold secrets are refused.
+    #[serde(default)]
+    pub object_kinds: Vec<ObjectKind>,
     /// URL at which the gateway authorizes a request: `{authentication.address}` for managers with `routing.custom` and
     /// `authentication.gateway`.
     /// Default: none; such managers are then not ready.
@@ -227,7 +231,16 @@ impl Settings {
 
     fn violations(&self) -> Vec<Violation> {
         let mut found = Vec::new();
-        found.extend(route_kinds::violations("routeKinds", &self.route_kinds));
+        found.extend(object_kinds::violations(
+            "routeKinds",
+            "a route",
+            &self.route_kinds,
+        ));
+        found.extend(object_kinds::violations(
+            "objectKinds",
+            "an object of a template",
+            &self.object_kinds,
+        ));
         found.extend(checks::image_syntax("defaultImage", &self.default_image));
         let recovery = self.recovery_image.iter();
         found.extend(recovery.filter_map(|image| checks::image_syntax("recoveryImage", image)));
@@ -349,6 +362,7 @@ defaultStorage: {size: 0, mountPath: home}
 podSecurityContext: {runAsUser: 0}
 ephemeralHomeSizeLimit: many
 routeKinds: [{apiVersion: v1, kind: Secret}]
+objectKinds: [{apiVersion: example.com/v1, kind: Widget}, {apiVersion: apps/v1, kind: Deployment}]
 ",
         )
         .unwrap_err()
@@ -366,6 +380,7 @@ routeKinds: [{apiVersion: v1, kind: Secret}]
             "podSecurityContext.runAsUser",
             "ephemeralHomeSizeLimit",
             "routeKinds[0]",
+            "objectKinds[1]",
         ] {
             assert!(
                 error.contains(&format!("{field}: ")),

@@ -88,6 +88,8 @@ struct State {
     authenticator: Option<Authenticator>,
     admission: Option<Admission>,
     logs: Option<Logs>,
+    /// By group and version.
+    kinds: BTreeMap<String, Vec<Value>>,
     clock: Option<Clock>,
 }
 
@@ -275,6 +277,19 @@ impl ApiServer {
         self.lock().admission = Some(Box::new(judge));
     }
 
+    /// Installs a kind: discovery of its group and version, such as `example.com/v1`, names it from now on.
+    pub fn install(&self, group_version: &str, kind: &str, plural: &str, namespaced: bool) {
+        let resource = json!({
+            "name": plural, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": ["get", "list", "watch", "create"],
+        });
+        let mut state = self.lock();
+        state
+            .kinds
+            .entry(group_version.to_owned())
+            .or_default()
+            .push(resource);
+    }
+
     /// Answers requests for the output of pods from now on: `logs` returns the text for a query.
     pub fn write_logs(&self, logs: impl Fn(&str) -> String + Send + 'static) {
         self.lock().logs = Some(Box::new(logs));
@@ -402,6 +417,24 @@ impl ApiServer {
             let mut response = respond(Ok(json!({"major": "1", "minor": "34"})));
             response.headers_mut().insert(header::DATE, date);
             return Answer::Response(response);
+        }
+        if let Some(version) = call.path.strip_prefix("/apis/")
+            && version.split('/').count() == 2
+        {
+            let list = state.kinds.get(version).map(|resources| {
+                json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})
+            });
+            let absent = || {
+                (
+                    404,
+                    status_object(
+                        404,
+                        "NotFound",
+                        "the server could not find the requested resource",
+                    ),
+                )
+            };
+            return Answer::Response(respond(list.ok_or_else(absent)));
         }
         if let Some(watch) = Watch::requested(&call.path, &call.query) {
             return Answer::Response(Response::new(state.watches.open(watch, &state.store)));

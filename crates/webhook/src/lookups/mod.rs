@@ -10,9 +10,10 @@ use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, GroupVersionKind};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, ResourceExt, discovery};
+use rules::objects::ObjectKind;
 
 use crate::review::{Kind, Request};
 
@@ -173,6 +174,17 @@ impl Lookups {
     pub(crate) async fn storage_class(&self, name: &str) -> Result<Option<StorageClass>, LookupError> {
         let classes = Api::<StorageClass>::all(self.client.clone());
         get(classes, name, || format!("StorageClass {name:?}")).await
+    }
+
+    /// Whether objects of this kind belong to the cluster and to no namespace. A kind that is not installed does not.
+    pub(crate) async fn is_cluster_wide(&self, kind: &ObjectKind) -> Result<bool, LookupError> {
+        let wanted = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
+        match Box::pin(discovery::pinned_kind(&self.client, &wanted)).await {
+            Ok((_, found)) => Ok(found.scope == discovery::Scope::Cluster),
+            Err(kube::Error::Discovery(_)) => Ok(false),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(LookupError::new(format!("the kind {kind}"), error)),
+        }
     }
 
     /// Whether the namespace is being deleted.

@@ -8,18 +8,18 @@ use kube::api::DynamicObject;
 use rules::{Settings, Violation};
 use serde::de::DeserializeOwned;
 
-use super::{profile_permissions, public_access, unreadable};
+use super::{objects, profile_permissions, public_access, unreadable};
 use crate::lookups::{LookupError, Lookups};
 use crate::records::default_template;
 use crate::review::{Changes, Findings, Request};
 
 /// Checks a template for contradictions.
-pub(super) fn template(
+pub(super) async fn template(
     request: &Request,
     changes: &Changes,
     settings: &Settings,
     lookups: &Lookups,
-) -> Findings {
+) -> Result<Findings, LookupError> {
     let mut found = written(request, changes, |template: &WorkspaceTemplate| {
         let mut found = rules::validate::presentation(&template.spec, settings);
         // The rest was judged when it was written, by the rules of that time, and cannot change.
@@ -31,6 +31,9 @@ pub(super) fn template(
     let is_new = request.is_create() && found.invalid.is_empty();
     let template = is_new.then(|| request.object.clone().try_parse::<WorkspaceTemplate>());
     if let Some(Ok(template)) = template {
+        found
+            .invalid
+            .extend(objects::cluster_wide(&template.spec, lookups).await?);
         let spec = &template.spec;
         found.warnings.extend(rules::validate::template_advice(spec));
         found.warnings.extend(public_access::warning(
@@ -51,7 +54,7 @@ pub(super) fn template(
         let others = is_default.then(|| default_template::beside_others(&request.name, lookups));
         found.warnings.extend(others.flatten());
     }
-    found
+    Ok(found)
 }
 
 /// Checks that a profile gives pods nothing that the rules forbid, and nothing that its author may not read.

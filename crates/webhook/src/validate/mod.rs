@@ -1,6 +1,7 @@
 //! Request -> allowed with warnings, or refused with all violations (IO).
 //!
 //! - `workspace`, `shares`, `catalog`: by kind (`catalog`: templates, managers, profiles)
+//! - `objects`: kinds of a template's objects, compared with those of the cluster
 //! - `ownership`: which users change and delete a workspace
 //! - `expiry`: when the operator deletes a stopped workspace
 //! - `use_permission`: the verb `use` on template, manager and profile
@@ -14,6 +15,7 @@ mod catalog;
 mod disks;
 mod expiry;
 mod metadata;
+mod objects;
 mod ownership;
 mod profile_permissions;
 mod public_access;
@@ -83,7 +85,10 @@ async fn findings(request: &Request, rules: &Rules, lookups: &Lookups) -> Result
             let checked = workspace::check(request, &changes, by_us, &rules.settings, lookups);
             Box::pin(checked).await?
         }
-        Kind::Template => catalog::template(request, &changes, &rules.settings, lookups),
+        Kind::Template => {
+            let checked = catalog::template(request, &changes, &rules.settings, lookups);
+            Box::pin(checked).await?
+        }
         Kind::Manager => catalog::manager(request, &changes, &rules.settings),
         Kind::Profile => {
             let checked = catalog::profile(request, &changes, by_us, &rules.settings, lookups);

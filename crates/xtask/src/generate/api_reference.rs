@@ -162,7 +162,7 @@ fn type_name(schema: &JSONSchemaProps) -> String {
     } else {
         let (inner, suffix) = unwrap(schema);
         if suffix.is_empty() {
-            schema.type_.clone().unwrap_or_default()
+            schema.type_.clone().unwrap_or_else(|| "any".to_owned())
         } else {
             let kind = if suffix == "[]" { "list of" } else { "map of" };
             format!("{kind} {}", type_name(inner))

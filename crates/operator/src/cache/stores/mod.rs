@@ -29,7 +29,7 @@ pub use self::{
     parsed::{Parsed, Unreadable},
     trim::Trim,
 };
-use crate::cache::{partial::Pod, routes::RouteStore, warnings::ClusterWarnings};
+use crate::cache::{objects::ObjectStore, partial::Pod, warnings::ClusterWarnings};
 
 /// The cache of one kind.
 pub type Cache<K> = Store<Parsed<K>>;
@@ -46,8 +46,8 @@ macro_rules! stores {
             $($(#[$doc])* pub $name: Cache<$kind>,)*
             /// Warning Events and Nodes about these pods and claims.
             pub cluster_warnings: Arc<ClusterWarnings>,
-            /// Objects that route to workspaces, of every kind that the settings allow.
-            pub routes: Arc<RouteStore>,
+            /// Routes and objects of templates, of every kind that the settings allow.
+            pub objects: Arc<ObjectStore>,
             /// Triggers the controllers that reconcile all objects, when one that users write changes. Several changes count as one.
             pub changes: watch::Sender<()>,
             /// Set when every cache has been filled once; see [`Stores::until_filled`].
@@ -60,8 +60,8 @@ macro_rules! stores {
             $($(#[$doc])* pub $name: CacheWriter<$kind>,)*
             /// Warning Events and Nodes.
             pub cluster_warnings: Arc<ClusterWarnings>,
-            /// Route objects.
-            pub routes: Arc<RouteStore>,
+            /// Routes and objects of templates.
+            pub objects: Arc<ObjectStore>,
             /// Triggers the controllers that reconcile all objects.
             pub changes: watch::Sender<()>,
             filled: Arc<OnceCell<()>>,
@@ -73,7 +73,7 @@ macro_rules! stores {
                 Stores {
                     $($name: self.$name.as_reader(),)*
                     cluster_warnings: self.cluster_warnings.clone(),
-                    routes: self.routes.clone(),
+                    objects: self.objects.clone(),
                     changes: self.changes.clone(),
                     filled: self.filled.clone(),
                 }

@@ -105,10 +105,13 @@ fn survey(context: &Context) -> Survey {
             .or_else(|| profile.map(|name| (reason::EXECUTION_PROFILE_NOT_FOUND, no_profile(name))))
     };
     let templates = parse_all(&stores.templates, Kind::Template, &mut objects, |template| {
-        validation::naming(validation::template(template, settings), missing(template))
+        validation::naming(
+            validation::template(template, settings, &stores.objects),
+            missing(template),
+        )
     });
     let managers = parse_all(&stores.managers, Kind::Manager, &mut objects, |manager| {
-        validation::manager(manager, settings, &stores.routes)
+        validation::manager(manager, settings, &stores.objects)
     });
     parse_all(&stores.profiles, Kind::Profile, &mut objects, |profile| {
         validation::profile(profile, settings)

@@ -1,9 +1,9 @@
 //! Template, manager or profile, settings -> whether it is valid, and why not (pure).
 
 use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
-use rules::{Settings, Violation, Violations, routes::kinds_of};
+use rules::{Settings, Violation, Violations, objects, routes};
 
-use crate::cache::routes::RouteStore;
+use crate::cache::objects::ObjectStore;
 
 /// The content of an object's condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,20 @@ impl Validation {
     }
 }
 
-/// Whether a template contradicts itself.
-pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings) -> Validation {
-    Validation::from_violations(
+/// Whether a template contradicts itself, and the kinds of its objects are installed.
+pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings, store: &ObjectStore) -> Validation {
+    let validation = Validation::from_violations(
         rules::validate::template(&template.spec, settings),
         "The template does not contradict itself.",
-    )
+    );
+    match store.unavailable(&objects::kinds_of(&template.spec)) {
+        Some(message) if validation.holds => Validation {
+            holds: false,
+            reason: reason::OBJECT_KIND_UNAVAILABLE,
+            message,
+        },
+        _ => validation,
+    }
 }
 
 /// The same validation result of a valid template, or an invalid one if `missing` says that a named object does not exist.
@@ -59,7 +67,7 @@ pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) 
 }
 
 /// Whether users can connect to workspaces through a manager. A kind that is not installed breaks no rule, nor does a gateway of another kind.
-pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &RouteStore) -> Validation {
+pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, store: &ObjectStore) -> Validation {
     let validation = Validation::from_violations(
         rules::validate::manager(manager, settings),
         "Workspaces can be routed by this manager.",
@@ -72,7 +80,7 @@ pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &
     let unavailable = || {
         Some((
             reason::ROUTE_KIND_UNAVAILABLE,
-            routes.unavailable(&kinds_of(manager))?,
+            store.unavailable(&routes::kinds_of(manager))?,
         ))
     };
     match not_served.or_else(unavailable) {

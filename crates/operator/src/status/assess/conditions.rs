@@ -110,7 +110,13 @@ pub(super) fn conditions(
 
 /// Whether no user can connect to the pod.
 fn is_unrouted(facts: &Facts<'_>) -> bool {
-    matches!(facts.blocker, Some(Blocker::Route { missing: true, .. }))
+    matches!(
+        facts.blocker,
+        Some(Blocker::Object {
+            is_unrouted: true,
+            ..
+        })
+    )
 }
 
 fn is_not_served(facts: &Facts<'_>) -> bool {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use api::template::{ChoiceValues, Label};
 use api::{Workspace, WorkspaceTemplate, WorkspaceTemplateSpec};
 
-use super::resolve::{Chosen, Resolution, resolve};
+use super::resolve::{Chosen, Resolution, holds_with, resolve};
 use crate::effective::{merge, resources};
 
 /// A workspace and its template without options.
@@ -61,6 +61,8 @@ pub fn apply<'a>(spec: &'a WorkspaceTemplateSpec, chosen: &[Chosen<'_>]) -> Cow<
     }
     let mut bare = spec.clone();
     bare.options.clear();
+    bare.objects.retain(|object| holds_with(&object.when, chosen));
+    bare.objects.iter_mut().for_each(|object| object.when.clear());
     Cow::Owned(lay_all(bare, chosen))
 }
 

@@ -18,5 +18,5 @@ mod tests;
 pub use lay::apply;
 pub(crate) use lay::{laid, lay_all};
 pub use offered::{Offered, OfferedChoice, offered, offered_images};
-pub(crate) use resolve::exclude_each_other;
 pub use resolve::{Chosen, Resolution, in_words, is_withdrawn, resolve};
+pub(crate) use resolve::{exclude_each_other, holds_with};

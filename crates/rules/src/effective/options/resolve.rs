@@ -178,6 +178,14 @@ fn holds(when: &When, before: &[Step<'_>]) -> Option<bool> {
     all
 }
 
+/// Whether a `when` holds with these choices, of all that are made.
+pub(crate) fn holds_with(when: &When, chosen: &[Chosen<'_>]) -> bool {
+    when.iter().all(|(option, choices)| {
+        let mut chosen = chosen.iter();
+        chosen.any(|it| it.option.name == *option && choices.contains(&it.choice.name))
+    })
+}
+
 /// Whether two conditions never hold together, because one option would have two choices.
 pub(crate) fn exclude_each_other(left: &When, right: &When) -> bool {
     left.iter().any(|(option, choices)| {

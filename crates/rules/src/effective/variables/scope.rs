@@ -36,18 +36,27 @@ pub fn is_built_in(name: &str) -> bool {
 
 /// All known variables and their values.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says how one kind of text is read, and they are independent"
+)]
 pub struct Scope {
     built_in: BTreeMap<String, Value>,
     given: BTreeMap<String, String>,
     typed: bool,
     strict: bool,
     sample: bool,
+    /// Whether each name in braces is a variable, also one that nobody sets.
+    is_closed: bool,
 }
 
 /// Variables that an identity may depend on.
 const IDENTITY: [&str; 4] = ["workspace.uid", "workspace.namespace", "owner.name", "owner.slug"];
 /// Variables that a token's audience may depend on: those that no user chooses.
 pub(crate) const AUDIENCE: [&str; 2] = ["workspace.uid", "workspace.namespace"];
+
+/// Variables of a template's objects, besides those that choices set.
+const OBJECTS: [&str; 3] = ["workspace.name", "workspace.namespace", "workspace.uid"];
 
 /// Built-in variables of every workspace, each with a sample value in its format.
 const SAMPLES: [(&str, &str); 13] = [
@@ -78,6 +87,7 @@ impl Scope {
             typed: false,
             strict: false,
             sample: true,
+            is_closed: false,
         }
     }
 
@@ -92,6 +102,19 @@ impl Scope {
     #[must_use]
     pub fn audience(self) -> Self {
         self.only(&AUDIENCE)
+    }
+
+    /// Retains only `workspace.name`, `workspace.namespace` and `workspace.uid`, and adds the fixed texts that choices set. Any other name in
+    /// braces is an unknown variable: nobody knows which text of a foreign kind names a Secret.
+    #[must_use]
+    pub fn of_objects(self, of_choices: BTreeMap<String, String>) -> Self {
+        Self {
+            given: of_choices,
+            // The template's author wrote these texts.
+            strict: false,
+            is_closed: true,
+            ..self.only(&OBJECTS)
+        }
     }
 
     fn only(mut self, names: &[&str]) -> Self {
@@ -126,6 +149,7 @@ impl Scope {
             typed: false,
             strict: false,
             sample: false,
+            is_closed: false,
         }
         .with("service.name", names::child(&name))
         .with("workspace.name", name)
@@ -221,9 +245,9 @@ impl Scope {
         self
     }
 
-    /// Whether `{name}` is a variable. A name without a dot is one only if the workspace sets it.
+    /// Whether `{name}` is a variable. A name without a dot is one only if the workspace sets it, or if every name is.
     pub(super) fn claims(&self, name: &str) -> bool {
-        name.contains('.') || self.sample || self.given.contains_key(name)
+        name.contains('.') || self.sample || self.is_closed || self.given.contains_key(name)
     }
 
     /// The value for a string of exactly this variable, if it must be text.

@@ -1,8 +1,10 @@
 //! WorkspaceTemplate -> contradictions in it (pure).
 //!
+//! - `objects`: conditions of further objects
 //! - `options`: conditions of options, and what choices set
 //! - `presentation`: images and options that the template does not have
 
+mod objects;
 mod options;
 mod presentation;
 
@@ -17,6 +19,7 @@ use crate::effective::effective;
 use crate::effective::expand;
 use crate::effective::idle::{by_default, is_on};
 use crate::effective::variables::Scope;
+use crate::objects::check_template;
 use crate::settings::Settings;
 use crate::violation::{Violation, Violations};
 
@@ -32,6 +35,7 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
     }
     let mut found = without_choices(spec, settings);
     found.extend(options::values(spec, settings));
+    found.extend(check_template(spec, settings));
     if found.is_empty() {
         found.extend(options::defaults(spec, settings));
     }
@@ -43,6 +47,7 @@ fn without_choices(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Vio
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
     found.extend(requirements::of_template(spec));
     found.extend(options::conditions(&spec.options));
+    found.extend(objects::conditions(spec));
     if !expand::has_variables(spec) {
         found.extend(values(spec, settings));
         return found;

@@ -34,7 +34,7 @@ pub(super) fn conditions(options: &[TemplateOption]) -> Vec<Violation> {
 }
 
 /// Checks that a condition names choices of options that stand before.
-fn unknown_names(path: &str, when: &When, before: &[TemplateOption]) -> Vec<Violation> {
+pub(super) fn unknown_names(path: &str, when: &When, before: &[TemplateOption]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (name, choices) in when {
         let path = format!("{path}[{}]", name.escape_debug());

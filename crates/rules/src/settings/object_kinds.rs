@@ -1,6 +1,6 @@
-//! Kind -> whether it may be a route (pure).
+//! Kind -> whether it may be a route, or an object of a template (pure).
 //!
-//! The allow-list is a setting. The denied kinds below are fixed.
+//! The allow-lists are settings. The denied kinds below are fixed, and the same for both.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use crate::violation::Violation;
 
-/// A namespaced kind of object that managers may use as a route.
+/// A namespaced kind of object that managers may use as a route, or templates as an object of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RouteKind {
+pub struct ObjectKind {
     /// Group and version, as in manifests.
     pub api_version: String,
     /// Kind, as in manifests.
@@ -30,7 +30,7 @@ const ROUTES_OF_KUBERNETES: [(&str, &str); 7] = [
     ("gateway.networking.k8s.io", "BackendTLSPolicy"),
 ];
 
-/// Kinds that are denied in every group: a kind with such a name also has that meaning.
+/// Kinds that are denied in every group: a kind with such a name also has that meaning. So has one whose name ends with `Secret`.
 const NEVER: [&str; 30] = [
     "APIService",
     "CertificateSigningRequest",
@@ -64,22 +64,22 @@ const NEVER: [&str; 30] = [
     "ValidatingWebhookConfiguration",
 ];
 
-/// The kinds of the setting's default.
-pub(super) fn built_in() -> Vec<RouteKind> {
+/// The default of the setting for routes.
+pub(super) fn built_in_routes() -> Vec<ObjectKind> {
     [
         ("networking.k8s.io/v1", "Ingress"),
         ("traefik.io/v1alpha1", "IngressRoute"),
         ("traefik.io/v1alpha1", "Middleware"),
         ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ]
-    .map(|(api_version, kind)| RouteKind {
+    .map(|(api_version, kind)| ObjectKind {
         api_version: api_version.to_owned(),
         kind: kind.to_owned(),
     })
     .into()
 }
 
-impl RouteKind {
+impl ObjectKind {
     /// Its API group; empty for the core group.
     pub fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
@@ -101,26 +101,30 @@ impl RouteKind {
                 .iter()
                 .any(|domain| within(domain));
         let routes = ROUTES_OF_KUBERNETES.contains(&(group, self.kind.as_str()));
-        (kubernetes && !routes) || within(api::names::GROUP) || NEVER.contains(&self.kind.as_str())
+        let is_never = NEVER.contains(&self.kind.as_str()) || self.kind.ends_with("Secret");
+        (kubernetes && !routes) || within(api::names::GROUP) || is_never
     }
 }
 
-impl fmt::Display for RouteKind {
+impl fmt::Display for ObjectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.api_version, self.kind)
     }
 }
 
-/// Violations of an allow-list. A kind that can never be allowed makes the start fail, and is not ignored.
-pub(super) fn violations(field: &str, kinds: &[RouteKind]) -> Vec<Violation> {
-    let fault = |(index, kind): (usize, &RouteKind)| {
+/// Violations of an allow-list of `what`, such as `a route`. A kind that can never be allowed makes the start fail, and is not ignored.
+pub(super) fn violations(field: &str, what: &str, kinds: &[ObjectKind]) -> Vec<Violation> {
+    let fault = |(index, kind): (usize, &ObjectKind)| {
         let field = format!("{field}[{index}]");
         let well_formed = kind.kind.starts_with(|c: char| c.is_ascii_uppercase())
             && kind.kind.chars().all(|c| c.is_ascii_alphanumeric())
             && kind.version().starts_with('v')
             && crate::names::is_dns_1123_subdomain(kind.group());
         if kind.is_denied() {
-            let rule = "can never be a route: only kinds that route, and nothing that runs, gives rights or holds secrets";
+            let rule = format!(
+                "can never be {what}: list no kind that runs something, gives rights or holds secrets, and none of Kubernetes' own \
+                 groups but those that route"
+            );
             Some(Violation::new(field, kind.to_string(), rule))
         } else if !well_formed {
             let rule = "must have an apiVersion such as networking.k8s.io/v1 and a kind such as Ingress";
@@ -136,8 +140,8 @@ pub(super) fn violations(field: &str, kinds: &[RouteKind]) -> Vec<Violation> {
 mod tests {
     use super::*;
 
-    fn kind(api_version: &str, kind: &str) -> RouteKind {
-        RouteKind {
+    fn kind(api_version: &str, kind: &str) -> ObjectKind {
+        ObjectKind {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
         }
@@ -169,10 +173,12 @@ mod tests {
             ("gateway.workspaces.jupyter.org/v1alpha1", "GatewaySession"),
             ("example.com/v1", "Deployment"),
             ("networking.k8s.io.example/v1", "Secret"),
+            ("external-secrets.io/v1", "ExternalSecret"),
+            ("kueue.x-k8s.io/v1beta1", "LocalQueue"),
         ] {
             let list = [kind(version, name)];
             assert!(list[0].is_denied(), "{}", list[0]);
-            let message = violations("routeKinds", &list)[0].to_string();
+            let message = violations("routeKinds", "a route", &list)[0].to_string();
             assert!(message.starts_with("routeKinds[0]: "), "{message}");
             assert!(message.contains("can never be a route"), "{message}");
         }
@@ -180,14 +186,14 @@ mod tests {
 
     #[test]
     fn other_kinds_can_be_allowed_as_routes() {
-        for allowed in built_in().into_iter().chain([
+        for allowed in built_in_routes().into_iter().chain([
             kind("route.openshift.io/v1", "Route"),
             kind("networking.istio.io/v1", "VirtualService"),
             kind("gateway.networking.k8s.io/v1", "GRPCRoute"),
             kind("projectcontour.io/v1", "HTTPProxy"),
         ]) {
             assert_eq!(
-                violations("routeKinds", std::slice::from_ref(&allowed)),
+                violations("routeKinds", "a route", std::slice::from_ref(&allowed)),
                 [],
                 "{allowed}"
             );
@@ -202,7 +208,7 @@ mod tests {
             ("traefik.io/", "IngressRoute"),
         ] {
             assert_eq!(
-                violations("routeKinds", &[kind(version, name)]).len(),
+                violations("routeKinds", "a route", &[kind(version, name)]).len(),
                 1,
                 "{version} {name}"
             );

@@ -1,18 +1,19 @@
-//! Validation result, desired status, observed state -> which routes should exist (pure).
+//! Validation result, desired status, observed state -> which routes and objects should exist (pure).
 
 use api::workspace::DesiredStatus;
 use rules::{
     ValidWorkspace, Violations,
-    routes::{Route, Routes},
+    objects::{Objects, RenderedObject},
+    routes::Routes,
 };
 
 use crate::cache::observed::{Observed, is_ready};
 
-/// Which routes a workspace should have.
+/// Which objects a workspace should have.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Desired<'a> {
     /// Exactly these.
-    These(&'a [Route]),
+    These(&'a [RenderedObject]),
     /// The existing ones. The violations that prevent a better answer, if a user can fix them.
     AsTheyAre(Option<&'a Violations>),
     /// None at all.
@@ -21,7 +22,7 @@ pub enum Desired<'a> {
 
 /// Which routes a workspace should have. They are made when the pod is ready for the first time in a run. They stay while it is
 /// replaced. They are removed when a stop is requested, even if other things are wrong. `has`: whether routes exist.
-pub fn desired<'a>(
+pub fn desired_routes<'a>(
     desired: DesiredStatus,
     valid: Option<&'a ValidWorkspace>,
     observed: &Observed,
@@ -40,10 +41,28 @@ pub fn desired<'a>(
     }
 }
 
+/// Which objects of its template a workspace should have. They are made with the pod, which may wait for what they make, and stay and go
+/// as routes do. `has`: whether such objects exist.
+pub fn desired_objects<'a>(
+    desired: DesiredStatus,
+    valid: Option<&'a ValidWorkspace>,
+    observed: &Observed,
+    has: bool,
+) -> Desired<'a> {
+    if desired != DesiredStatus::Running || !(has || observed.runs()) {
+        return Desired::None;
+    }
+    match valid.map(|valid| &valid.objects) {
+        Some(Objects::These(objects)) => Desired::These(objects),
+        Some(Objects::Unknown(why)) => Desired::AsTheyAre(Some(why)),
+        None => Desired::AsTheyAre(None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use DesiredStatus::Running;
-    use rules::routes::RouteKind;
+    use rules::objects::ObjectKind;
 
     use super::*;
     use crate::testing;
@@ -54,9 +73,9 @@ mod tests {
         valid
     }
 
-    fn routes() -> Vec<Route> {
-        vec![Route {
-            kind: RouteKind {
+    fn routes() -> Vec<RenderedObject> {
+        vec![RenderedObject {
+            kind: ObjectKind {
                 api_version: "networking.k8s.io/v1".to_owned(),
                 kind: "Ingress".to_owned(),
             },
@@ -70,7 +89,7 @@ mod tests {
     #[test]
     fn routes_come_with_the_first_ready_pod_and_survive_its_replacement() {
         let valid = valid(Routes::Objects(routes()));
-        let of = |observed: &Observed, has| desired(Running, Some(&valid), observed, has);
+        let of = |observed: &Observed, has| desired_routes(Running, Some(&valid), observed, has);
         assert_eq!(of(&testing::started(), false), Desired::AsTheyAre(None));
         assert_eq!(of(&testing::running(), false), Desired::These(&routes()));
         assert_eq!(of(&testing::started(), true), Desired::These(&routes()));

@@ -1,26 +1,26 @@
-//! Route and its workspace -> the object as it is applied (pure).
+//! Rendered object and its workspace -> the object as it is applied (pure).
 
-use rules::routes::Route;
+use rules::objects::RenderedObject;
 use serde_json::{Map, Value, json};
 
-use crate::{cache::observed::Identity, plan};
+use crate::{
+    cache::{objects::Purpose, observed::Identity},
+    plan,
+};
 
-/// Component label of every route.
-const COMPONENT: &str = "route";
-
-/// The whole object. The operator sets namespace, owner and labels, whatever the manager says.
-pub(super) fn object(identity: &Identity, route: &Route) -> Value {
-    let meta = plan::meta(identity, COMPONENT);
-    let mut object = route.body.clone();
-    object.insert("apiVersion".to_owned(), json!(route.kind.api_version));
-    object.insert("kind".to_owned(), json!(route.kind.kind));
+/// The whole object. The operator sets namespace, owner and labels, whatever the manifest says.
+pub(super) fn object(identity: &Identity, purpose: Purpose, rendered: &RenderedObject) -> Value {
+    let meta = plan::meta(identity, purpose.component());
+    let mut object = rendered.body.clone();
+    object.insert("apiVersion".to_owned(), json!(rendered.kind.api_version));
+    object.insert("kind".to_owned(), json!(rendered.kind.kind));
     object.insert(
         "metadata".to_owned(),
         json!({
-            "name": route.name,
+            "name": rendered.name,
             "namespace": meta.namespace,
-            "labels": over(&route.labels, json!(meta.labels)),
-            "annotations": over(&route.annotations, json!(meta.annotations)),
+            "labels": over(&rendered.labels, json!(meta.labels)),
+            "annotations": over(&rendered.annotations, json!(meta.annotations)),
             "ownerReferences": meta.owner_references,
         }),
     );
@@ -37,16 +37,16 @@ fn over(theirs: &Map<String, Value>, ours: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use rules::routes::RouteKind;
+    use rules::objects::ObjectKind;
 
     use super::*;
     use crate::testing;
 
     #[test]
-    fn our_metadata_wins_over_that_of_a_manager() {
+    fn our_metadata_wins_over_that_of_a_manifest() {
         let labels = json!({"a": "b", "app.kubernetes.io/managed-by": "another"});
-        let route = Route {
-            kind: RouteKind {
+        let route = RenderedObject {
+            kind: ObjectKind {
                 api_version: "networking.k8s.io/v1".to_owned(),
                 kind: "Ingress".to_owned(),
             },
@@ -55,7 +55,7 @@ mod tests {
             annotations: Map::new(),
             body: json!({"spec": {"x": 1}}).as_object().cloned().unwrap(),
         };
-        let object = object(&testing::identity(), &route);
+        let object = object(&testing::identity(), Purpose::Route, &route);
         let meta = &object["metadata"];
         assert_eq!(meta["namespace"], testkit::objects::NAMESPACE);
         assert_eq!(meta["labels"]["a"], "b");

@@ -1,4 +1,4 @@
-//! Watch events of route objects -> which workspace has which routes (in memory).
+//! Watch events of objects from manifests -> which workspace has which (in memory).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 use api::names;
 use kube::api::{ApiResource, DynamicObject};
 use parking_lot::RwLock;
-use rules::routes::RouteKind;
+use rules::objects::ObjectKind;
 
 use crate::cache::{
     field_managers::is_our_apply,
@@ -27,19 +27,51 @@ pub enum KindState {
     Available(ApiResource),
 }
 
-/// An object that routes to a workspace, and its kind.
+/// What an object of a workspace is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It routes to the workspace, as its manager says.
+    Route,
+    /// Its template has it.
+    Template,
+}
+
+impl Purpose {
+    /// The component label of such objects.
+    pub fn component(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Template => "object",
+        }
+    }
+}
+
+/// An object of a workspace, and its kind.
 #[derive(Clone, Debug)]
 pub struct Live {
     /// Its kind.
-    pub kind: RouteKind,
+    pub kind: ObjectKind,
     /// The object, without its status.
     pub object: Arc<DynamicObject>,
 }
 
+impl Live {
+    /// What it is for, by its label.
+    pub fn purpose(&self) -> Purpose {
+        let labels = self.object.metadata.labels.as_ref();
+        let component = labels.and_then(|labels| labels.get(names::APP_COMPONENT_LABEL));
+        if component.is_some_and(|it| it == Purpose::Template.component()) {
+            Purpose::Template
+        } else {
+            Purpose::Route
+        }
+    }
+}
+
 /// Every kind that the settings allow, and the objects of each.
 #[derive(Debug, Default)]
-pub struct RouteStore {
-    kinds: RwLock<BTreeMap<RouteKind, OfKind>>,
+pub struct ObjectStore {
+    kinds: RwLock<BTreeMap<ObjectKind, OfKind>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,19 +81,19 @@ struct OfKind {
     objects: BTreeMap<(String, String), Arc<DynamicObject>>,
 }
 
-impl RouteStore {
+impl ObjectStore {
     /// Adds a kind.
-    pub fn allow(&self, kind: &RouteKind) {
+    pub fn allow(&self, kind: &ObjectKind) {
         self.change(kind, |_| {});
     }
 
     /// The known state of a kind; `None` for one that is not allowed.
-    pub fn state(&self, kind: &RouteKind) -> Option<KindState> {
+    pub fn state(&self, kind: &ObjectKind) -> Option<KindState> {
         self.read(|kinds| kinds.get(kind).map(|of_kind| of_kind.state.clone()))
     }
 
     /// Which of these kinds cannot be used, and what to do; `None` if no problem with any of them is known.
-    pub fn unavailable(&self, kinds: &BTreeSet<RouteKind>) -> Option<String> {
+    pub fn unavailable(&self, kinds: &BTreeSet<ObjectKind>) -> Option<String> {
         let why = kinds.iter().filter_map(|kind| match self.state(kind) {
             Some(KindState::Unavailable(why)) => Some(why),
             _ => None,
@@ -89,13 +121,13 @@ impl RouteStore {
     }
 
     /// The object of this name, if it carries a workspace's label.
-    pub fn get(&self, kind: &RouteKind, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+    pub fn get(&self, kind: &ObjectKind, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
         let key = (namespace.to_owned(), name.to_owned());
         self.read(|kinds| kinds.get(kind)?.objects.get(&key).cloned())
     }
 
     /// Records that a kind cannot be used. Returns whether that is new.
-    pub fn set_unavailable(&self, kind: &RouteKind, why: &str) -> bool {
+    pub fn set_unavailable(&self, kind: &ObjectKind, why: &str) -> bool {
         self.change(kind, |of_kind| {
             let now = KindState::Unavailable(why.to_owned());
             let is_new = of_kind.state != now;
@@ -106,7 +138,7 @@ impl RouteStore {
     }
 
     /// Records that a kind is installed, and all its objects.
-    pub fn set_available(&self, kind: &RouteKind, resource: &ApiResource, objects: Vec<DynamicObject>) {
+    pub fn set_available(&self, kind: &ObjectKind, resource: &ApiResource, objects: Vec<DynamicObject>) {
         self.change(kind, |of_kind| {
             of_kind.state = KindState::Available(resource.clone());
             of_kind.objects.clear();
@@ -117,7 +149,7 @@ impl RouteStore {
     }
 
     /// Records a new or changed object. A newer known version stays.
-    pub fn update(&self, kind: &RouteKind, object: DynamicObject) {
+    pub fn update(&self, kind: &ObjectKind, object: DynamicObject) {
         self.change(kind, |of_kind| {
             let newer = of_kind
                 .objects
@@ -130,16 +162,16 @@ impl RouteStore {
     }
 
     /// Records that an object is gone.
-    pub fn remove(&self, kind: &RouteKind, namespace: &str, name: &str) {
+    pub fn remove(&self, kind: &ObjectKind, namespace: &str, name: &str) {
         let key = (namespace.to_owned(), name.to_owned());
         self.change(kind, |of_kind| of_kind.objects.remove(&key));
     }
 
-    fn read<T>(&self, query: impl FnOnce(&BTreeMap<RouteKind, OfKind>) -> T) -> T {
+    fn read<T>(&self, query: impl FnOnce(&BTreeMap<ObjectKind, OfKind>) -> T) -> T {
         query(&self.kinds.read())
     }
 
-    fn change<T>(&self, kind: &RouteKind, change: impl FnOnce(&mut OfKind) -> T) -> T {
+    fn change<T>(&self, kind: &ObjectKind, change: impl FnOnce(&mut OfKind) -> T) -> T {
         change(self.kinds.write().entry(kind.clone()).or_default())
     }
 }

@@ -1,9 +1,9 @@
 //! Allowed kinds -> a watch of each installed kind, and which workspaces to reconcile (IO).
 //!
-//! Each kind is looked up once at the start, so that existing routes are found, whatever manager requested them. A kind that is not
-//! installed is looked up again only while a manager names it.
+//! Each kind is looked up once at the start, so that existing objects are found, whatever requested them. A kind that is not installed is
+//! looked up again only while a manager or template names it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::names;
 use futures::{Stream, StreamExt as _, channel::mpsc, stream};
@@ -17,33 +17,42 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use rules::routes::{RouteKind, kinds_of};
+use rules::{
+    Settings,
+    objects::{self, ObjectKind},
+    routes,
+};
 
 use crate::{
     cache::{
-        routes::{KindState, workspace_of},
+        objects::{KindState, workspace_of},
         stores::{self, Stores},
         watch::{Trigger, all_workspaces},
     },
     support::{failure::message_of, spacing::space_out},
 };
 
-/// How often a missing kind is looked up, while a manager names it.
+/// How often a missing kind is looked up, while a manager or template names it.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Keeps the store of routes filled while the stream is polled. Yields which workspaces to reconcile.
+/// Keeps the store of objects filled while the stream is polled. Yields which workspaces to reconcile.
 pub fn start(
     client: &Client,
     scope: &kit::scope::Scope,
-    kinds: &[RouteKind],
+    settings: &Settings,
     stores: &Stores,
 ) -> impl Stream<Item = Trigger> + Send + use<> {
     let (sender, receiver) = mpsc::unbounded();
-    // All kinds at once: routes of a kind that is missing in the store would be reported as not watched.
-    for kind in kinds {
-        stores.routes.allow(kind);
+    let kinds: BTreeSet<_> = settings
+        .route_kinds
+        .iter()
+        .chain(&settings.object_kinds)
+        .collect();
+    // All kinds at once: objects of a kind that is missing in the store would be reported as not watched.
+    for kind in &kinds {
+        stores.objects.allow(kind);
     }
-    let follow = kinds.iter().map(|kind| {
+    let follow = kinds.into_iter().map(|kind| {
         let follower = Follower {
             client: client.clone(),
             scope: scope.clone(),
@@ -71,7 +80,7 @@ struct Follower {
     scope: kit::scope::Scope,
     stores: Stores,
     sender: mpsc::UnboundedSender<Vec<Trigger>>,
-    kind: RouteKind,
+    kind: ObjectKind,
 }
 
 impl Follower {
@@ -81,8 +90,8 @@ impl Follower {
                 Ok(resource) => self.watch(&resource).await,
                 Err(unusable) => unusable,
             };
-            if self.stores.routes.set_unavailable(&self.kind, &unusable.why) {
-                tracing::info!(kind = %self.kind, why = unusable.why, "routes of this kind cannot be made");
+            if self.stores.objects.set_unavailable(&self.kind, &unusable.why) {
+                tracing::info!(kind = %self.kind, why = unusable.why, "objects of this kind cannot be made");
                 self.trigger_all();
             }
             tokio::time::sleep(PAUSE).await;
@@ -95,12 +104,15 @@ impl Follower {
         }
     }
 
-    /// Whether a manager names the kind.
+    /// Whether a manager or template names the kind.
     fn is_named(&self) -> bool {
         let managers = stores::select(&self.stores.managers, |manager: &api::WorkspaceManager| {
-            kinds_of(manager).contains(&self.kind)
+            routes::kinds_of(manager).contains(&self.kind)
         });
-        !managers.is_empty()
+        let templates = stores::select(&self.stores.templates, |template: &api::WorkspaceTemplate| {
+            objects::kinds_of(&template.spec).contains(&self.kind)
+        });
+        !managers.is_empty() || !templates.is_empty()
     }
 
     /// The API resource of the kind, or why it cannot be used.
@@ -112,9 +124,9 @@ impl Follower {
             is_transient: false,
         };
         match discovery::pinned_kind(&self.client, &wanted).await {
-            Ok((_, found)) if found.scope != Scope::Namespaced => {
-                Err(lasting(format!("{kind} must be namespaced to be a route.")))
-            }
+            Ok((_, found)) if found.scope != Scope::Namespaced => Err(lasting(format!(
+                "{kind} must be namespaced: use another kind, which the settings routeKinds or objectKinds allow."
+            ))),
             Ok((resource, _)) => Ok(resource),
             Err(error) if is_missing(&error) => Err(lasting(not_installed(kind))),
             Err(error) => Err(Unusable {
@@ -148,18 +160,18 @@ impl Follower {
         tracing::warn!(%error, kind = %self.kind, "the watch failed and is restarted");
         let why = if has_code(error, 403) {
             not_allowed(&self.kind)
-        } else if self.stores.routes.state(&self.kind) == Some(KindState::Unknown) {
+        } else if self.stores.objects.state(&self.kind) == Some(KindState::Unknown) {
             format!("{} cannot be listed: {error}.", self.kind)
         } else {
             return;
         };
-        if self.stores.routes.set_unavailable(&self.kind, &why) {
+        if self.stores.objects.set_unavailable(&self.kind, &why) {
             self.trigger_all();
         }
     }
 
     fn take(&self, event: Event<DynamicObject>, resource: &ApiResource, listed: &mut Vec<DynamicObject>) {
-        let (store, kind) = (&self.stores.routes, &self.kind);
+        let (store, kind) = (&self.stores.objects, &self.kind);
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(object) => listed.push(object),
@@ -187,7 +199,7 @@ impl Follower {
     }
 
     fn trigger_all(&self) {
-        // The status of managers that name the kind reports it as well.
+        // The status of managers and templates that name the kind reports it as well.
         self.stores.changes.send_replace(());
         self.trigger(all_workspaces(&self.stores));
     }
@@ -220,13 +232,13 @@ fn has_code(error: &watcher::Error, code: u16) -> bool {
     }
 }
 
-fn not_installed(kind: &RouteKind) -> String {
+fn not_installed(kind: &ObjectKind) -> String {
     format!(
-        "{kind} is not installed on this cluster: have its CustomResourceDefinition installed, and the route is made by itself."
+        "{kind} is not installed on this cluster: have its CustomResourceDefinition installed, and its objects are made by themselves."
     )
 }
 
-fn not_allowed(kind: &RouteKind) -> String {
+fn not_allowed(kind: &ObjectKind) -> String {
     format!(
         "The operator may not watch {kind}: give it the verbs get, list, watch, create, patch and delete on that kind."
     )

@@ -1,0 +1,65 @@
+//! Purpose of an object, what is wrong -> blocker with the message for users (pure).
+
+use api::condition::reason;
+use rules::{Violations, objects::RenderedObject};
+
+use crate::{blockers::Blocker, cache::objects::Purpose};
+
+/// An object is not as wanted. `is_unrouted`: as for [`Blocker::Object`]; without effect for an object of a template.
+pub(super) fn failure(purpose: Purpose, message: String, is_unrouted: bool) -> Blocker {
+    let (reason, is_unrouted) = match purpose {
+        Purpose::Route => (reason::ROUTE_FAILED, is_unrouted),
+        Purpose::Template => (reason::OBJECT_FAILED, false),
+    };
+    Blocker::Object {
+        reason,
+        message,
+        is_unrouted,
+    }
+}
+
+/// Manager or template break a rule.
+pub(super) fn invalid(purpose: Purpose, why: &Violations, is_unrouted: bool) -> Blocker {
+    let message = match purpose {
+        Purpose::Route => {
+            format!(
+                "The routes stay as they are, because the workspace's WorkspaceManager breaks a rule: {why}."
+            )
+        }
+        Purpose::Template => format!(
+            "The objects of the workspace's WorkspaceTemplate stay as they are, because it breaks a rule: {why}."
+        ),
+    };
+    failure(purpose, message, is_unrouted)
+}
+
+/// Another object has the name.
+pub(super) fn conflict(purpose: Purpose, object: &RenderedObject) -> Blocker {
+    let (kind, name) = (&object.kind.kind, &object.name);
+    let effect = match purpose {
+        Purpose::Route => "so it gets no route",
+        Purpose::Template => "so the template's object is not made",
+    };
+    Blocker::Object {
+        reason: reason::NAME_CONFLICT,
+        message: format!(
+            "A {kind} named {name} exists and is not this workspace's, {effect}. Delete that object (an administrator can)."
+        ),
+        is_unrouted: purpose == Purpose::Route,
+    }
+}
+
+/// The API server refused the object.
+pub(super) fn refused(purpose: Purpose, object: &RenderedObject, why: &str, is_unrouted: bool) -> Blocker {
+    let source = match purpose {
+        Purpose::Route => "routing.custom of the WorkspaceManager",
+        Purpose::Template => "objects of the WorkspaceTemplate",
+    };
+    let message = format!(
+        "The {} {} was refused: {}. Have {source} corrected, or what the message names.",
+        object.kind.kind,
+        object.name,
+        why.trim_end_matches('.')
+    );
+    failure(purpose, message, is_unrouted)
+}
