@@ -9,6 +9,7 @@ mod connections;
 mod default_template;
 mod image_bounds;
 mod manifests;
+mod objects;
 mod operator_bounds;
 mod options;
 mod ownership;

@@ -1,0 +1,142 @@
+//! Objects of a template, of a kind whose definition the test installs: the sample with a `PodMonitor`.
+
+use std::fs;
+
+use anyhow::Context as _;
+use api::WorkspaceTemplate;
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    command,
+    installation::definitions,
+    objects::{template, workspace},
+    wait,
+};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::rules::alice;
+
+const DEFINITION: &str = "podmonitors.monitoring.coreos.com";
+/// The sample's object, for the workspace `ws`.
+const MONITOR: &str = "wso-metrics-ws";
+
+/// The spec of the sample, for an image of the tests.
+fn sample() -> anyhow::Result<Value> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../deploy/samples/objects/podmonitor.yaml"
+    );
+    let template: WorkspaceTemplate = serde_saphyr::from_str(&fs::read_to_string(path)?)?;
+    let mut spec = serde_json::to_value(template.spec)?;
+    spec["defaultImage"] = json!(Environment::get()?.images.echo);
+    Ok(spec)
+}
+
+fn monitors(scratch: &Scratch, client: kube::Client) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "PodMonitor");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "podmonitors");
+    Api::namespaced_with(client, &scratch.namespace, &resource)
+}
+
+/// Waits until the `PodMonitor` is so; `None`: until there is none.
+async fn interval(monitors: &Api<DynamicObject>, wanted: Option<&str>) -> anyhow::Result<()> {
+    wait::until("the PodMonitor", wait::USUAL, || async {
+        let found = monitors.list(&ListParams::default()).await;
+        let found = found.map_err(|error| error.to_string())?.items;
+        let found: Vec<_> = found
+            .iter()
+            .map(|it| {
+                let interval = &it.data["spec"]["podMetricsEndpoints"][0]["interval"];
+                (it.metadata.name.as_deref().unwrap_or_default(), interval.as_str())
+            })
+            .collect();
+        let wanted: Vec<_> = wanted
+            .map(|interval| (MONITOR, Some(interval)))
+            .into_iter()
+            .collect();
+        if found == wanted {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_object_of_another_operator_s_kind_is_reported_made_put_right_and_deleted() -> anyhow::Result<()> {
+    definitions::remove(DEFINITION).await?;
+    let scratch = Scratch::new("objects", &["alice"]).await?;
+    template::make(&scratch, &sample()?).await?;
+    let workspaces = alice(&scratch).await?;
+    let options = json!({"options": {"metrics": "every-minute"}, "variables": {"interval": "1s"}});
+    let wanted = template::workspace(&scratch, "ws", &options)?;
+    workspaces.create(&PostParams::default(), &wanted).await?;
+    wait::until("the workspace to say so", wait::USUAL, || async {
+        let ws = workspaces.get("ws").await.map_err(|error| error.to_string())?;
+        match workspace::condition(&ws, "Degraded").ok_or("nothing yet")? {
+            (_, reason, message) if reason == "ObjectFailed" && message.contains("not installed") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    definitions::install("podmonitors.yaml", &[DEFINITION]).await?;
+    let monitors = monitors(&scratch, cluster::admin().await?);
+    interval(&monitors, Some("60s")).await?;
+
+    let changed = json!({"spec": {"podMetricsEndpoints": [{"port": "http", "interval": "1s"}]}});
+    monitors
+        .patch(MONITOR, &PatchParams::default(), &Patch::Merge(changed))
+        .await?;
+    interval(&monitors, Some("60s")).await?;
+    workspace::set(&workspaces, "ws", json!({"options": {"metrics": "off"}})).await?;
+    interval(&monitors, None).await?;
+    workspace::set(
+        &workspaces,
+        "ws",
+        json!({"options": {"metrics": "every-10-seconds"}}),
+    )
+    .await?;
+    interval(&monitors, Some("10s")).await?;
+
+    // Nothing of a manifest changes, also not the name of a field.
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    let mut objects = sample()?["objects"].clone();
+    let manifest = objects[0]["manifest"].as_object_mut().context("a manifest")?;
+    let spec = manifest.remove("spec");
+    manifest.insert("speck".to_owned(), json!(spec));
+    let patch = Patch::Merge(json!({"spec": {"objects": objects}}));
+    let refused = templates
+        .patch(&scratch.namespace, &PatchParams::default(), &patch)
+        .await;
+    let refused = refused
+        .map(|_| "it was taken".to_owned())
+        .unwrap_or_else(|error| error.to_string());
+    assert!(refused.contains("immutable after creation"), "{refused}");
+
+    // The operator has no right to kinds that the installation does not list: its role names this one.
+    let account = "--as=system:serviceaccount:jupyter-k8s-system:jupyter-k8s-operator";
+    let may = async |resource: &str| {
+        let asked = [
+            "auth",
+            "can-i",
+            "create",
+            resource,
+            "-n",
+            &scratch.namespace,
+            account,
+        ];
+        command::administered(&asked, "").await.is_ok()
+    };
+    assert!(may("podmonitors.monitoring.coreos.com").await);
+    assert!(!may("certificates.cert-manager.io").await);
+
+    workspace::delete(&workspaces, "ws").await?;
+    interval(&monitors, None).await?;
+    template::finish(scratch).await?;
+    definitions::remove(DEFINITION).await
+}
