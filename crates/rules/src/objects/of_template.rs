@@ -1,4 +1,4 @@
-//! Objects of a template and a workspace's choices -> violations, or the objects of that workspace (pure).
+//! Objects of a template, a workspace's choices -> violations, or that workspace's objects (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 

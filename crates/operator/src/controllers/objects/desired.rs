@@ -1,4 +1,4 @@
-//! Validation result, desired status, observed state -> which routes and objects should exist (pure).
+//! Validation result, desired status, observed state -> which objects should exist (pure).
 
 use api::workspace::DesiredStatus;
 use rules::{

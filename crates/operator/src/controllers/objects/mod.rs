@@ -1,4 +1,4 @@
-//! Manager, template and pod of a workspace -> its routes and objects: made, corrected, removed on stop (IO).
+//! Manager, template and pod of a workspace -> its routes and objects, kept as desired (IO).
 //!
 //! | file | input -> output |
 //! |---|---|
