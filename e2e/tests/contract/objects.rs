@@ -113,9 +113,7 @@ async fn an_object_of_another_operator_s_kind_is_reported_made_put_right_and_del
     let refused = templates
         .patch(&scratch.namespace, &PatchParams::default(), &patch)
         .await;
-    let refused = refused
-        .map(|_| "it was taken".to_owned())
-        .unwrap_or_else(|error| error.to_string());
+    let refused = refused.map_or_else(|error| error.to_string(), |_| "it was taken".to_owned());
     assert!(refused.contains("immutable after creation"), "{refused}");
 
     // The operator has no right to kinds that the installation does not list: its role names this one.
