@@ -106,9 +106,10 @@ pub mod template {
             default_container_security_context = "defaultContainerSecurityContext",
             default_init_containers = "defaultInitContainers",
         }
-        /// Their choices are laid over the fields above before variables are replaced.
+        /// Choices decide about them before variables are replaced: they are laid over the fields above, or say which disks there are.
         OPTIONS {
             options = "options",
+            volume_claims = "volumeClaims",
         }
         /// Further objects, which hold few variables: those that no user of a workspace sets.
         OBJECTS {

@@ -49,11 +49,30 @@ async fn go_on(stage: &mut Stage) {
     }
 }
 
-/// `demo` with all that a start can take: a template, a manager whose route is an object, a profile with an account per workspace.
+/// A template with a further disk.
+fn template() -> WorkspaceTemplate {
+    let mut template = json!(objects::template("t"));
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    template["spec"]["volumeClaims"] = json!([{"name": "db", "mountPath": "/db", "spec": spec}]);
+    serde_json::from_value(template).unwrap()
+}
+
+/// `demo` with a further disk, running.
+async fn running() -> Stage {
+    let mut stage = Stage::with_demo();
+    stage.server.put(&template());
+    stage.edit_spec(|spec| spec["templateRef"] = json!("t"));
+    stage.run().await;
+    stage.sync();
+    stage.server.take_calls();
+    stage
+}
+
+/// `demo` with all that a start can take: a template with a further disk, a manager whose route is an object, a profile with an account per workspace.
 fn with_all() -> Stage {
     let stage = Stage::with_demo();
     let own = json!({"serviceAccount": {"perWorkspace": {}}});
-    stage.server.put(&objects::template("t"));
+    stage.server.put(&template());
     stage.server.put(&custom("main", |_| {}));
     stage.server.put(&objects::execution_profile("p", &own));
     stage.edit_spec(|spec| {
@@ -105,7 +124,7 @@ async fn an_operator_that_dies_at_any_call_of_a_start_leaves_one_of_each_child()
             assert_eq!(holds::<WorkspaceExecutionProfile>(stage), 1, "{life:?}");
             assert_eq!(uids::<ServiceAccount>(stage).len(), 1, "{life:?}");
             assert_eq!(uids::<Ingress>(stage).len(), 1, "{life:?}");
-            assert_eq!(uids::<PersistentVolumeClaim>(stage).len(), 1, "{life:?}");
+            assert_eq!(uids::<PersistentVolumeClaim>(stage).len(), 2, "{life:?}");
             assert_eq!(uids::<Service>(stage).len(), 1, "{life:?}");
             assert_eq!(stage.policies(), POLICIES, "{life:?}");
             assert_eq!(uids::<Pod>(stage).len(), 1, "{life:?}");
@@ -119,9 +138,9 @@ async fn an_operator_that_dies_at_any_call_of_a_start_leaves_one_of_each_child()
 }
 
 #[tokio::test]
-async fn an_operator_that_dies_at_any_call_of_a_stop_and_start_keeps_the_disk_and_one_pod() {
+async fn an_operator_that_dies_at_any_call_of_a_stop_and_start_keeps_the_disks_and_one_pod() {
     let prepare = || async {
-        let mut stage = Stage::with_running_demo().await;
+        let mut stage = running().await;
         stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Stopped));
         stage.reconcile().await.unwrap();
         stage.cluster();
@@ -129,9 +148,10 @@ async fn an_operator_that_dies_at_any_call_of_a_stop_and_start_keeps_the_disk_an
         stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Running));
         stage
     };
-    let disk = uids::<PersistentVolumeClaim>(&prepare().await);
+    let disks = uids::<PersistentVolumeClaim>(&prepare().await);
+    assert_eq!(disks.len(), 2);
     with_every_death(prepare, |stage, life| {
-        assert_eq!(uids::<PersistentVolumeClaim>(stage), disk, "{life:?}");
+        assert_eq!(uids::<PersistentVolumeClaim>(stage), disks, "{life:?}");
         assert_eq!(stage.all::<Pod>().len(), 1, "{life:?}");
         assert_eq!(stage.status().phase, Some(Phase::Running), "{life:?}");
         assert!(!stage.is_ending(), "{life:?}");
@@ -144,7 +164,7 @@ async fn an_operator_that_dies_at_any_call_of_a_deletion_leaves_nothing() {
     for last_is_done in [false, true] {
         for calls in 1..MANY {
             let life = Life { calls, last_is_done };
-            let mut stage = Stage::with_running_demo().await;
+            let mut stage = running().await;
             stage.delete_demo();
             stage.server.take_calls();
             stage.replace_operator(Some(life));

@@ -21,6 +21,9 @@ const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 const IDENTITY: usize = 16;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
+/// Prefix of the claims of further disks.
+const FURTHER_CLAIM: &str = "wsc-";
+
 /// Name of every child of the workspace `name`: claim, Pod, Service.
 pub fn child(name: &str) -> String {
     format!("workspace-{name}")
@@ -30,6 +33,22 @@ pub fn child(name: &str) -> String {
 /// also a label.
 pub fn object(name: &str, object: &str) -> String {
     format!("wso-{object}-{name}")
+}
+
+/// Name of the further disk `claim` of the workspace `name`. No two disks share one, because no name of a disk has a hyphen.
+pub fn further_claim(claim: &str, name: &str) -> String {
+    format!("{FURTHER_CLAIM}{claim}-{name}")
+}
+
+/// The further disk of the workspace `name` whose claim has this name.
+pub fn further_disk<'a>(claim: &'a str, name: &str) -> Option<&'a str> {
+    let (disk, workspace) = claim.strip_prefix(FURTHER_CLAIM)?.split_once('-')?;
+    (workspace == name).then_some(disk)
+}
+
+/// Whether the claim is named as a further disk of the workspace `name`.
+pub fn is_further_claim(claim: &str, name: &str) -> bool {
+    further_disk(claim, name).is_some()
 }
 
 /// Name of the service account of a single workspace. It contains a part of the UID, because cloud identities match names.

@@ -44,6 +44,42 @@ async fn a_template_that_contradicts_itself_is_refused() {
 }
 
 #[tokio::test]
+async fn a_disk_that_no_workspace_could_have_is_refused_by_field_value_and_rule() {
+    let webhook = Cluster::default().webhook();
+    let with = |fields: Value| {
+        let mut disk = json!({
+            "name": "db", "mountPath": "/db",
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        });
+        json_patch::merge(&mut disk, &fields);
+        template(json!({"volumeClaims": [disk]}))
+    };
+    assert!(webhook.validate_create("root", &with(json!({}))).await.allowed);
+    for (fields, expected) in [
+        (
+            json!({"name": "home"}),
+            "spec.volumeClaims[0].name: \"home\" is the name of the home in variables",
+        ),
+        (
+            json!({"mountPath": "//home//jovyan/"}),
+            "is the place of the disk \"db\" of volumeClaims already",
+        ),
+        (
+            json!({"when": {"gpu": ["a100"]}}),
+            "spec.volumeClaims[0].when[gpu]: \"gpu\" is not an option",
+        ),
+        (
+            json!({"spec": {"storageClassName": "{class}"}}),
+            "spec.volumeClaims[0].spec.storageClassName: \"{class}\" must be fixed text",
+        ),
+    ] {
+        let refused = webhook.validate_create("root", &with(fields.clone())).await;
+        assert_eq!(refused.code, 422, "{fields}");
+        assert!(refused.message.contains(expected), "{fields}: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_presentation_is_validated_at_each_write_and_the_stored_rest_is_not() {
     let webhook = Cluster::default().webhook();
     let presented = |image: &str, rest: Value| {

@@ -7,6 +7,7 @@
 //! - `options`: choices of users, and what each sets
 //! - `pod`: the pod over which a workspace's own is laid
 //! - `presentation`: how a template is shown to users
+//! - `volume_claims`: further disks of each workspace
 
 mod bounds;
 mod idle;
@@ -15,6 +16,7 @@ mod object;
 mod options;
 mod pod;
 mod presentation;
+mod volume_claims;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +35,7 @@ pub use object::TemplateObject;
 pub use options::{ChoiceValues, OptionChoice, TemplateOption, When};
 pub use pod::{PodTemplate, PodTemplateMetadata};
 pub use presentation::{Icon, Presentation, PresentedChoice, PresentedImage, PresentedOption};
+pub use volume_claims::{AccessMode, VolumeClaim, VolumeClaimSpec, VolumeMode};
 
 use crate::{
     lenient::lenient,
@@ -236,6 +239,12 @@ pub struct WorkspaceTemplateSpec {
     /// A part that has a field of its own here or in another object is refused, with that field's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+
+    /// Further disks of each workspace, beside its home.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub volume_claims: Vec<VolumeClaim>,
 
     /// What users choose, in this order. What their choices set is laid over the defaults above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{names::APPLICATION_CONTAINER, schema};
 
-/// A pod over which the pod of a workspace is laid. All of it is fixed text of the template's author: variables are not replaced.
+/// A pod over which the pod of a workspace is laid. All of it is fixed text of the template's author: variables are not replaced, except
+/// `{pvcs.<name>}` as the claim of a volume, for a disk of `volumeClaims`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodTemplate {
     /// Labels and annotations of every pod.

@@ -32,7 +32,7 @@ pub use status::{
     ContainerCounts, EndedForMemory, Endpoint, OutOfMemory, Phase, Resolved, ResolvedStorage, WorkspaceStatus,
 };
 pub use stop::{Kept, StopRule, StoppedBecause};
-pub use storage::{DiskResource, DiskStatus, Retain, SecondaryVolume, Storage};
+pub use storage::{ClaimStatus, DiskResource, DiskStatus, Retain, SecondaryVolume, Storage};
 
 /// The desired state. Everything left unset comes from the template, then from the operator's settings; these values are not
 /// written into the spec. The spec gets only: the schema's defaults; from the webhook, at creation, `templateRef` of a default

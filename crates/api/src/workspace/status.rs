@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessType, DiskStatus, IdleStatus, Kept, OwnershipType, ResourceRequirements, Retain, StopRule,
-    StoppedBecause,
+    AccessType, ClaimStatus, DiskStatus, IdleStatus, Kept, OwnershipType, ResourceRequirements, Retain,
+    StopRule, StoppedBecause,
 };
 use crate::{lenient::lenient, schema};
 
@@ -88,6 +88,10 @@ pub struct WorkspaceStatus {
     /// The disk of its own that the workspace has, or had last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskStatus>,
+    /// Its further disks, by the `volumeClaims` of its template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub claims: Vec<ClaimStatus>,
     /// When the first container of this run started. Until then it is absent, and a change of the spec applies at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,

@@ -56,6 +56,36 @@ pub enum Retain {
     Retain,
 }
 
+/// A further disk of a workspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClaimStatus {
+    /// Its name in the template's `volumeClaims`.
+    pub name: String,
+    /// Name of the PersistentVolumeClaim.
+    pub claim: String,
+    /// Phase of the claim: `Pending`, `Bound` or `Lost`. Absent while the workspace has no such claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// Why the disk cannot be used, as in the condition `Degraded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What is wrong and what to do, or that the disk is not mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl ClaimStatus {
+    /// The claim and its state, as a text for users.
+    pub fn in_words(&self) -> String {
+        let phase = self.phase.as_deref().unwrap_or("not made");
+        let claim = format!("{}, {phase}", self.claim);
+        match &self.message {
+            Some(message) => format!("{claim}. {message}"),
+            None => claim,
+        }
+    }
+}
+
 /// Which disk a workspace has, or had last. It distinguishes the disk from another one of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

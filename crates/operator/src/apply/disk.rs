@@ -1,4 +1,4 @@
-//! Planned disk, live claim -> the disk as planned, taken over, or unchanged (IO).
+//! Planned disk, live claim -> the disk as planned, taken over, or unchanged (IO): the home, and further disks.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use api::{
     Workspace,
     condition::reason,
     names::{MADE_FOR, OPERATOR},
-    workspace::Retain,
 };
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -15,7 +14,7 @@ use kube::{
     api::{DeleteParams, Patch},
     runtime::events::{Event, EventType},
 };
-use rules::{Home, ValidWorkspace};
+use rules::ValidWorkspace;
 
 use super::{
     WriteError,
@@ -42,20 +41,54 @@ use crate::{
 
 type Claim = PersistentVolumeClaim;
 
-/// Writes the disk of a workspace that has one of its own.
-pub(super) async fn disk(
+/// Writes the home of a workspace that has a disk of its own as home.
+pub(super) async fn home(
     context: &Context,
     observed: &Observed,
     valid: &ValidWorkspace,
     planned: Option<Claim>,
 ) -> Result<Outcome<Claim>, WriteError> {
-    let Some(planned) = planned else {
-        return Ok(Outcome::Is(observed.claim.clone()));
-    };
-    let Some(live) = &observed.claim else {
-        return make(context, observed, valid, planned).await;
-    };
-    make_existing(context, observed, valid, &planned, live).await
+    let live = observed.claim.as_ref();
+    match planned {
+        Some(planned) => disk(context, observed, valid, planned, live).await,
+        None => Ok(Outcome::Is(live.cloned())),
+    }
+}
+
+/// Writes the further disks, each with the result of its claim. What blocks one names its claim.
+pub(super) async fn further(
+    context: &Context,
+    observed: &Observed,
+    valid: &ValidWorkspace,
+    planned: Vec<Claim>,
+) -> Vec<(String, Result<Outcome<Claim>, WriteError>)> {
+    let writes = planned.into_iter().map(|planned| async {
+        let name = planned.name_any();
+        let live = observed.further_claim(&name);
+        let outcome = Box::pin(disk(context, observed, valid, planned, live)).await;
+        let outcome = outcome.map(|outcome| match outcome {
+            Outcome::Blocked(Blocker::Refused(refusal)) => {
+                Outcome::Blocked(Blocker::Refused(refusal.of_claim(&name)))
+            }
+            outcome => outcome,
+        });
+        (name, outcome)
+    });
+    futures::future::join_all(writes).await
+}
+
+/// Writes one disk. `live`: the claim of its name.
+async fn disk(
+    context: &Context,
+    observed: &Observed,
+    valid: &ValidWorkspace,
+    planned: Claim,
+    live: Option<&Arc<Claim>>,
+) -> Result<Outcome<Claim>, WriteError> {
+    match live {
+        Some(live) => make_existing(context, observed, valid, &planned, live).await,
+        None => make(context, observed, valid, planned).await,
+    }
 }
 
 /// Makes a disk. If a claim of its name turns out to exist, that claim is checked.
@@ -69,13 +102,16 @@ async fn make(
     planned: Claim,
 ) -> Result<Outcome<Claim>, WriteError> {
     let identity = &observed.identity;
-    let claim = identity.child_name();
+    let claim = planned.name_any();
     let is_near = |pod: &Pod| pod.metadata.namespace.as_ref() == Some(&identity.namespace);
     let pods = stores::select(&context.stores.pods, is_near);
     let pod = borrowed_claims::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref));
     let by = pod.map(|pod| format!("pod {}", pod.name_any()));
     if let Some(by) = by {
         return Ok(Outcome::Blocked(Blocker::Disk(DiskBlocker::InUse { claim, by })));
+    }
+    if let Some(blocker) = source(context, identity, &planned).await? {
+        return Ok(Outcome::Blocked(blocker));
     }
     let mut intent = planned.clone();
     expect(&mut intent.metadata, None);
@@ -94,6 +130,29 @@ async fn make(
             }
         }
     }
+}
+
+/// What keeps a disk from its first content: a claim that is, or was, the disk of a workspace is no more copied than mounted.
+async fn source(
+    context: &Context,
+    identity: &Identity,
+    planned: &Claim,
+) -> Result<Option<Blocker>, WriteError> {
+    let source = planned
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.data_source_ref.as_ref());
+    let Some(source) = source.filter(|source| source.kind == <Claim as k8s_openapi::Resource>::KIND) else {
+        return Ok(None);
+    };
+    let live = writes::get_live::<Claim>(context, &identity.namespace, &source.name).await?;
+    let is_a_disk = live.is_some_and(|live| borrowed_claims::is_a_disk(&live));
+    Ok(is_a_disk.then(|| {
+        Blocker::Disk(DiskBlocker::CopyOfAnother {
+            claim: planned.name_any(),
+            source: source.name.clone(),
+        })
+    }))
 }
 
 /// Makes an existing claim as planned, if the workspace owns it or may take it over.
@@ -115,7 +174,7 @@ async fn make_existing(
     let mut live = live.clone();
     match ownership {
         Ownership::Terminating => return Ok(Outcome::Blocked(terminating::<Claim>(&live.metadata))),
-        Ownership::Foreign => return Ok(Outcome::Blocked(conflict::<Claim>(identity))),
+        Ownership::Foreign => return Ok(Outcome::Blocked(conflict::<Claim>(&live.name_any()))),
         Ownership::Withheld(why) => {
             let claim = live.name_any();
             let blocker = DiskBlocker::Withheld { claim, why };
@@ -124,15 +183,21 @@ async fn make_existing(
         Ownership::Ours if desired_claim::is_to_be_made_anew(planned, &live) => {
             return make_anew(context, observed, valid, planned, &live).await;
         }
-        Ownership::Ours if is_to_be_retained(valid) && retention::has_owner(&live.metadata, identity) => {
+        Ownership::Ours if is_to_be_retained(planned) && retention::has_owner(&live.metadata, identity) => {
             live = retain(context, identity, &live, owner)
                 .await
                 .map_err(writes::write_error::<Claim>)?;
         }
         Ownership::Ours | Ownership::Adoptable => {}
     }
-    let classes = observed.storage_classes.iter().map(AsRef::as_ref);
-    let growth = desired_claim::growth(planned, &live, classes);
+    let name = planned.name_any();
+    let growth = if name == identity.child_name() {
+        let classes = observed.storage_classes.iter().map(AsRef::as_ref);
+        desired_claim::growth(planned, &live, classes)
+    } else {
+        // A template never changes, and another template moves no files.
+        Growth::None
+    };
     let Some(mut intent) = desired_claim::update(planned, &live, growth) else {
         return Ok(shortfall(live, growth));
     };
@@ -142,7 +207,6 @@ async fn make_existing(
     } else {
         intent.metadata.uid.clone_from(&live.metadata.uid);
     }
-    let name = identity.child_name();
     match write::<Claim>(context, identity, (OPERATOR, &name), &intent).await? {
         Outcome::Is(Some(written)) => {
             if ownership == Ownership::Adoptable {
@@ -176,8 +240,9 @@ async fn make_anew(
     }
 }
 
-fn is_to_be_retained(valid: &ValidWorkspace) -> bool {
-    matches!(valid.home, Home::Disk { retain, .. } if retain == Retain::Retain)
+/// Only a retained disk is planned without owner.
+fn is_to_be_retained(planned: &Claim) -> bool {
+    planned.metadata.owner_references.is_none()
 }
 
 fn shortfall(claim: Arc<Claim>, growth: Growth) -> Outcome<Claim> {

@@ -1,9 +1,12 @@
-//! Planned children -> those that outlast a run: disk, Service and account (IO).
+//! Planned children -> those that outlast a run: disks, Service and account (IO).
 
 use std::sync::Arc;
 
 use api::Workspace;
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::Service};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{PersistentVolumeClaim, Service},
+};
 use kube::Resource;
 use rules::ValidWorkspace;
 
@@ -42,7 +45,7 @@ pub(super) async fn lasting(
     Ok(())
 }
 
-/// Writes disk, Service and account concurrently.
+/// Writes disks, Service and account concurrently.
 async fn children(
     context: &Context,
     valid: &ValidWorkspace,
@@ -50,8 +53,9 @@ async fn children(
     applied: &mut Applied,
 ) -> Result<(), WriteError> {
     let observed = &applied.observed;
-    let (claim, service, account) = futures::join!(
-        disk::disk(context, observed, valid, plan.claim),
+    let (claim, further, service, account) = futures::join!(
+        disk::home(context, observed, valid, plan.claim),
+        disk::further(context, observed, valid, plan.further_claims),
         service(context, observed, valid, plan.service),
         account::account(context, observed, plan.account),
     );
@@ -60,9 +64,28 @@ async fn children(
         applied.block(blocker);
     }
     claim.put_into(&mut applied.observed.claim);
+    for (name, outcome) in further {
+        put_further(applied, name, outcome?);
+    }
     service.put_into(&mut applied.observed.service);
     account.put_into(&mut applied.observed.account);
     Ok(())
+}
+
+/// Adds the result of a further disk.
+fn put_further(applied: &mut Applied, name: String, outcome: Outcome<PersistentVolumeClaim>) {
+    let blocker = outcome.blocker();
+    let mut claim = None;
+    outcome.put_into(&mut claim);
+    if let Some(claim) = claim {
+        let claims = &mut applied.observed.further_claims;
+        claims.retain(|known| known.metadata.name.as_ref() != Some(&name));
+        claims.push(claim);
+    }
+    if let Some(blocker) = blocker {
+        applied.block(Some(blocker.clone()));
+        applied.claim_blockers.push((name, blocker));
+    }
 }
 
 /// Makes the Service as planned. One that is not planned goes once nothing uses it: routes that name it are gone, and no pod runs that was
@@ -128,7 +151,7 @@ where
 {
     match diff::step(identity, planned, live.as_ref()) {
         Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
-        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(identity))),
+        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&identity.child_name()))),
         Step::Wait => Ok(Outcome::Blocked(terminating::<K>(live.meta()))),
         Step::Write => {
             let write = async {

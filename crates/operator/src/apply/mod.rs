@@ -9,7 +9,7 @@
 //! | `pod.rs` | the pod of a run -> made, put back, ended |
 //! | `diff.rs` | planned child, live child -> whether to write it (pure) |
 //! | `writes.rs` | a planned child -> the child as written, or what blocks it |
-//! | `disk.rs` | planned disk, live claim -> the workspace's own disk |
+//! | `disk.rs` | planned disks, live claims -> the workspace's own disks |
 //! | `network_policy.rs` | how pods are isolated -> the policies in their namespace, before a pod has their labels |
 //! | `borrowed_claim.rs` | claims that the workspace only names -> whether it may mount them |
 //! | `account.rs` | planned service account -> the workspace's own service account |
@@ -77,6 +77,8 @@ pub(crate) struct Applied {
     pub blocker: Option<Blocker>,
     /// A write that failed with a transient error and is tried again. The status is published all the same.
     pub failure: Option<WriteError>,
+    /// What blocked further disks, by the names of their claims.
+    pub claim_blockers: Vec<(String, Blocker)>,
 }
 
 impl Applied {
@@ -126,6 +128,7 @@ pub(crate) async fn apply(
         observed,
         blocker: None,
         failure: None,
+        claim_blockers: Vec::new(),
     };
     if intent == Intent::Stop {
         let is_wanted = workspace.spec.desired_status == DesiredStatus::Running;

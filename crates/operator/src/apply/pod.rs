@@ -53,7 +53,7 @@ pub(super) async fn start(
         Made::New(outcome) => outcome,
         Made::Exists(found, _) => match diff::stance(&identity, &found.metadata) {
             Step::Wait => Outcome::Blocked(terminating::<Pod>(&found.metadata)),
-            Step::Conflict => Outcome::Blocked(conflict::<Pod>(&identity)),
+            Step::Conflict => Outcome::Blocked(conflict::<Pod>(&identity.child_name())),
             Step::Keep | Step::Write => Outcome::Is(Some(found)),
         },
     };

@@ -296,10 +296,10 @@ pub(super) fn write_error<K: NamedKind>(source: kube::Error) -> WriteError {
     WriteError::new(K::KIND, source)
 }
 
-pub(super) fn conflict<K: NamedKind>(identity: &Identity) -> Blocker {
+pub(super) fn conflict<K: NamedKind>(name: &str) -> Blocker {
     Blocker::Conflict {
         kind: K::KIND.to_owned(),
-        name: identity.child_name(),
+        name: name.to_owned(),
     }
 }
 

@@ -105,6 +105,13 @@ pub enum DiskBlocker {
         /// Its name.
         claim: String,
     },
+    /// A further disk would be a copy of a claim that is, or was, the disk of a workspace.
+    CopyOfAnother {
+        /// Name of the disk's claim.
+        claim: String,
+        /// Name of the other claim.
+        source: String,
+    },
     /// The claim that is the home is used by another object.
     InUse {
         /// Its name.
@@ -213,7 +220,7 @@ impl DiskBlocker {
             Self::Ungrowable { .. } | Self::Unchangeable { .. } => reason::VOLUME_RESIZE_FAILED,
             Self::Missing { .. } => reason::VOLUME_UNBOUND,
             Self::Terminating { .. } => reason::VOLUME_TERMINATING,
-            Self::OfAnother { .. } => reason::VOLUME_OF_ANOTHER_WORKSPACE,
+            Self::OfAnother { .. } | Self::CopyOfAnother { .. } => reason::VOLUME_OF_ANOTHER_WORKSPACE,
             Self::InUse { .. } => reason::VOLUME_IN_USE,
         }
     }
@@ -272,6 +279,11 @@ impl fmt::Display for DiskBlocker {
                 f,
                 "The claim {claim}, which the workspace names, is or was the disk of another workspace. Name another claim in \
                  spec.volumes; spec.storage.claimName cannot change, so create another workspace for another home."
+            ),
+            Self::CopyOfAnother { claim, source } => write!(
+                f,
+                "The disk {claim} is not made: its template has it copied from the claim {source}, which is or was the disk of a \
+                 workspace. Have the template's author name another claim in dataSourceRef."
             ),
             Self::InUse { claim, by } => write!(
                 f,

@@ -18,6 +18,20 @@ pub struct Refusal {
     pub is_invalid: bool,
 }
 
+impl Refusal {
+    /// The refusal of the claim of this name, of several that a workspace has.
+    pub(crate) fn of_claim(self, name: &str) -> Self {
+        let (before, after) = (
+            "The PersistentVolumeClaim was",
+            format!("The PersistentVolumeClaim {name} was"),
+        );
+        Self {
+            message: self.message.replacen(before, &after, 1),
+            ..self
+        }
+    }
+}
+
 /// The refusal of a pod that breaks rules for every pod, before the API server is asked.
 pub(crate) fn of_gate(violations: &Violations) -> Refusal {
     Refusal {

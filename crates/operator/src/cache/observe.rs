@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use api::{Workspace, WorkspaceStatus};
-use k8s_openapi::NamespaceResourceScope;
+use api::{Workspace, WorkspaceStatus, WorkspaceTemplate};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::PersistentVolumeClaim};
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject},
@@ -65,7 +65,57 @@ pub(crate) fn references(workspace: &Workspace, stores: &Stores) -> References {
     references
 }
 
-/// The children, from the caches.
+/// Adds claims under the names of the further disks that a template lists, and warnings about them.
+pub(crate) fn add_further_claims(
+    observed: &mut Observed,
+    template: Option<&WorkspaceTemplate>,
+    stores: &Stores,
+) {
+    let identity = &observed.identity;
+    let disks = template.iter().flat_map(|template| &template.spec.volume_claims);
+    let names = disks.map(|disk| rules::names::further_claim(&disk.name, &identity.name));
+    observed.further_claims = named_claims(identity, names, stores);
+    let uids = observed.further_claims.iter();
+    let uids = uids.filter_map(|claim| claim.metadata.uid.as_deref());
+    let namespace = &observed.identity.namespace;
+    let warnings: Vec<_> = uids
+        .flat_map(|uid| stores.cluster_warnings.about(namespace, uid))
+        .collect();
+    observed.warnings.extend(warnings);
+}
+
+/// Adds the further disks that its pods mount.
+pub(crate) fn add_mounted_claims(observed: &mut Observed, stores: &Stores) {
+    let identity = &observed.identity;
+    let mounted = observed.live_pods().flat_map(|pod| claims_of(pod.spec.as_ref()));
+    let further = mounted.filter(|claim| rules::names::is_further_claim(claim, &identity.name));
+    observed.further_claims = named_claims(identity, further.map(str::to_owned), stores);
+}
+
+fn named_claims(
+    identity: &Identity,
+    names: impl Iterator<Item = String>,
+    stores: &Stores,
+) -> Vec<Arc<PersistentVolumeClaim>> {
+    names
+        .filter_map(|name| stores::get(&stores.claims, Some(&identity.namespace), &name))
+        .collect()
+}
+
+/// All further disks of a workspace, whatever its template lists today.
+pub(crate) fn all_further_claims(identity: &Identity, stores: &Stores) -> Vec<Arc<PersistentVolumeClaim>> {
+    let is_own = |claim: &Parsed<PersistentVolumeClaim>| {
+        let meta = claim.meta();
+        let name = meta.name.as_deref().unwrap_or_default();
+        meta.namespace.as_ref() == Some(&identity.namespace)
+            && rules::names::is_further_claim(name, &identity.name)
+            && identity.owns(meta)
+    };
+    let own = stores.claims.state_filter(is_own);
+    own.iter().filter_map(|claim| claim.object()).collect()
+}
+
+/// The children, from the caches. Without further disks.
 pub(crate) fn from_caches(identity: &Identity, stores: &Stores) -> Observed {
     let (name, namespace) = (identity.child_name(), &identity.namespace);
     let mut observed = Observed {
@@ -82,7 +132,7 @@ pub(crate) fn from_caches(identity: &Identity, stores: &Stores) -> Observed {
     observed
 }
 
-/// Adds warnings about the pods, their nodes and the disk.
+/// Adds warnings about the pods, their nodes and the home.
 fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
     let pods = observed.pods.iter().map(|pod| &pod.metadata);
     let uids = pods

@@ -98,6 +98,8 @@ pub struct Observed {
     pub identity: Identity,
     /// The disk.
     pub claim: Option<Arc<PersistentVolumeClaim>>,
+    /// Claims under the names of the further disks that its template lists, whether or not they are chosen.
+    pub further_claims: Vec<Arc<PersistentVolumeClaim>>,
     /// The Service.
     pub service: Option<Arc<Service>>,
     /// The workspace's own service account.
@@ -120,6 +122,7 @@ impl Observed {
         Self {
             identity,
             claim: None,
+            further_claims: Vec::new(),
             service: None,
             account: None,
             pods: Vec::new(),
@@ -135,6 +138,22 @@ impl Observed {
         self.claim
             .as_deref()
             .filter(|claim| self.identity.owns(&claim.metadata))
+    }
+
+    /// Claims under the names of its disks.
+    pub fn claims(&self) -> impl Iterator<Item = &PersistentVolumeClaim> {
+        self.claim.iter().chain(&self.further_claims).map(AsRef::as_ref)
+    }
+
+    /// Its disks: the home, and further ones.
+    pub fn own_claims(&self) -> impl Iterator<Item = &PersistentVolumeClaim> {
+        self.claims().filter(|claim| self.identity.owns(&claim.metadata))
+    }
+
+    /// Its further disk of this claim, if there is one.
+    pub fn further_claim(&self, name: &str) -> Option<&Arc<PersistentVolumeClaim>> {
+        let mut claims = self.further_claims.iter();
+        claims.find(|claim| claim.metadata.name.as_deref() == Some(name))
     }
 
     /// Pods of this workspace, whatever their state: while there is one, its name is taken.

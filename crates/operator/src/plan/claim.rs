@@ -1,6 +1,6 @@
-//! Valid workspace -> its disk (pure): one claim that one node mounts at a time.
+//! Valid workspace -> claims of its disks (pure): the home, which one node mounts at a time, and further ones.
 
-use api::workspace::Retain;
+use api::{template::VolumeClaim, workspace::Retain};
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
 };
@@ -8,7 +8,7 @@ use rules::{Home, ValidWorkspace};
 
 use crate::plan::disks::retention;
 
-/// Component label of the disk.
+/// Component label of a disk.
 const COMPONENT: &str = "disk";
 
 pub(super) fn plan(workspace: &ValidWorkspace) -> Option<PersistentVolumeClaim> {
@@ -18,24 +18,49 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Option<PersistentVolumeClaim> 
     else {
         return None;
     };
+    let spec = PersistentVolumeClaimSpec {
+        access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+        resources: Some(VolumeResourceRequirements {
+            requests: Some([("storage".to_owned(), size.clone())].into()),
+            limits: None,
+        }),
+        storage_class_name: class.clone(),
+        ..PersistentVolumeClaimSpec::default()
+    };
+    Some(claim(workspace, workspace.child_name(), *retain, spec))
+}
+
+/// The claims of its further disks.
+pub(super) fn further(workspace: &ValidWorkspace) -> Vec<PersistentVolumeClaim> {
+    let one = |disk: &VolumeClaim| {
+        let name = rules::names::further_claim(&disk.name, &workspace.name);
+        claim(
+            workspace,
+            name,
+            disk.retain.unwrap_or_default(),
+            disk.spec.to_claim(),
+        )
+    };
+    workspace.volume_claims.iter().map(one).collect()
+}
+
+fn claim(
+    workspace: &ValidWorkspace,
+    name: String,
+    retain: Retain,
+    spec: PersistentVolumeClaimSpec,
+) -> PersistentVolumeClaim {
     let identity = super::identity(workspace);
     let mut metadata = super::meta(&identity, COMPONENT);
-    if *retain == Retain::Retain {
+    metadata.name = Some(name);
+    if retain == Retain::Retain {
         retention::mark_retained(&mut metadata, &identity, workspace.owner.as_deref());
     }
-    Some(PersistentVolumeClaim {
+    PersistentVolumeClaim {
         metadata,
-        spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
-            resources: Some(VolumeResourceRequirements {
-                requests: Some([("storage".to_owned(), size.clone())].into()),
-                limits: None,
-            }),
-            storage_class_name: class.clone(),
-            ..PersistentVolumeClaimSpec::default()
-        }),
+        spec: Some(spec),
         status: None,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! | `pod`, `volumes.rs`, `security.rs` | its spec |
 //! | `overlay` | its spec, laid over the template's `podTemplate` |
 //! | `container.rs` | the container: image, command, environment, probes |
-//! | `claim.rs` | the claim of its disk |
+//! | `claim.rs` | the claims of its disks |
 //! | `disks` | whose an existing claim is, and whether it is retained |
 //! | `service.rs`, `service_account.rs` | the children of these kinds |
 //! | `record` | the inputs of its pod, recorded on the pod; which of them have changed since |
@@ -95,6 +95,8 @@ impl Installation {
 pub struct Plan {
     /// The disk, unless the home is ephemeral.
     pub claim: Option<PersistentVolumeClaim>,
+    /// Further disks, by its template.
+    pub further_claims: Vec<PersistentVolumeClaim>,
     /// The pod's name inside the cluster, if its routes or a text use it.
     pub service: Option<Service>,
     /// The workspace's own service account, if its profile requests one.
@@ -105,6 +107,7 @@ pub struct Plan {
 pub fn lasting(workspace: &ValidWorkspace) -> Plan {
     Plan {
         claim: claim::plan(workspace),
+        further_claims: claim::further(workspace),
         service: workspace.has_service.then(|| service::plan(workspace)),
         account: service_account::plan(workspace),
     }

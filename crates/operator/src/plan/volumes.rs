@@ -67,6 +67,17 @@ pub(super) fn plan(workspace: &ValidWorkspace, installation: &Installation) -> V
             ..mount(&disk.name, &disk.mount_path)
         },
     }));
+    mounted.extend(workspace.volume_claims.iter().filter_map(|disk| {
+        let path = disk.mount_path.as_ref()?;
+        let name = rules::names::further_claim(&disk.name, &workspace.name);
+        Some(MountedVolume {
+            volume: claim(&disk.name, &name, disk.read_only),
+            mount: VolumeMount {
+                read_only: disk.read_only.then_some(true),
+                ..mount(&disk.name, path)
+            },
+        })
+    }));
     if let Some(profile) = &workspace.profile {
         mounted.extend(tokens(profile));
         mounted.extend(secrets(profile));

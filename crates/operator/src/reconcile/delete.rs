@@ -1,6 +1,9 @@
 //! A workspace that is being deleted -> children deleted, finalizer released (IO).
 
-use api::{Workspace, WorkspaceStatus};
+use std::sync::Arc;
+
+use api::{Workspace, WorkspaceStatus, WorkspaceTemplate, workspace::Retain};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Resource as _;
 
 use super::{
@@ -68,6 +71,7 @@ async fn disk_policy(object: &Parsed<Workspace>, context: &Context) -> Result<Di
             retain: retention(None, None, last.as_ref()),
             last: last.as_ref().and_then(|last| last.retain),
             borrowed: last.and_then(|last| last.claim_name),
+            further: further_disks(object, None, context),
         });
     };
     let references = observe::references(workspace, &context.stores);
@@ -81,5 +85,32 @@ async fn disk_policy(object: &Parsed<Workspace>, context: &Context) -> Result<Di
         ),
         last: last.and_then(|last| last.retain),
         borrowed: given.and_then(|storage| storage.claim_name.clone()),
+        further: further_disks(object, references.template.as_deref(), context),
     })
+}
+
+/// All further disks, each with what its template says becomes of it. Where no template says that, the owner reference does: a retained one
+/// has none from its creation on.
+fn further_disks(
+    object: &Parsed<Workspace>,
+    template: Option<&WorkspaceTemplate>,
+    context: &Context,
+) -> Vec<(Arc<PersistentVolumeClaim>, Option<Retain>)> {
+    let identity = Identity::from_meta(object.meta());
+    let stated = |claim: &PersistentVolumeClaim| {
+        let name = rules::names::further_disk(claim.metadata.name.as_deref()?, &identity.name)?;
+        let disk = template?
+            .spec
+            .volume_claims
+            .iter()
+            .find(|disk| disk.name == name)?;
+        Some(disk.retain.unwrap_or_default())
+    };
+    let claims = observe::all_further_claims(&identity, &context.stores).into_iter();
+    claims
+        .map(|claim| {
+            let stated = stated(&claim);
+            (claim, stated)
+        })
+        .collect()
 }

@@ -32,7 +32,7 @@ use crate::{
 pub struct TeardownError(#[from] pub kube::Error);
 
 /// What a deleted workspace says about its disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct DiskPolicy {
     /// Whether its own disk is deleted or retained.
     pub retain: Retain,
@@ -40,6 +40,8 @@ pub(super) struct DiskPolicy {
     pub last: Option<Retain>,
     /// The claim that it uses as home but does not own, if its spec names one.
     pub borrowed: Option<String>,
+    /// Its further disks, each with what its template says becomes of it.
+    pub further: Vec<(Arc<PersistentVolumeClaim>, Option<Retain>)>,
 }
 
 /// Deletes the children of the workspace and returns what is left, as text for users. Nothing is left once the finalizer is released.
@@ -63,23 +65,22 @@ where
     let owner = names::owner(object.meta());
     let background = DeleteParams::background;
     let pod = end_pod(context, observed);
-    let claim = async {
+    let home = async {
         let live = observed.own_claim();
         let is_orphaned = retention::is_orphaned(object.meta(), live.map(|live| &live.metadata), disks.last);
-        if disks.retain == Retain::Retain || is_orphaned {
-            return retain_disk(context, identity, owner).await;
-        }
-        // The garbage collector may have orphaned it since it was read.
-        let as_seen = background().preconditions(Preconditions {
-            uid: None,
-            resource_version: live.and_then(|live| live.metadata.resource_version.clone()),
-        });
-        let gone = delete(context, identity, live, as_seen).await?;
-        Ok(if gone { Disk::Gone } else { Disk::Left })
+        let is_retained = disks.retain == Retain::Retain || is_orphaned;
+        let name = identity.child_name();
+        delete_or_retain(context, identity, (&name, live), is_retained.then_some(owner)).await
     };
+    let further = futures::future::try_join_all(disks.further.iter().map(|(live, stated)| async {
+        let is_orphaned = retention::is_orphaned(object.meta(), Some(&live.metadata), *stated);
+        let is_retained = *stated == Some(Retain::Retain) || is_orphaned;
+        let claim = (&*live.name_any(), Some(live.as_ref()));
+        delete_or_retain(context, identity, claim, is_retained.then_some(owner)).await
+    }));
     // The Service does not wait for the pods. So controllers that keep its endpoints need no update when the pods end.
     let service = delete(context, identity, observed.service.as_deref(), background());
-    let ((is_free, refused), claim, service) = futures::try_join!(pod, claim, service)?;
+    let ((is_free, refused), claim, further, service) = futures::try_join!(pod, home, further, service)?;
     let mut left = if is_free { Vec::new() } else { pods_left(observed) };
     if let (Some(pod), Some(refusal)) = (left.last_mut(), refused) {
         *pod = format!("{pod} ({})", refusal.message.trim_end_matches('.'));
@@ -93,6 +94,10 @@ where
         .own_claim()
         .map(|claim| held_in_brackets(&claim.metadata));
     wait_for(&format!("disk{}", held.unwrap_or_default()), claim != Disk::Left);
+    for ((live, _), disk) in disks.further.iter().zip(&further) {
+        let held = held_in_brackets(&live.metadata);
+        wait_for(&format!("disk {}{held}", live.name_any()), *disk != Disk::Left);
+    }
     wait_for("Service", service);
     if is_free {
         let account = delete(context, identity, observed.account.as_deref(), background()).await?;
@@ -110,8 +115,10 @@ where
     if finalizer::release(context, object).await? {
         let users = Users::from_meta(object.meta());
         context.audit.record_deletion(identity, &users, observed.run_id());
-        if let Disk::Retained(claim) = &claim {
-            report_retained(context, identity, owner, claim).await;
+        for disk in [&claim].into_iter().chain(&further) {
+            if let Disk::Retained(claim) = disk {
+                report_retained(context, identity, owner, claim).await;
+            }
         }
     }
     Ok(None)
@@ -137,15 +144,35 @@ enum Disk {
     Retained(Arc<PersistentVolumeClaim>),
 }
 
+/// Deletes the claim of a disk, or retains it. `live`: as it was read. `retained_for`: the owner, if it is to be retained.
+async fn delete_or_retain(
+    context: &Context,
+    identity: &Identity,
+    (name, live): (&str, Option<&PersistentVolumeClaim>),
+    retained_for: Option<Option<&str>>,
+) -> Result<Disk, kube::Error> {
+    if let Some(owner) = retained_for {
+        return retain_disk(context, identity, name, owner).await;
+    }
+    // The garbage collector may have orphaned it since it was read.
+    let as_seen = DeleteParams::background().preconditions(Preconditions {
+        uid: None,
+        resource_version: live.and_then(|live| live.metadata.resource_version.clone()),
+    });
+    let gone = delete(context, identity, live, as_seen).await?;
+    Ok(if gone { Disk::Gone } else { Disk::Left })
+}
+
 /// Makes the disk outlive its workspace. The cache is not enough: an object that it does not show yet may still have an owner
 /// reference to the workspace, and be deleted with it.
 async fn retain_disk(
     context: &Context,
     identity: &Identity,
+    name: &str,
     owner: Option<&str>,
 ) -> Result<Disk, kube::Error> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &identity.namespace);
-    let Some(claim) = claims.get_opt(&identity.child_name()).await? else {
+    let Some(claim) = claims.get_opt(name).await? else {
         return Ok(Disk::Gone);
     };
     if !identity.owns(&claim.metadata) {
@@ -171,10 +198,14 @@ async fn report_retained(
     let (name, namespace) = (claim.name_any(), &identity.namespace);
     // A name may be longer than an Event note allows, and the instruction is at the end of the note.
     let owner = brief(owner.unwrap_or("no owner"), MAX_OWNER);
+    let ends = if name == identity.child_name() {
+        "create that workspace with storage.retain: Delete and delete it; or, with permission to delete claims: "
+    } else {
+        "with permission to delete claims: "
+    };
     let text = format!(
         "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner uses it again. To delete the disk with its files, \
-         create that workspace with storage.retain: Delete and delete it; or, with permission to delete claims: kubectl delete \
-         -n {namespace} pvc/{name}",
+         {ends}kubectl delete -n {namespace} pvc/{name}",
         desired_claim::size(claim).unwrap_or_default(),
         identity.name,
     );

@@ -15,6 +15,7 @@ use super::{
     outcome::{Error, Next, RECHECK_INTERVAL, REFUSED_INTERVAL, sooner},
 };
 use crate::{
+    activity::subject::is_last_of_its_disk,
     apply::{
         self, Applied,
         intent::{Intent, intent},
@@ -70,6 +71,8 @@ struct Done {
     blocker: Option<Blocker>,
     /// A failed write that is no part of a start. It is returned after the status is published.
     failure: Option<Error>,
+    /// What blocked further disks, by the names of their claims.
+    claim_blockers: Vec<(String, Blocker)>,
 }
 
 /// Observe, admit, plan, apply, assess, publish.
@@ -91,9 +94,11 @@ pub(super) async fn reconcile_workspace(workspace: &Workspace, context: &Context
 
 fn observe<'a>(workspace: &'a Workspace, context: &Context) -> (Snapshot<'a>, Observed) {
     let identity = Identity::from_meta(&workspace.metadata);
-    let (observed, recheck) = context.pending_writes.newest_children(&identity, &context.stores);
+    let references = observe::references(workspace, &context.stores);
+    let (mut observed, recheck) = context.pending_writes.newest_children(&identity, &context.stores);
+    observe::add_further_claims(&mut observed, references.template.as_deref(), &context.stores);
     let seen = Snapshot {
-        references: observe::references(workspace, &context.stores),
+        references,
         identity,
         workspace,
         recheck,
@@ -193,6 +198,7 @@ async fn act(
         observed,
         blocker,
         failure,
+        claim_blockers,
     } = metrics.time("apply", applied).await?;
     let routed = write_objects(context, seen.workspace, validation.as_ref().ok(), &observed);
     let routed = Box::pin(apply::limit_time("route", routed));
@@ -206,6 +212,7 @@ async fn act(
         observed,
         blocker: blocker.or(routed),
         failure: failure.map(Error::Apply).or(unrouted),
+        claim_blockers,
     })
 }
 
@@ -220,6 +227,7 @@ fn assess_outcome(
         validation,
         observed: &done.observed,
         blocker: done.blocker.as_ref(),
+        claim_blockers: &done.claim_blockers,
         restarts: done.restarts,
         unschedulable_grace: context.settings.unschedulable_grace(),
         now: (context.now)(),
@@ -300,8 +308,7 @@ fn next_reconcile(intent: Intent, blocker: Option<&Blocker>, recheck: Option<Dur
 /// - With a disk that is deleted with its pod, only an explicit restart request restarts the run.
 /// - The same holds with a claim that is being deleted and still named: no next run could start on it.
 fn restarts_now(workspace: &Workspace, valid: Option<&ValidWorkspace>, observed: &Observed) -> bool {
-    let own = observed.own_claim();
-    let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
+    let goes = is_last_of_its_disk(observed);
     let stays_named = |valid| {
         let mut named = borrowed_claims::named_claims(valid).into_iter();
         named.any(|named| observed.terminating.contains(&named.claim))

@@ -2,6 +2,7 @@
 
 mod borrowed;
 mod deleted;
+mod further;
 mod growth;
 mod kept;
 mod orphaned;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::manager::NetworkPolicySettings;
-use api::template::{Label, PodSecurity};
+use api::template::{Label, PodSecurity, VolumeClaim};
 use api::workspace::{
     AccessType, ContainerConfig, Limits, OwnershipType, Resolved, ResolvedStorage, ResourceRequirements,
     SecondaryVolume,
@@ -20,7 +20,7 @@ use super::references::References;
 use crate::effective::idle::{self, Idle};
 use crate::effective::profile::{self, ExecutionProfile};
 use crate::effective::{Effective, Given, Home, PodFields, canonical, limits, merge};
-use crate::effective::{recovery, service};
+use crate::effective::{recovery, service, volume_claims};
 use crate::objects::Objects;
 use crate::routes::{self, Routes};
 use crate::settings::{ImageMirror, ImagePullPolicy, Settings, mirrors};
@@ -66,6 +66,8 @@ pub struct ValidWorkspace {
     pub shm_size: Option<RawQuantity>,
     /// Additional disks.
     pub volumes: Vec<SecondaryVolume>,
+    /// Further disks of its own.
+    pub volume_claims: Vec<VolumeClaim>,
     /// Port on which the application listens.
     pub port: u16,
     /// Command and arguments; empty where the image decides.
@@ -151,10 +153,11 @@ pub(crate) fn resolve(
         mut home,
         mut shm_size,
         volumes,
+        volume_claims,
         port,
         container,
         env,
-        pod,
+        mut pod,
         pod_security,
         base_labels,
         annotations,
@@ -166,6 +169,9 @@ pub(crate) fn resolve(
         manager_ref: _,
         profile_ref: _,
     } = recovery::or_ordinary(workspace, effective, template, settings);
+    if let Some(template) = &mut pod.pod_template {
+        volume_claims::name_claims(template, &volume_claims, &name);
+    }
     canonical_resources(&mut resources);
     shm_size.iter_mut().for_each(canonical);
     canonical_home(&mut home);
@@ -195,6 +201,7 @@ pub(crate) fn resolve(
         home,
         shm_size,
         volumes,
+        volume_claims,
         port: u16::try_from(port).map_err(|_| checks::port_violation("spec.port", port))?,
         container,
         env,
@@ -211,11 +218,7 @@ pub(crate) fn resolve(
         },
         longest_keep: keep::longest(template),
         ownership,
-        access: if routing.disables_sharing() {
-            AccessType::OwnerOnly
-        } else {
-            access
-        },
+        access: shared(access, !routing.disables_sharing()),
         template_uid: references
             .template
             .map(|template| template.uid().unwrap_or_default()),
@@ -232,6 +235,11 @@ pub(crate) fn resolve(
         name,
         uid,
     })
+}
+
+/// Which users may connect where the manager shares workspaces, or shares none.
+fn shared(access: AccessType, is_shared: bool) -> AccessType {
+    if is_shared { access } else { AccessType::OwnerOnly }
 }
 
 /// Idle shutdown that asks the application below its path prefix.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::template::{Label, PodSecurity};
+use api::template::{Label, PodSecurity, VolumeClaim};
 use api::workspace::{
     AccessType, ContainerConfig, IdleShutdown, Limits, OwnershipType, ResourceRequirements, SecondaryVolume,
 };
@@ -31,6 +31,8 @@ pub struct Effective {
     pub shm_size: Option<RawQuantity>,
     /// Additional disks.
     pub volumes: Vec<SecondaryVolume>,
+    /// Further disks of its own.
+    pub volume_claims: Vec<VolumeClaim>,
     /// Port on which the application listens.
     pub port: i32,
     /// Command and arguments; empty where the image decides.
@@ -90,6 +92,7 @@ pub fn effective(
             .clone()
             .or_else(|| template?.default_shm_size.clone()),
         volumes: listed(&spec.volumes, template.map(|template| &template.default_volumes)),
+        volume_claims: template.map_or_else(Vec::new, |template| template.volume_claims.clone()),
         port: spec
             .port
             .or_else(|| template?.default_port)

@@ -66,6 +66,7 @@ pub(crate) fn with_variables<'a>(
     };
     let mut known = effective(&workspace.spec, Some(&template.spec), settings);
     known.volumes.clear();
+    known.volume_claims.clear();
     let disks = disks(&template.spec, &scope.clone().with_effective(&known))?;
     let known = effective(&workspace.spec, Some(&disks), settings);
     let spec = rest(&disks, &scope.with_effective(&known))?;

@@ -8,6 +8,7 @@
 //! - `service`: whether the workspace gets a Service
 //! - `defaults`: all effective values, field by field
 //! - `recovery`: the values of a workspace in recovery
+//! - `volume_claims`: names of further disks in a `podTemplate`
 //! - `home`, `pod`, `resources`, `idle`, `limits`: those of one topic
 
 mod defaults;
@@ -23,6 +24,7 @@ pub(crate) mod recovery;
 pub(crate) mod resources;
 pub(crate) mod service;
 pub mod variables;
+pub(crate) mod volume_claims;
 
 pub(crate) use defaults::merge;
 pub use defaults::{Effective, effective, profile_name};

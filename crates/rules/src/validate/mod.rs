@@ -7,6 +7,7 @@
 //! By object:
 //!
 //! - `manager`, `profile`, `share`, `template`: rules that hold for any user of the object
+//! - `volume_claims`: further disks that a template gives each workspace
 //! - `pod_template`: the pod that a template's author wrote
 //! - `size`: the size of any spec
 //! - `unbounded`, `unattested`: a workspace without a template, and unattested references
@@ -41,6 +42,7 @@ mod template;
 mod unattested;
 mod unbounded;
 mod variables;
+mod volume_claims;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use kube::ResourceExt;
@@ -107,7 +109,10 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     ));
     found.extend(storage::workspace(given, &effective.home, bounds));
     found.extend(checks::port("spec.port", effective.port));
-    let volumes = parts::volume_names(&effective.volumes);
+    let volumes = parts::volume_names(
+        &effective.volumes,
+        volume_claims::volume_names(&effective.volume_claims),
+    );
     let has_patterns =
         bounds.is_some_and(|bounds| bounds.env_requirements.iter().any(|it| it.regex.is_some()));
     found.extend(parts::PodParts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));
@@ -132,12 +137,17 @@ fn together(case: &Case<'_>) -> Vec<Violation> {
         volumes: &effective.volumes,
         volumes_given: !given.volumes.is_empty(),
         profile: case.profile.map(|profile| (name.as_str(), &profile.spec)),
-        pod_template: pod_template::places(effective.pod.pod_template.as_ref()),
+        of_template: volume_claims::template_places(effective),
     }
     .clashes();
     let template = case.template.map(|template| &template.spec);
     found.extend(limits::unsaid_fate(case.workspace, effective, template));
     found.extend(pod_template::with_workspace(given, effective));
+    found.extend(volume_claims::with_workspace(
+        given,
+        effective,
+        &case.workspace.name_any(),
+    ));
     if let Some(size) = &effective.shm_size {
         let most = case
             .template

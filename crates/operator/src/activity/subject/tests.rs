@@ -32,6 +32,7 @@ fn status_of(workspace: &Workspace, valid: &ValidWorkspace, observed: &Observed)
         validation: &validation,
         observed,
         blocker: None,
+        claim_blockers: &[],
         restarts: false,
         unschedulable_grace: Duration::from_mins(5),
         now: "2026-01-01T00:01:00Z".parse().unwrap(),

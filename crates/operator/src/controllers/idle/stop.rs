@@ -108,7 +108,9 @@ async fn stop(
     bare: Option<Value>,
 ) -> Result<bool, kube::Error> {
     let identity = &Identity::from_meta(&workspace.metadata);
-    if is_last_of_its_disk(&observe::from_caches(identity, &context.stores)) {
+    let mut observed = observe::from_caches(identity, &context.stores);
+    observe::add_mounted_claims(&mut observed, &context.stores);
+    if is_last_of_its_disk(&observed) {
         return Ok(false);
     }
     let workspaces: Metadata = Api::namespaced(context.client.clone(), &identity.namespace);

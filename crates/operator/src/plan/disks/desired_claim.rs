@@ -1,7 +1,10 @@
 //! Planned disk, live claim -> whether and how to write it (pure).
 
 use api::names;
-use k8s_openapi::api::{core::v1::PersistentVolumeClaim, storage::v1::StorageClass};
+use k8s_openapi::api::{
+    core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec},
+    storage::v1::StorageClass,
+};
 use kube::ResourceExt as _;
 use rules::Quantity;
 
@@ -45,13 +48,27 @@ pub(crate) fn growth<'a>(
     }
 }
 
-/// The value of [`names::MADE_FOR`] of a claim that is made as planned.
+/// The value of [`names::MADE_FOR`] of a claim that is made as planned: class and size, and what a home never has.
 pub(crate) fn made_for(planned: &PersistentVolumeClaim) -> String {
     let (class, size) = (class_of(planned), size(planned));
-    format!("{}/{}", class.unwrap_or_default(), size.unwrap_or_default())
+    let mut made_for = format!("{}/{}", class.unwrap_or_default(), size.unwrap_or_default());
+    let rest = PersistentVolumeClaimSpec {
+        storage_class_name: None,
+        resources: None,
+        ..planned.spec.clone().unwrap_or_default()
+    };
+    let of_home = PersistentVolumeClaimSpec {
+        access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+        ..PersistentVolumeClaimSpec::default()
+    };
+    if rest != of_home {
+        made_for.push('/');
+        made_for.push_str(&serde_json::to_string(&rest).unwrap_or_default());
+    }
+    made_for
 }
 
-/// Whether `live` has no volume, and the operator made it for another class or size than planned. One that somebody else made may be filled
+/// Whether `live` has no volume, and the operator made it for another class or size than planned, or for another spec of a further disk. One that somebody else made may be filled
 /// from a snapshot.
 pub(crate) fn is_to_be_made_anew(planned: &PersistentVolumeClaim, live: &PersistentVolumeClaim) -> bool {
     let earlier = live.annotations().get(names::MADE_FOR);
@@ -76,11 +93,12 @@ pub(crate) fn update(
     if let (Some(intent), Some(live)) = (&mut intent.spec, &live.spec) {
         intent.access_modes.clone_from(&live.access_modes);
         intent.storage_class_name.clone_from(&live.storage_class_name);
+        intent.volume_mode.clone_from(&live.volume_mode);
+        intent.selector.clone_from(&live.selector);
+        intent.data_source.clone_from(&live.data_source);
+        intent.data_source_ref.clone_from(&live.data_source_ref);
         if growth != Growth::Now {
-            let requests = live.resources.as_ref().and_then(|all| all.requests.clone());
-            if let Some(resources) = &mut intent.resources {
-                resources.requests = requests;
-            }
+            intent.resources.clone_from(&live.resources);
         }
     }
     Some(intent)

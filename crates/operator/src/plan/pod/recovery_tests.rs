@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{plan, testing};
 
 /// What only the ordinary pod may have: each word is in a value of workspace, template or profile.
-const NEVER: [&str; 30] = [
+const NEVER: [&str; 31] = [
     "ws-image",
     "ws-command",
     "ws-args",
@@ -25,6 +25,7 @@ const NEVER: [&str; 30] = [
     "t-sidecar",
     "t-hook",
     "t-claim",
+    "wsc-tdisk-demo",
     "p-account",
     "p-env",
     "p-secret",
@@ -92,6 +93,9 @@ fn template() -> WorkspaceTemplate {
         "defaultInitContainers": [{"name": "t-sidecar", "image": "t-sidecar:1", "restartPolicy": "Always"}],
         "defaultLifecycle": {"preStop": {"exec": {"command": ["t-hook"]}}},
         "defaultVolumes": [{"name": "data", "persistentVolumeClaimName": "t-claim", "mountPath": "/data"}],
+        "volumeClaims": [{"name": "tdisk", "mountPath": "/tdisk", "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+        }}],
         "defaultTolerations": [{"key": "dedicated", "operator": "Exists"}],
         "defaultContainerSecurityContext": {"readOnlyRootFilesystem": false},
         "podTemplate": {

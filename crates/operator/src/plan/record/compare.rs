@@ -16,7 +16,10 @@ const FIELDS: [(&str, &[&str]); 12] = [
     ("spec.resources.limits", &["*"]),
     ("spec.resources.requests", &["*"]),
     ("spec.storage", &["claimName", "mountPath", "subPath"]),
-    ("template", &["baseLabels", "podTemplate", "userNamespace"]),
+    (
+        "template",
+        &["baseLabels", "podTemplate", "userNamespace", "volumeClaims"],
+    ),
     ("manager", &["basePath"]),
     ("executionProfile", &["spec"]),
     ("executionProfile.spec", fields::execution_profile::IN_POD),

@@ -185,6 +185,7 @@ fn inputs(workspace: &ValidWorkspace) -> Value {
         "template": {
             "baseLabels": workspace.base_labels,
             "podTemplate": pod.pod_template.as_ref().map(|given| pod_template(workspace, given)),
+            "volumeClaims": (!workspace.volume_claims.is_empty()).then(|| json!({"templateUID": workspace.template_uid})),
             "userNamespace": pod.user_namespace.then_some(true),
         },
         "executionProfile": {"spec": workspace.profile.as_ref().map(|profile| &profile.spec)},

@@ -18,6 +18,7 @@ mod changes;
 pub(crate) mod condition_list;
 mod conditions;
 mod evidence;
+mod further_claims;
 mod rare;
 mod remembered;
 mod run_times;
@@ -70,6 +71,8 @@ pub(crate) struct Facts<'a> {
     pub observed: &'a Observed,
     /// What blocked the write of a child.
     pub blocker: Option<&'a Blocker>,
+    /// What blocked further disks, by the names of their claims.
+    pub claim_blockers: &'a [(String, Blocker)],
     /// Whether the run ends so that the next one starts with changes.
     pub restarts: bool,
     /// How long a pod without a node still counts as starting, if the workspace has no start timeout.
@@ -143,6 +146,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
     let disk = remembered::disk(&before, facts.observed, run_id, state == State::Running);
     let is_written = state == State::Running || problem.is_some();
     let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.observed, is_written));
+    let claims = further_claims::statuses(facts, problem.as_ref(), &before);
     let conditions = conditions::conditions(facts, state, problem.as_ref(), disk.as_ref(), &before);
     let decisive = conditions::decisive(state, problem.as_ref(), facts.validation.is_err());
     let resolved = resolved(facts, &before, alive);
@@ -184,6 +188,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         deletes_at: None,
         out_of_memory: None,
         disk,
+        claims,
         started_at,
         running_since,
         failing_since,

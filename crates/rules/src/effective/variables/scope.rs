@@ -164,7 +164,7 @@ impl Scope {
     }
 
     /// Adds variables of the effective workspace: `service.port`, `pvcs.home` (the claim of the home, if it is a disk), and
-    /// `pvcs.<name>` for each additional disk.
+    /// `pvcs.<name>` for each additional disk, named or of its own.
     #[must_use]
     pub fn with_effective(mut self, effective: &Effective) -> Self {
         let home = match &effective.home {
@@ -178,6 +178,10 @@ impl Scope {
         for volume in &effective.volumes {
             let name = format!("pvcs.{}", volume.name);
             self = self.with(&name, volume.persistent_volume_claim_name.as_str());
+        }
+        for claim in &effective.volume_claims {
+            let value = names::further_claim(&claim.name, &self.text_of("workspace.name"));
+            self = self.with(&format!("pvcs.{}", claim.name), value);
         }
         self.with("service.port", effective.port)
     }

@@ -116,8 +116,8 @@ fn naming(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
     if at.ends_with(".resources.claims") {
         return;
     }
-    // Texts of the first are fixed: nobody but its author chooses a name. Those of the second are laid over the other fields first.
-    if ["spec.podTemplate", "spec.options"].contains(&at) {
+    // Texts of the first two are fixed: nobody but their author chooses a name. Those of the last are laid over the other fields first.
+    if ["spec.podTemplate", "spec.volumeClaims", "spec.options"].contains(&at) {
         return;
     }
     if ["secret", "configmap", "claim"]

@@ -45,8 +45,8 @@ pub(in crate::validate) struct Together<'a> {
     /// Whether the workspace lists the volumes itself.
     pub(in crate::validate) volumes_given: bool,
     pub(in crate::validate) profile: Option<(&'a str, &'a WorkspaceExecutionProfileSpec)>,
-    /// Places that the template's `podTemplate` has in the application.
-    pub(in crate::validate) pod_template: Vec<(String, String)>,
+    /// Places in the application that the template takes by `podTemplate` and `volumeClaims`.
+    pub(in crate::validate) of_template: Vec<(String, String)>,
 }
 
 /// Places of the operator's volumes, each with what is there.
@@ -74,7 +74,7 @@ impl Together<'_> {
             }));
         }
         let mut taken = ours();
-        let theirs = self.pod_template.iter();
+        let theirs = self.of_template.iter();
         taken.extend(theirs.map(|(path, what)| (normal_path(path), what.clone())));
         let mut found = self.claims();
         found.extend(same_places(taken, places));
@@ -236,7 +236,7 @@ mod tests {
     fn clashes(home: &Home, volumes: Value, profile: Value) -> Vec<String> {
         let profile: Option<WorkspaceExecutionProfileSpec> = serde_json::from_value(profile).unwrap();
         let together = Together {
-            pod_template: Vec::new(),
+            of_template: Vec::new(),
             own_claim: "workspace-demo",
             home,
             volumes: &list(volumes),

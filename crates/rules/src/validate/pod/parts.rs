@@ -112,10 +112,14 @@ impl<'a> PodParts<'a> {
     }
 }
 
-/// Names of a pod's volumes that an init container may mount: its home, the listed ones, shared memory and scratch space.
-pub(in crate::validate) fn volume_names(volumes: &[SecondaryVolume]) -> Vec<&str> {
+/// Names of a pod's volumes that an init container may mount: its home, the listed ones, `disks`, shared memory and scratch space.
+pub(in crate::validate) fn volume_names<'a>(
+    volumes: &'a [SecondaryVolume],
+    disks: impl Iterator<Item = &'a str>,
+) -> Vec<&'a str> {
     let mut names = vec![HOME_VOLUME];
     names.extend(volumes.iter().map(|volume| volume.name.as_str()));
+    names.extend(disks);
     names.extend([SHM_VOLUME, SCRATCH_VOLUME]);
     names
 }

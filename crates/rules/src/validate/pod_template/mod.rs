@@ -33,7 +33,7 @@ pub(super) fn of_template(spec: &WorkspaceTemplateSpec, effective: &Effective) -
         return Vec::new();
     };
     let mut found = metadata(template, spec);
-    found.extend(texts::violations(template));
+    found.extend(texts::violations(template, &spec.volume_claims));
     if let Some(pod) = &template.spec {
         found.extend(refused::violations(pod));
         found.extend(parts::violations(pod));

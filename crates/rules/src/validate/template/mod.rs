@@ -4,7 +4,6 @@
 //! - `options`: conditions of options, and what choices set
 //! - `presentation`: images and options that the template does not have
 
-mod objects;
 mod options;
 mod presentation;
 
@@ -13,7 +12,7 @@ use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use kube::ResourceExt as _;
 
 use super::pod::{annotations, labels, mounts, parts, totals};
-use super::{pod_template, requirements, spec_size};
+use super::{pod_template, requirements, spec_size, volume_claims};
 use crate::checks::{self, resources};
 use crate::effective::effective;
 use crate::effective::expand;
@@ -46,8 +45,8 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
 fn without_choices(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
     found.extend(requirements::of_template(spec));
-    found.extend(options::conditions(&spec.options));
-    found.extend(objects::conditions(spec));
+    found.extend(options::conditions(spec));
+    found.extend(volume_claims::of_template(spec));
     if !expand::has_variables(spec) {
         found.extend(values(spec, settings));
         return found;
@@ -137,7 +136,8 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     if let Some(disk) = &spec.primary_storage {
         found.extend(primary_storage(disk));
     }
-    let volumes = parts::volume_names(&spec.default_volumes);
+    let disks = volume_claims::volume_names(&spec.volume_claims);
+    let volumes = parts::volume_names(&spec.default_volumes, disks);
     found.extend(parts::PodParts::of_template(spec).faults(spec.pod_security, &volumes, false));
     found.extend(labels::base("spec.baseLabels", &spec.base_labels));
     found.extend(annotations::base("spec.baseAnnotations", &spec.base_annotations));
@@ -184,7 +184,7 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
         volumes: &effective.volumes,
         volumes_given: true,
         profile: None,
-        pod_template: pod_template::places(effective.pod.pod_template.as_ref()),
+        of_template: volume_claims::template_places(&effective),
     }
     .clashes();
     for violation in &mut found {

@@ -17,8 +17,9 @@ use crate::pod_security::labels;
 use crate::settings::Settings;
 use crate::violation::{Violation, Violations};
 
-/// Checks what workspaces choose by: conditions and defaults.
-pub(super) fn conditions(options: &[TemplateOption]) -> Vec<Violation> {
+/// Checks what workspaces choose by: conditions, also of disks and objects, and defaults.
+pub(super) fn conditions(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
+    let options = &spec.options;
     let mut found = Vec::new();
     for (index, option) in options.iter().enumerate() {
         let path = format!("spec.options[{index}]");
@@ -30,11 +31,21 @@ pub(super) fn conditions(options: &[TemplateOption]) -> Vec<Violation> {
             found.extend(second_default(&path, choice, &option.choices[..index]));
         }
     }
+    let disks = spec.volume_claims.iter().map(|disk| &disk.when).enumerate();
+    let objects = spec.objects.iter().map(|object| &object.when).enumerate();
+    let all = disks.map(|it| ("volumeClaims", it));
+    for (field, (index, when)) in all.chain(objects.map(|it| ("objects", it))) {
+        found.extend(unknown_names(
+            &format!("spec.{field}[{index}].when"),
+            when,
+            options,
+        ));
+    }
     found
 }
 
 /// Checks that a condition names choices of options that stand before.
-pub(super) fn unknown_names(path: &str, when: &When, before: &[TemplateOption]) -> Vec<Violation> {
+fn unknown_names(path: &str, when: &When, before: &[TemplateOption]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (name, choices) in when {
         let path = format!("{path}[{}]", name.escape_debug());

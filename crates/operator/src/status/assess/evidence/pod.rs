@@ -100,7 +100,7 @@ fn scheduling_problem(
     }
     if let Some(claim) = missing_claim(message) {
         // The scheduler may see the pod before its disk's claim. It tries the pod again then.
-        if observed.claim.as_ref().is_some_and(|own| own.name_any() == claim) {
+        if observed.claims().any(|own| own.name_any() == claim) {
             return NONE;
         }
         let message = format!(

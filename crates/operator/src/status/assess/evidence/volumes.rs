@@ -31,11 +31,36 @@ fn warning<'a>(observed: &'a Observed, uid: Option<&str>, reason: &str) -> Optio
     observed.warnings.iter().find(about)
 }
 
-/// The claim that waits for a volume, if there is one.
+/// The claim of a disk that waits for a volume, if there is one.
 pub(super) fn pending_claim(observed: &Observed) -> Option<&PersistentVolumeClaim> {
-    let claim = observed.claim.as_deref()?;
-    let phase = claim.status.as_ref()?.phase.as_deref()?;
-    (phase == "Pending").then_some(claim)
+    in_phase(observed, "Pending")
+}
+
+/// The first claim of a disk in this phase. Of further disks, those that a pod mounts, or none is there.
+fn in_phase<'a>(observed: &'a Observed, phase: &str) -> Option<&'a PersistentVolumeClaim> {
+    used_claims(observed).find(|claim| {
+        let status = claim.status.as_ref();
+        status.and_then(|status| status.phase.as_deref()) == Some(phase)
+    })
+}
+
+/// Claims of the home and of further disks. A further disk that the pod does not mount is none of its problems.
+fn used_claims(observed: &Observed) -> impl Iterator<Item = &PersistentVolumeClaim> {
+    let mounted: Vec<_> = observed
+        .live_pods()
+        .flat_map(|pod| claims_of(pod.spec.as_ref()))
+        .collect();
+    let further = observed.further_claims.iter().map(AsRef::as_ref);
+    let further = further.filter(move |claim: &&PersistentVolumeClaim| {
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        mounted.contains(&name)
+    });
+    observed.claim.iter().map(AsRef::as_ref).chain(further)
+}
+
+/// Whether a claim is the home of the workspace, whose class its spec names.
+fn is_home(observed: &Observed, claim: &PersistentVolumeClaim) -> bool {
+    claim.metadata.name.as_deref() == Some(&*observed.identity.child_name())
 }
 
 pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
@@ -50,16 +75,24 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
             .get(DEFAULT_CLASS)
             .is_some_and(|it| it == "true")
     };
+    let (disk, set, other) = if is_home(observed, claim) {
+        let field = "Set spec.storage.storageClassName";
+        ("disk".to_owned(), field, " to another")
+    } else {
+        (
+            format!("disk {}", claim.name_any()),
+            "Choose another template",
+            "",
+        )
+    };
     let message = match class {
         Some(name) if classes.iter().all(|class| class.name_any() != name) => format!(
-            "The disk's storage class {name:?} does not exist. Set spec.storage.storageClassName to another, or have it made. The disk \
-             was never made, so no files are lost."
+            "The {disk}'s storage class {name:?} does not exist. {set}{other}, or have it made. The disk was never made, so no files are lost."
         ),
-        None if !classes.iter().any(|class| is_default(class)) => {
-            "The disk has no storage class, and the cluster has no default one. Set spec.storage.storageClassName, or have a default \
-             made. The disk was never made, so no files are lost."
-                .to_owned()
-        }
+        None if !classes.iter().any(|class| is_default(class)) => format!(
+            "The {disk} has no storage class, and the cluster has no default one. {set}, or have a default made. The disk was never made, \
+             so no files are lost."
+        ),
         _ => return NONE,
     };
     // A pre-provisioned volume may name a class that has no object.
@@ -90,10 +123,9 @@ fn named_terminating(observed: &Observed) -> Evidence {
 /// The disk, if it was deleted and is not gone yet. One without a volume has no files: the operator itself makes it anew with another class.
 fn own_deleted(observed: &Observed) -> Option<&PersistentVolumeClaim> {
     let is_deleted = |claim: &&PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_some();
-    let claim = observed.own_claim();
-    claim
-        .filter(is_deleted)
-        .filter(|claim| rules::claims::has_volume(claim))
+    let own = used_claims(observed).filter(|claim| observed.identity.owns(&claim.metadata));
+    own.filter(is_deleted)
+        .find(|claim| rules::claims::has_volume(claim))
 }
 
 fn own_terminating(observed: &Observed) -> Evidence {
@@ -139,10 +171,8 @@ fn rescue(claim: &PersistentVolumeClaim) -> String {
 
 /// The claim has no volume, or lost it.
 pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
-    let name = observed.identity.child_name();
-    let claim = observed.claim.as_ref();
-    let phase = claim.and_then(|claim| claim.status.as_ref()?.phase.as_deref());
-    if phase == Some("Lost") {
+    if let Some(claim) = in_phase(observed, "Lost") {
+        let name = claim.name_any();
         let message = format!(
             "The volume of the disk {name} is gone, and its files with it, unless there is a backup. Have an administrator restore \
              the volume. Or delete the workspace with its disk, and create it anew with an empty one."
@@ -152,6 +182,7 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
     let (Some(claim), Some(pod)) = (pending_claim(observed), observed.current_pod()) else {
         return NONE;
     };
+    let name = claim.name_any();
     let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
     // A class that does not exist is reported above, with its own message, once that is certain.
     let message = warning(observed, claim.metadata.uid.as_deref(), "ProvisioningFailed");

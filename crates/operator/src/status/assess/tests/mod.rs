@@ -84,6 +84,7 @@ impl Case {
             validation: &self.validation,
             observed: &self.observed,
             blocker: self.blocker.as_ref(),
+            claim_blockers: &[],
             restarts: false,
             unschedulable_grace: testing::settings().unschedulable_grace(),
             now: Timestamp::from_second(EPOCH + self.at).unwrap(),

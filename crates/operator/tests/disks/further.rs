@@ -1,0 +1,329 @@
+//! Further disks, by a template's `volumeClaims`.
+
+use api::{condition::reason, names, workspace::ClaimStatus};
+use http::Method;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+use testkit::{
+    api_server::Fault,
+    objects::{self, NAMESPACE},
+};
+
+use super::{Claim, Phase, delete_workspace, workspace};
+use crate::stage::Stage;
+
+const DISK: &str = "wsc-db-demo";
+
+fn disk(fields: &Value) -> Value {
+    let mut disk = json!({
+        "name": "db", "mountPath": "/db",
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    json_patch::merge(&mut disk, fields);
+    disk
+}
+
+/// Puts the template `t` with these disks, and an option that decides about some of them.
+fn put_template(stage: &Stage, name: &str, disks: &Value) {
+    let mut template = json!(objects::template(name));
+    template["spec"]["volumeClaims"] = disks.clone();
+    template["spec"]["options"] =
+        json!([{"name": "db", "choices": [{"name": "yes", "default": true}, {"name": "no"}]}]);
+    let template: api::WorkspaceTemplate = serde_json::from_value(template).unwrap();
+    stage.server.put(&template);
+}
+
+/// alice's `demo` of a template with these disks, not yet reconciled.
+fn with_disks(disks: &Value) -> Stage {
+    let stage = Stage::new();
+    put_template(&stage, "t", disks);
+    put_demo(&stage, "first", "alice");
+    stage
+}
+
+fn put_demo(stage: &Stage, uid: &str, owner: &str) {
+    let mut demo = workspace(uid, owner, &Value::Null);
+    demo.spec.template_ref = Some("t".to_owned());
+    stage.server.put(&demo);
+}
+
+fn found(stage: &Stage) -> Option<Claim> {
+    stage.server.get(Some(NAMESPACE), DISK)
+}
+
+/// What the pod mounts: names of claims.
+fn mounted(stage: &Stage) -> Vec<String> {
+    let pod: Pod = stage.child().unwrap();
+    let volumes = pod.spec.unwrap().volumes.unwrap_or_default().into_iter();
+    volumes
+        .filter_map(|volume| Some(volume.persistent_volume_claim?.claim_name))
+        .collect()
+}
+
+fn status(stage: &Stage) -> ClaimStatus {
+    let mut claims = stage.status().claims;
+    assert_eq!(claims.len(), 1, "{claims:?}");
+    claims.remove(0)
+}
+
+#[tokio::test]
+async fn a_start_makes_each_disk_once_and_a_stop_keeps_it() {
+    let mut stage = with_disks(&json!([disk(&json!({"readOnly": true}))]));
+    stage.run().await;
+    let made = found(&stage).unwrap();
+    assert_eq!(made.owner_references()[0].uid, "first");
+    assert_eq!(mounted(&stage), ["workspace-demo", DISK]);
+    let pod: Pod = stage.child().unwrap();
+    let mounts = json!(pod.spec.unwrap().containers[0].volume_mounts);
+    let mount = json!({"name": "db", "mountPath": "/db", "readOnly": true});
+    assert!(mounts.as_array().unwrap().contains(&mount), "{mounts}");
+    let expected = ClaimStatus {
+        name: "db".to_owned(),
+        claim: DISK.to_owned(),
+        phase: Some("Bound".to_owned()),
+        ..ClaimStatus::default()
+    };
+    assert_eq!(status(&stage), expected);
+    stage.sync();
+    stage.server.take_calls();
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0);
+    stage.stop().await;
+    assert_eq!(found(&stage).unwrap().uid(), made.uid());
+    stage.set(api::workspace::DesiredStatus::Running);
+    stage.run().await;
+    assert_eq!(found(&stage).unwrap().uid(), made.uid());
+    delete_workspace(&mut stage).await;
+    assert!(stage.all::<Claim>().is_empty());
+}
+
+#[tokio::test]
+async fn no_pod_starts_before_each_disk_is_made_and_the_refused_one_is_named() {
+    let mut stage = with_disks(&json!([
+        disk(&json!({})),
+        disk(&json!({"name": "data", "mountPath": "/data"}))
+    ]));
+    let quota = "persistentvolumeclaims \"wsc-db-demo\" is forbidden: exceeded quota: q, requested: requests.storage=1Gi";
+    let refusal = Fault::forbidden(Method::PATCH, "persistentvolumeclaims/wsc-db-demo", quota, 2);
+    stage.server.fail(refusal);
+    for _ in 0..2 {
+        stage.reconcile().await.unwrap();
+        assert!(stage.child::<Pod>().is_none());
+    }
+    let told = stage.status();
+    assert_eq!(told.reason.as_deref(), Some(reason::QUOTA_EXCEEDED));
+    let message = told.message.unwrap();
+    assert!(
+        message.starts_with("The PersistentVolumeClaim wsc-db-demo was refused: exceeded quota"),
+        "{message}"
+    );
+    let [db, data] = <[ClaimStatus; 2]>::try_from(told.claims).unwrap();
+    assert_eq!(
+        (db.phase, db.reason.as_deref()),
+        (None, Some(reason::QUOTA_EXCEEDED))
+    );
+    assert_eq!((data.phase.as_deref(), data.reason), (Some("Pending"), None));
+    stage.reconcile().await.unwrap();
+    assert!(stage.child::<Pod>().is_some(), "once the quota has room");
+    assert_eq!(stage.all::<Claim>().len(), 3);
+}
+
+#[tokio::test]
+async fn a_claim_of_somebody_else_under_its_name_is_told_and_never_mounted() {
+    let mut stage = with_disks(&json!([disk(&json!({}))]));
+    stage.server.put(&super::claim(DISK, "ReadWriteMany"));
+    stage.reconcile().await.unwrap();
+    assert!(stage.child::<Pod>().is_none());
+    let told = stage.status();
+    assert_eq!(told.reason.as_deref(), Some(reason::NAME_CONFLICT));
+    assert!(told.message.unwrap().contains(DISK));
+    assert_eq!(status(&stage).phase, None, "it is not the workspace's");
+    stage.server.remove::<Claim>(Some(NAMESPACE), DISK);
+    stage.reconcile().await.unwrap();
+    assert_eq!(mounted(&stage), ["workspace-demo", DISK]);
+}
+
+#[tokio::test]
+async fn a_retained_disk_outlives_its_workspace_and_only_its_owner_gets_it_back() {
+    let mut stage = with_disks(&json!([disk(&json!({"retain": "Retain"}))]));
+    stage.run().await;
+    assert_eq!(
+        found(&stage).unwrap().owner_references(),
+        [],
+        "from the beginning"
+    );
+    delete_workspace(&mut stage).await;
+    let kept = found(&stage).unwrap();
+    assert_eq!(names::owner(&kept.metadata), Some("alice"));
+    assert_eq!(stage.all::<Claim>().len(), 1, "the home goes");
+    assert!(stage.events().contains(&reason::DISK_KEPT.to_owned()));
+
+    put_demo(&stage, "second", "bob");
+    stage.reconcile().await.unwrap();
+    assert_eq!(
+        status(&stage).reason.as_deref(),
+        Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
+    );
+    assert!(stage.child::<Pod>().is_none());
+    delete_workspace(&mut stage).await;
+    assert_eq!(found(&stage).unwrap(), kept);
+
+    put_demo(&stage, "third", "alice");
+    stage.run().await;
+    assert_eq!(found(&stage).unwrap().uid(), kept.uid());
+    assert!(stage.events().contains(&reason::DISK_TAKEN_OVER.to_owned()));
+}
+
+#[tokio::test]
+async fn a_disk_that_is_not_chosen_any_more_stays_unmounted_until_the_workspace_is_deleted() {
+    let mut stage = with_disks(&json!([disk(&json!({"when": {"db": ["yes"]}}))]));
+    stage.run().await;
+    let made = found(&stage).unwrap();
+    stage.stop().await;
+    stage.edit_spec(|spec| spec["options"] = json!({"db": "no"}));
+    stage.set(api::workspace::DesiredStatus::Running);
+    stage.run().await;
+    assert_eq!(mounted(&stage), ["workspace-demo"]);
+    assert_eq!(found(&stage).unwrap().uid(), made.uid());
+    assert!(status(&stage).message.unwrap().contains("is not mounted"));
+    delete_workspace(&mut stage).await;
+    assert!(stage.all::<Claim>().is_empty());
+}
+
+#[tokio::test]
+async fn a_disk_that_was_never_chosen_is_not_made() {
+    let mut stage = with_disks(&json!([disk(&json!({"when": {"db": ["no"]}}))]));
+    stage.run().await;
+    assert_eq!((found(&stage), stage.status().claims.len()), (None, 0));
+    stage.edit_spec(|spec| spec["options"] = json!({"db": "no"}));
+    stage.reconcile().await.unwrap();
+    assert!(
+        found(&stage).is_some(),
+        "made beside the pod, mounted at the next start"
+    );
+    assert!(
+        stage
+            .status()
+            .pending_update
+            .contains(&"spec.options.db".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_workspace_that_moves_to_another_template_keeps_a_disk_that_has_a_volume() {
+    for bound in [true, false] {
+        let mut stage = with_disks(&json!([disk(&json!({"spec": {"storageClassName": "standard"}}))]));
+        stage.reconcile().await.unwrap();
+        let made = found(&stage).unwrap();
+        stage.server.edit::<Claim>(Some(NAMESPACE), DISK, |claim| {
+            claim["status"]["phase"] = json!(if bound { "Bound" } else { "Pending" });
+            claim["metadata"]["finalizers"] = Value::Null;
+        });
+        let other = json!({"spec": {
+            "accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "2Gi"}}, "volumeMode": "Filesystem",
+        }, "retain": "Retain"});
+        put_template(&stage, "larger", &json!([disk(&other)]));
+        stage.edit_spec(|spec| spec["templateRef"] = json!("larger"));
+        for _ in 0..2 {
+            stage.reconcile().await.unwrap();
+        }
+        let now = found(&stage).unwrap();
+        assert_eq!(now.uid() == made.uid(), bound, "{now:?}");
+        let modes = now.spec.as_ref().unwrap().access_modes.clone().unwrap();
+        let mode = if bound { "ReadWriteOnce" } else { "ReadWriteMany" };
+        assert_eq!(modes, [mode]);
+        assert_eq!(now.owner_references(), [], "retained, as the template says now");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_only_an_earlier_template_had_goes_with_the_workspace() {
+    let mut stage = with_disks(&json!([disk(&json!({}))]));
+    stage.run().await;
+    put_template(&stage, "bare", &json!([]));
+    stage.stop().await;
+    stage.edit_spec(|spec| spec["templateRef"] = json!("bare"));
+    stage.set(api::workspace::DesiredStatus::Running);
+    stage.run().await;
+    assert_eq!(mounted(&stage), ["workspace-demo"]);
+    assert!(found(&stage).is_some());
+    delete_workspace(&mut stage).await;
+    assert!(stage.all::<Claim>().is_empty());
+}
+
+#[tokio::test]
+async fn a_disk_that_is_deleted_under_its_pod_is_told_and_comes_back_empty() {
+    let mut stage = with_disks(&json!([disk(&json!({}))]));
+    stage.run().await;
+    let made = found(&stage).unwrap();
+    stage.server.edit::<Claim>(Some(NAMESPACE), DISK, |claim| {
+        claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+    });
+    stage.reconcile().await.unwrap();
+    let told = status(&stage);
+    assert_eq!(told.reason.as_deref(), Some(reason::VOLUME_TERMINATING));
+    assert!(
+        told.message
+            .unwrap()
+            .contains("copy the files elsewhere before it stops")
+    );
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+    stage.server.remove::<Claim>(Some(NAMESPACE), DISK);
+    stage.reconcile().await.unwrap();
+    let anew = found(&stage).unwrap();
+    assert_ne!(anew.uid(), made.uid());
+}
+
+#[tokio::test]
+async fn a_volume_of_the_pod_template_has_the_claim_of_this_workspace() {
+    let mut stage = with_disks(&json!([]));
+    let amounts = json!({"cpu": "10m", "memory": "16Mi"});
+    let mut template = json!(objects::template("t"));
+    template["spec"]["volumeClaims"] = json!([disk(&json!({"mountPath": null}))]);
+    template["spec"]["podTemplate"] = json!({"spec": {
+        "containers": [{
+            "name": "database", "image": "r/db:1", "resources": {"requests": amounts, "limits": amounts},
+            "volumeMounts": [{"name": "files", "mountPath": "/files"}],
+        }],
+        "volumes": [{"name": "files", "persistentVolumeClaim": {"claimName": "{pvcs.db}"}}],
+    }});
+    let template: api::WorkspaceTemplate = serde_json::from_value(template).unwrap();
+    stage.server.put(&template);
+    stage.reconcile().await.unwrap();
+    let mut claims = mounted(&stage);
+    claims.sort();
+    assert_eq!(claims, ["workspace-demo", DISK]);
+    let pod: Pod = stage.child().unwrap();
+    let spec = pod.spec.unwrap();
+    let application = spec.containers.iter().find(|it| it.name == "workspace").unwrap();
+    let mounts = application.volume_mounts.iter().flatten();
+    assert!(
+        mounts
+            .into_iter()
+            .all(|mount| mount.name != "files" && mount.name != "db")
+    );
+}
+
+#[tokio::test]
+async fn the_disk_of_another_workspace_is_copied_to_no_disk() {
+    for (marks, is_made) in [
+        (json!({names::WORKSPACE_UID: "victim"}), false),
+        (json!({}), true),
+    ] {
+        let source = json!({"kind": "PersistentVolumeClaim", "name": "golden"});
+        let mut stage = with_disks(&json!([disk(&json!({"spec": {"dataSourceRef": source}}))]));
+        let mut golden = super::claim("golden", "ReadWriteOnce");
+        golden.metadata.annotations = serde_json::from_value(marks).unwrap();
+        stage.server.put(&golden);
+        stage.reconcile().await.unwrap();
+        assert_eq!(found(&stage).is_some(), is_made);
+        assert_eq!(stage.child::<Pod>().is_some(), is_made);
+        if !is_made {
+            let told = status(&stage);
+            assert_eq!(told.reason.as_deref(), Some(reason::VOLUME_OF_ANOTHER_WORKSPACE));
+            assert!(told.message.unwrap().contains("golden"));
+        }
+    }
+}
