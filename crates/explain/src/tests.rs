@@ -233,6 +233,34 @@ fn memory_that_ran_out_is_told_of_a_running_workspace_with_the_field_that_raises
 }
 
 #[test]
+fn a_further_disk_is_explained_once() {
+    let finding = |message: &str, degraded: &str| {
+        let conditions = [
+            condition("Available", "False", reason::QUOTA_EXCEEDED, ""),
+            condition("Degraded", "True", reason::QUOTA_EXCEEDED, degraded),
+        ];
+        let claim = json!({"name": "db", "claim": "wsc-db-demo", "phase": "Bound", "message": message});
+        let status = json!({"phase": "Starting", "conditions": conditions, "claims": [claim]});
+        let workspace = workspace_with(json!({}), status);
+        let findings = super::workspace(&evidence(&workspace)).findings;
+        let texts: Vec<_> = findings.into_iter().map(|it| it.what).collect();
+        texts
+            .into_iter()
+            .filter(|it| it.contains("wsc-db-demo"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        finding("The disk is not mounted.", "No room."),
+        ["Its disk db: wsc-db-demo, Bound. The disk is not mounted."]
+    );
+    let refused = "The PersistentVolumeClaim wsc-db-demo was refused.";
+    assert_eq!(
+        finding(refused, &format!("{refused} More.")),
+        [format!("{refused} More.")]
+    );
+}
+
+#[test]
 fn a_disk_that_is_nearly_full_is_named_with_what_helps() {
     let finding = |spec: Value, phase: &str, disk: Value| {
         let status = json!({

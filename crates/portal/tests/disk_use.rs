@@ -62,6 +62,22 @@ async fn a_disk_that_is_nearly_full_is_named_with_buttons_for_what_helps() {
 }
 
 #[tokio::test]
+async fn a_further_disk_is_shown_with_its_claim() {
+    let mut lab = json!(workspace("lab"));
+    lab["status"] = json!({
+        "phase": "Running", "observedGeneration": 1, "resolved": {"storage": {"mountPath": "/home/jovyan", "size": "10Gi"}},
+        "claims": [{"name": "db", "claim": "wsc-db-lab", "phase": "Bound"}],
+    });
+    let lab: Workspace = serde_json::from_value(lab).unwrap();
+    let portal = Portal::start(|server| server.put(&lab)).await;
+    portal.grant(ALICE);
+    let page = portal.json("alice", "/w/team/lab").await;
+    let mut facts = page["facts"]["disk"].as_array().unwrap().iter();
+    let disk = facts.find(|fact| fact["label"] == "Disk db").unwrap();
+    assert_eq!(disk["text"], "wsc-db-lab, Bound");
+}
+
+#[tokio::test]
 async fn a_disk_with_room_has_its_figure_and_one_that_nothing_is_known_of_none() {
     let half = page(disk(85, false)).await;
     assert_eq!(half["explanation"]["findings"], json!([]));

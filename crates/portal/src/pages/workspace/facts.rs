@@ -211,6 +211,8 @@ fn disk(workspace: &Workspace) -> Vec<Fact> {
         (false, false) => deletion.text,
     };
     facts.push(fact("Files", kept));
+    let claims = workspace.status.iter().flat_map(|status| &status.claims);
+    facts.extend(claims.map(|claim| fact(&format!("Disk {}", claim.name), claim.in_words())));
     facts
 }
 
