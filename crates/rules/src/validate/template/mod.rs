@@ -1,6 +1,5 @@
 //! WorkspaceTemplate -> contradictions in it (pure).
 //!
-//! - `objects`: conditions of further objects
 //! - `options`: conditions of options, and what choices set
 //! - `presentation`: images and options that the template does not have
 
