@@ -11,9 +11,23 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::{Environment, wait};
 
-/// Runs a command in a pod's first container and returns its output.
+/// Runs a command in the only container of a pod and returns its output.
 pub async fn exec(pods: &Api<Pod>, pod: &str, command: &[&str]) -> anyhow::Result<String> {
-    let attached = AttachParams::default().stderr(true);
+    run(pods, pod, AttachParams::default(), command).await
+}
+
+/// Runs a command in a container of a pod and returns its output.
+pub async fn exec_in(
+    pods: &Api<Pod>,
+    pod: &str,
+    container: &str,
+    command: &[&str],
+) -> anyhow::Result<String> {
+    run(pods, pod, AttachParams::default().container(container), command).await
+}
+
+async fn run(pods: &Api<Pod>, pod: &str, attached: AttachParams, command: &[&str]) -> anyhow::Result<String> {
+    let attached = attached.stderr(true);
     let mut process = pods.exec(pod, command.to_vec(), &attached).await?;
     let (mut out, mut err) = (String::new(), String::new());
     let mut stdout = process.stdout().context("no standard output")?;

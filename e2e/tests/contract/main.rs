@@ -22,3 +22,4 @@ mod schema;
 mod security;
 mod templates;
 mod variables;
+mod volume_claims;

@@ -1,6 +1,7 @@
 //! Disks on a real API server and kubelet: owners, retention, and one pod at a time per disk.
 
 mod borrowed;
+mod further;
 mod modes;
 mod one_pod;
 mod retained;
