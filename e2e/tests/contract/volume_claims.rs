@@ -1,4 +1,4 @@
-//! Further disks of a template, as the API server takes them, and claims that the operator may write.
+//! Further disks of a template that the API server takes, and claims that the operator may write.
 
 use api::WorkspaceTemplate;
 use e2e::{

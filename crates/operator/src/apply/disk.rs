@@ -1,4 +1,4 @@
-//! Planned disk, live claim -> the disk as planned, taken over, or unchanged (IO): the home, and further disks.
+//! Planned disk, live claim -> the disk as planned, taken over, or unchanged (IO).
 
 use std::sync::Arc;
 

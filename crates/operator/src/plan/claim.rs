@@ -1,4 +1,4 @@
-//! Valid workspace -> claims of its disks (pure): the home, which one node mounts at a time, and further ones.
+//! Valid workspace -> claims of its disks (pure): the home, and further ones.
 
 use api::{template::VolumeClaim, workspace::Retain};
 use k8s_openapi::api::core::v1::{

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `conditions.rs` | state, problem -> Available, Degraded, Progressing, Stopped, Valid, and the phase |
 //! | `evidence` | observed state -> the reason of a problem, such as a failing image pull |
+//! | `further_claims.rs` | further disks, what blocks them -> the status of each |
 //! | `timeout.rs` | a start that exceeds its timeout -> failed |
 //! | `rare.rs` | a deleted or unreadable workspace -> its status |
 //! | `remembered.rs` | earlier status -> what the status keeps of it |
