@@ -70,13 +70,18 @@ where
         let is_orphaned = retention::is_orphaned(object.meta(), live.map(|live| &live.metadata), disks.last);
         let is_retained = disks.retain == Retain::Retain || is_orphaned;
         let name = identity.child_name();
-        delete_or_retain(context, identity, (&name, live), is_retained.then_some(owner)).await
+        if is_retained {
+            return retain_disk(context, identity, &name, owner).await;
+        }
+        delete_disk(context, identity, live).await
     };
     let further = futures::future::try_join_all(disks.further.iter().map(|(live, stated)| async {
         let is_orphaned = retention::is_orphaned(object.meta(), Some(&live.metadata), *stated);
         let is_retained = *stated == Some(Retain::Retain) || is_orphaned;
-        let claim = (&*live.name_any(), Some(live.as_ref()));
-        delete_or_retain(context, identity, claim, is_retained.then_some(owner)).await
+        if is_retained {
+            return retain_disk(context, identity, &live.name_any(), owner).await;
+        }
+        delete_disk(context, identity, Some(live.as_ref())).await
     }));
     // The Service does not wait for the pods. So controllers that keep its endpoints need no update when the pods end.
     let service = delete(context, identity, observed.service.as_deref(), background());
@@ -144,16 +149,12 @@ enum Disk {
     Retained(Arc<PersistentVolumeClaim>),
 }
 
-/// Deletes the claim of a disk, or retains it. `live`: as it was read. `retained_for`: the owner, if it is to be retained.
-async fn delete_or_retain(
+/// Deletes the claim of a disk. `live`: as it was read.
+async fn delete_disk(
     context: &Context,
     identity: &Identity,
-    (name, live): (&str, Option<&PersistentVolumeClaim>),
-    retained_for: Option<Option<&str>>,
+    live: Option<&PersistentVolumeClaim>,
 ) -> Result<Disk, kube::Error> {
-    if let Some(owner) = retained_for {
-        return retain_disk(context, identity, name, owner).await;
-    }
     // The garbage collector may have orphaned it since it was read.
     let as_seen = DeleteParams::background().preconditions(Preconditions {
         uid: None,

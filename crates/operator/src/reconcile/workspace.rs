@@ -98,9 +98,9 @@ fn observe<'a>(workspace: &'a Workspace, context: &Context) -> (Snapshot<'a>, Ob
     let (mut observed, recheck) = context.pending_writes.newest_children(&identity, &context.stores);
     observe::add_further_claims(&mut observed, references.template.as_deref(), &context.stores);
     let seen = Snapshot {
-        references,
         identity,
         workspace,
+        references,
         recheck,
     };
     (seen, observed)

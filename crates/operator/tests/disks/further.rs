@@ -231,8 +231,8 @@ async fn a_workspace_that_moves_to_another_template_keeps_a_disk_that_has_a_volu
         let now = found(&stage).unwrap();
         assert_eq!(now.uid() == made.uid(), bound, "{now:?}");
         let modes = now.spec.as_ref().unwrap().access_modes.clone().unwrap();
-        let mode = if bound { "ReadWriteOnce" } else { "ReadWriteMany" };
-        assert_eq!(modes, [mode]);
+        let expected = if bound { "ReadWriteOnce" } else { "ReadWriteMany" };
+        assert_eq!(modes, [expected]);
         assert_eq!(now.owner_references(), [], "retained, as the template says now");
     }
 }

@@ -169,9 +169,7 @@ pub(crate) fn resolve(
         manager_ref: _,
         profile_ref: _,
     } = recovery::or_ordinary(workspace, effective, template, settings);
-    if let Some(template) = &mut pod.pod_template {
-        volume_claims::name_claims(template, &volume_claims, &name);
-    }
+    volume_claims::name_claims(pod.pod_template.as_mut(), &volume_claims, &name);
     canonical_resources(&mut resources);
     shm_size.iter_mut().for_each(canonical);
     canonical_home(&mut home);

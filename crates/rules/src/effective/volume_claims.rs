@@ -10,8 +10,8 @@ pub(crate) fn disk_of_variable(text: &str) -> Option<&str> {
 }
 
 /// Replaces `{pvcs.<name>}` as the claim of a volume.
-pub(crate) fn name_claims(template: &mut PodTemplate, disks: &[VolumeClaim], workspace: &str) {
-    let pod = template.spec.iter_mut();
+pub(crate) fn name_claims(template: Option<&mut PodTemplate>, disks: &[VolumeClaim], workspace: &str) {
+    let pod = template.and_then(|template| template.spec.as_mut()).into_iter();
     let volumes = pod.flat_map(|pod| pod.volumes.iter_mut().flatten());
     for source in volumes.filter_map(|volume| volume.persistent_volume_claim.as_mut()) {
         let name = disk_of_variable(&source.claim_name);

@@ -143,6 +143,14 @@ fn each_disk_that_no_workspace_could_have_is_refused_with_field_value_rule_and_r
             json!({}),
             r#"readOnly: "true" must not be set without mountPath: add mountPath"#,
         ),
+    ] {
+        check(fields, more, expected);
+    }
+}
+
+#[test]
+fn a_claim_of_fixed_texts_and_one_size_is_asked_for() {
+    for (fields, more, expected) in [
         (
             json!({"spec": {"resources": {"requests": {"storage": null}}}}),
             json!({}),
@@ -174,13 +182,18 @@ fn each_disk_that_no_workspace_could_have_is_refused_with_field_value_rule_and_r
             r#"spec.dataSourceRef.namespace: "other" must not be set: name an object of the workspace's own namespace"#,
         ),
     ] {
-        let found = lines(json!([disk(fields.clone())]), more);
-        let expected = format!("spec.volumeClaims[0].{expected}");
-        assert!(
-            found.len() == 1 && found[0].starts_with(&expected),
-            "{fields}: {expected}: {found:#?}"
-        );
+        check(fields, more, expected);
     }
+}
+
+/// Checks that a template with this disk is refused by one violation, which begins so.
+fn check(fields: Value, more: Value, expected: &str) {
+    let found = lines(json!([disk(fields.clone())]), more);
+    let expected = format!("spec.volumeClaims[0].{expected}");
+    assert!(
+        found.len() == 1 && found[0].starts_with(&expected),
+        "{fields}: {expected}: {found:#?}"
+    );
 }
 
 #[test]
