@@ -80,10 +80,12 @@ fn package(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(packages.remove(0))
 }
 
-/// Values without the keys, images and nulls that a chart with these defaults does not have (pure).
+/// Values without the keys, images, settings and nulls that a chart with these defaults does not have (pure).
 fn with_known_keys(mut values: Value, defaults: &Value) -> Value {
     keep(Some(&mut values), defaults);
-    keep(values.get_mut("images"), &defaults["images"]);
+    for section in ["images", "settings"] {
+        keep(values.get_mut(section), &defaults[section]);
+    }
     without_needless_nulls(&mut values, defaults);
     values
 }
