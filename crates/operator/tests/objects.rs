@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
 use crate::{
-    routing::{custom, degraded, ingress, resource, see},
+    routing::{custom, degraded, ingress, is_let_go_after_its_ingress, resource, see},
     stage::{CHILD, Stage},
 };
 
@@ -289,25 +289,5 @@ async fn routes_and_objects_of_one_kind_come_and_go_on_their_own() {
 #[tokio::test]
 async fn a_deleted_workspace_takes_its_objects_along_before_it_is_let_go() {
     let mut stage = started().await;
-    stage.server.edit::<Ingress>(Some(NAMESPACE), ALWAYS, |object| {
-        object["metadata"]["finalizers"] = json!(["example.com/cleanup"]);
-    });
-    see(&stage);
-    stage.delete_demo();
-    for _ in 0..3 {
-        stage.reconcile().await.unwrap();
-        see(&stage);
-        stage.collect_garbage();
-    }
-    let message = stage.workspace().status.unwrap().message.unwrap();
-    assert!(message.contains("Ingress"), "{message}");
-    stage.server.remove::<Ingress>(Some(NAMESPACE), ALWAYS);
-    see(&stage);
-    stage.reconcile().await.unwrap();
-    assert!(
-        stage
-            .server
-            .get::<api::Workspace>(Some(NAMESPACE), "demo")
-            .is_none()
-    );
+    is_let_go_after_its_ingress(&mut stage, ALWAYS).await;
 }

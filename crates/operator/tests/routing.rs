@@ -333,27 +333,25 @@ async fn a_refused_route_is_reported_with_the_api_server_s_message_and_an_outage
 #[tokio::test]
 async fn a_deleted_workspace_takes_its_routes_along_before_it_is_let_go() {
     let mut stage = routed().await;
-    stage.server.edit::<Ingress>(Some(NAMESPACE), CHILD, |object| {
+    is_let_go_after_its_ingress(&mut stage, CHILD).await;
+}
+
+/// Deletes the workspace while a controller holds one of its Ingresses: the status names the kind, and the workspace goes after it.
+pub(crate) async fn is_let_go_after_its_ingress(stage: &mut Stage, name: &str) {
+    stage.server.edit::<Ingress>(Some(NAMESPACE), name, |object| {
         object["metadata"]["finalizers"] = json!(["example.com/load-balancer"]);
     });
-    see(&stage);
+    see(stage);
     stage.delete_demo();
     for _ in 0..3 {
         stage.reconcile().await.unwrap();
-        see(&stage);
+        see(stage);
         stage.collect_garbage();
     }
-    assert!(
-        stage
-            .workspace()
-            .status
-            .unwrap()
-            .message
-            .unwrap()
-            .contains("Ingress")
-    );
-    stage.server.remove::<Ingress>(Some(NAMESPACE), CHILD);
-    see(&stage);
+    let message = stage.workspace().status.unwrap().message.unwrap();
+    assert!(message.contains("Ingress"), "{message}");
+    stage.server.remove::<Ingress>(Some(NAMESPACE), name);
+    see(stage);
     stage.reconcile().await.unwrap();
     assert!(
         stage

@@ -214,35 +214,29 @@ async fn execution_profile_that_does_not_exist(fixture: &Fixture) -> anyhow::Res
     fixture.recovered().await
 }
 
-async fn template_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+/// The field names an object that is not there, by the name of the namespace.
+async fn missing(fixture: &Fixture, field: &str, reason: &'static str) -> anyhow::Result<()> {
     fixture
-        .create_as_admin(json!({"templateRef": fixture.namespace()}))
+        .create_as_admin(json!({field: fixture.namespace()}))
         .await?;
     let expected = [
         fixture.namespace(),
         "does not exist",
         "the workspace starts as soon as it does",
     ];
-    fixture
-        .reports(reason::TEMPLATE_NOT_FOUND, &expected, created())
-        .await?;
+    fixture.reports(reason, &expected, created()).await?;
+    Ok(())
+}
+
+async fn template_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
+    missing(fixture, "templateRef", reason::TEMPLATE_NOT_FOUND).await?;
     let image = json!({"defaultImage": Environment::get()?.images.echo});
     template::make(&fixture.scratch, &image).await?;
     fixture.recovered().await
 }
 
 async fn manager_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
-    fixture
-        .create_as_admin(json!({"managerRef": fixture.namespace()}))
-        .await?;
-    let expected = [
-        fixture.namespace(),
-        "does not exist",
-        "the workspace starts as soon as it does",
-    ];
-    fixture
-        .reports(reason::MANAGER_NOT_FOUND, &expected, created())
-        .await?;
+    missing(fixture, "managerRef", reason::MANAGER_NOT_FOUND).await?;
     // The manager of the installation, which is the default.
     fixture.edit(json!({"managerRef": null})).await?;
     fixture.recovered().await

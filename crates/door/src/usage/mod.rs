@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-/// Of each websocket: what a client sends by itself when it connects, also after a laptop has slept, comes within this time. VS Code needs more
-/// than twenty seconds on a slow machine.
+/// Of each websocket: what a client sends by itself when it connects, also after a laptop has slept, comes within this time. VS Code needs
+/// more than twenty seconds on a slow machine.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Bytes of a frame that says more than that a page is there. What VS Code sends by itself, once a second and in bursts, is the head of a
 /// message, of 13 bytes, and hardly more.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use api::{Workspace, WorkspaceStatus, WorkspaceTemplate};
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::PersistentVolumeClaim};
+use k8s_openapi::{
+    NamespaceResourceScope, api::core::v1::PersistentVolumeClaim,
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject},
@@ -16,7 +19,7 @@ use crate::{
         partial::Pod,
         references::References,
         stores::{self, Parsed, Stores, Trim},
-        warnings::ClusterWarnings,
+        warnings::{ClusterWarnings, Warning},
     },
     support::failure::message_of,
 };
@@ -75,12 +78,8 @@ pub(crate) fn add_further_claims(
     let disks = template.iter().flat_map(|template| &template.spec.volume_claims);
     let names = disks.map(|disk| rules::names::further_claim(&disk.name, &identity.name));
     observed.further_claims = named_claims(identity, names, stores);
-    let uids = observed.further_claims.iter();
-    let uids = uids.filter_map(|claim| claim.metadata.uid.as_deref());
-    let namespace = &observed.identity.namespace;
-    let warnings: Vec<_> = uids
-        .flat_map(|uid| stores.cluster_warnings.about(namespace, uid))
-        .collect();
+    let further = observed.further_claims.iter().map(|claim| &claim.metadata);
+    let warnings = warnings(&identity.namespace, further, &stores.cluster_warnings);
     observed.warnings.extend(warnings);
 }
 
@@ -132,16 +131,23 @@ pub(crate) fn from_caches(identity: &Identity, stores: &Stores) -> Observed {
     observed
 }
 
+/// What Events warn of about these objects.
+fn warnings<'a>(
+    namespace: &str,
+    objects: impl Iterator<Item = &'a ObjectMeta>,
+    cluster_warnings: &ClusterWarnings,
+) -> Vec<Warning> {
+    let uids = objects.filter_map(|meta| meta.uid.as_deref());
+    uids.flat_map(|uid| cluster_warnings.about(namespace, uid))
+        .collect()
+}
+
 /// Adds warnings about the pods, their nodes and the home.
 fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
     let pods = observed.pods.iter().map(|pod| &pod.metadata);
-    let uids = pods
-        .chain(observed.claim.iter().map(|claim| &claim.metadata))
-        .filter_map(|meta| meta.uid.as_deref());
+    let objects = pods.chain(observed.claim.iter().map(|claim| &claim.metadata));
     let namespace = &observed.identity.namespace;
-    observed.warnings = uids
-        .flat_map(|uid| cluster_warnings.about(namespace, uid))
-        .collect();
+    observed.warnings = warnings(namespace, objects, cluster_warnings);
     let claims = observed.live_pods().flat_map(|pod| claims_of(pod.spec.as_ref()));
     let terminating = claims.filter(|claim| cluster_warnings.is_terminating(namespace, claim));
     observed.terminating = terminating.map(str::to_owned).collect();

@@ -145,9 +145,21 @@ impl Observed {
         self.claim.iter().chain(&self.further_claims).map(AsRef::as_ref)
     }
 
-    /// Its disks: the home, and further ones.
-    pub fn own_claims(&self) -> impl Iterator<Item = &PersistentVolumeClaim> {
-        self.claims().filter(|claim| self.identity.owns(&claim.metadata))
+    /// Claims under the names of its home, and of the further disks that a pod mounts. No other disk is a problem of the pod.
+    pub fn used_claims(&self) -> impl Iterator<Item = &PersistentVolumeClaim> {
+        let pods = self.live_pods();
+        let mounted: Vec<_> = pods.flat_map(|pod| claims_of(pod.spec.as_ref())).collect();
+        let further = self.further_claims.iter().filter(move |claim| {
+            let name = claim.metadata.name.as_deref().unwrap_or_default();
+            mounted.contains(&name)
+        });
+        self.claim.iter().chain(further).map(AsRef::as_ref)
+    }
+
+    /// Its own disks among these.
+    pub fn used_own_claims(&self) -> impl Iterator<Item = &PersistentVolumeClaim> {
+        self.used_claims()
+            .filter(|claim| self.identity.owns(&claim.metadata))
     }
 
     /// Its further disk of this claim, if there is one.

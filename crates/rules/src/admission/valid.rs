@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api::manager::NetworkPolicySettings;
+use api::manager::{NetworkPolicySettings, Routing};
 use api::template::{Label, PodSecurity, VolumeClaim};
 use api::workspace::{
     AccessType, ContainerConfig, Limits, OwnershipType, Resolved, ResolvedStorage, ResourceRequirements,
@@ -216,7 +216,7 @@ pub(crate) fn resolve(
         },
         longest_keep: keep::longest(template),
         ownership,
-        access: shared(access, !routing.disables_sharing()),
+        access: routed_access(routing, access),
         template_uid: references
             .template
             .map(|template| template.uid().unwrap_or_default()),
@@ -235,9 +235,13 @@ pub(crate) fn resolve(
     })
 }
 
-/// Which users may connect where the manager shares workspaces, or shares none.
-fn shared(access: AccessType, is_shared: bool) -> AccessType {
-    if is_shared { access } else { AccessType::OwnerOnly }
+/// Which users may connect: the owner alone, where the manager shares no workspaces.
+fn routed_access(routing: &Routing, access: AccessType) -> AccessType {
+    if routing.disables_sharing() {
+        AccessType::OwnerOnly
+    } else {
+        access
+    }
 }
 
 /// Idle shutdown that asks the application below its path prefix.

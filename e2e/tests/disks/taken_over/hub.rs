@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::{
     SUM, WRITE,
     printed::{Steps, commands_of, way_back},
+    ready_pod,
 };
 
 /// Claims, with user and named server.
@@ -212,16 +213,7 @@ async fn sum_of_server(scratch: &Scratch, claim: &str) -> anyhow::Result<String>
 /// Runs a line of shell in the hub, once it is ready.
 async fn in_hub(scratch: &Scratch, line: &str) -> anyhow::Result<String> {
     let pods = scratch.api::<Pod>();
-    let pod = wait::until("the hub to be ready", wait::USUAL, || async {
-        let found = pods.list(&ListParams::default().labels("component=hub")).await;
-        let found = found.map_err(|error| error.to_string())?.items;
-        let ready = found
-            .iter()
-            .find(|pod| is_ready(pod))
-            .map(kube::ResourceExt::name_any);
-        ready.ok_or_else(|| format!("{found:?}"))
-    })
-    .await?;
+    let pod = ready_pod(&pods, "component=hub").await?;
     exec(&pods, &pod, &["sh", "-c", line]).await
 }
 

@@ -295,20 +295,29 @@ async fn delete_old(scratch: &Scratch, name: &str) -> anyhow::Result<()> {
         .map(drop)
 }
 
+/// Name of a pod with this label, once it is ready.
+async fn ready_pod(pods: &Api<Pod>, label: &str) -> anyhow::Result<String> {
+    wait::until(
+        &format!("a pod with {label} to be ready"),
+        wait::USUAL,
+        || async {
+            let found = pods.list(&ListParams::default().labels(label)).await;
+            let found = found.map_err(|error| error.to_string())?.items;
+            let ready = found
+                .iter()
+                .find(|pod| is_ready(pod))
+                .map(kube::ResourceExt::name_any);
+            ready.ok_or_else(|| format!("{found:?}"))
+        },
+    )
+    .await
+}
+
 /// Sum of the file that the old pod wrote.
 async fn old_sum(scratch: &Scratch, name: &str) -> anyhow::Result<String> {
     let pods = scratch.api::<Pod>();
     let label = format!("workspace.jupyter.org/workspace-name={name}");
-    let pod = wait::until("the old pod to be ready", wait::USUAL, || async {
-        let found = pods.list(&ListParams::default().labels(&label)).await;
-        let found = found.map_err(|error| error.to_string())?.items;
-        let ready = found
-            .iter()
-            .find(|pod| is_ready(pod))
-            .map(kube::ResourceExt::name_any);
-        ready.ok_or_else(|| format!("{found:?}"))
-    })
-    .await?;
+    let pod = ready_pod(&pods, &label).await?;
     Ok(exec(&pods, &pod, &["sh", "-c", SUM]).await?.trim().to_owned())
 }
 

@@ -13,7 +13,7 @@ use rules::{Quantity, Question, ValidWorkspace, routes::Routes};
 use super::read::is_of_door;
 use crate::{
     cache::{
-        observed::{Identity, Observed, claims_of, pod_condition},
+        observed::{Identity, Observed, pod_condition},
         partial::Pod,
     },
     plan::record,
@@ -157,18 +157,11 @@ fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Optio
     today.clone().rebase(now, &then)
 }
 
-/// Whether an own disk was deleted that the pod mounts: its files exist only while the pod runs, and the status asks users to save them. A claim that the
-/// workspace only names does not count. Otherwise a user who makes and deletes such a claim could prevent the idle stop.
+/// Whether an own disk was deleted that the pod mounts: its files exist only while the pod runs, and the status asks users to save them. A
+/// claim that the workspace only names does not count. Otherwise a user who makes and deletes such a claim could prevent the idle stop.
 pub(crate) fn is_last_of_its_disk(observed: &Observed) -> bool {
-    let mounts = |name: Option<&str>| {
-        let mut claims = observed.live_pods().flat_map(|pod| claims_of(pod.spec.as_ref()));
-        name.is_some_and(|name| claims.any(|claim| claim == name))
-    };
-    let is_home = |name: Option<&str>| name == Some(&*observed.identity.child_name());
-    observed.own_claims().any(|claim| {
-        let name = claim.metadata.name.as_deref();
-        claim.metadata.deletion_timestamp.is_some() && (is_home(name) || mounts(name))
-    })
+    let mut own = observed.used_own_claims();
+    own.any(|claim| claim.metadata.deletion_timestamp.is_some())
 }
 
 /// When the application last started or the pod became ready, whichever is later.

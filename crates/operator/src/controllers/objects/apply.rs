@@ -100,25 +100,26 @@ async fn place_all(
         }
         Desired::These(objects) => objects,
     };
+    let has_any = has_any(context, identity, purpose);
     if purpose == Purpose::Route {
-        return place(context, identity, purpose, objects).await;
+        return place(context, identity, purpose, objects, has_any).await;
     }
     let mut blocker = None;
     for object in objects.chunks(1) {
-        let placed = place(context, identity, purpose, object).await?;
+        let placed = place(context, identity, purpose, object, has_any).await?;
         blocker = blocker.or(placed.blocker);
     }
     Ok(Placed::after(blocker, false))
 }
 
-/// Writes the objects in order, and none after one that cannot be written.
+/// Writes the objects in order, and none after one that cannot be written. `has_any`: as of [`Writer`].
 async fn place(
     context: &Context,
     identity: &Identity,
     purpose: Purpose,
     desired: &[RenderedObject],
+    has_any: bool,
 ) -> Result<Placed, WriteError> {
-    let has_any = has_any(context, identity, purpose);
     let mut ready = Vec::new();
     for object in desired {
         match Writer::new(context, identity, purpose, object, has_any) {

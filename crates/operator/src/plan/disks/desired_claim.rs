@@ -68,8 +68,8 @@ pub(crate) fn made_for(planned: &PersistentVolumeClaim) -> String {
     made_for
 }
 
-/// Whether `live` has no volume, and the operator made it for another class or size than planned, or for another spec of a further disk. One that somebody else made may be filled
-/// from a snapshot.
+/// Whether `live` has no volume, and the operator made it for another class or size than planned, or for another spec of a further disk. One
+/// that somebody else made may be filled from a snapshot.
 pub(crate) fn is_to_be_made_anew(planned: &PersistentVolumeClaim, live: &PersistentVolumeClaim) -> bool {
     let earlier = live.annotations().get(names::MADE_FOR);
     earlier.is_some_and(|earlier| *earlier != made_for(planned) && !rules::claims::has_volume(live))

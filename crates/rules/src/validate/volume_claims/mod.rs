@@ -6,7 +6,6 @@ use api::names::is_own_volume;
 use api::template::{VolumeClaim, VolumeClaimSpec, VolumeMode};
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::PodSpec;
-use serde_json::Value;
 
 use super::pod::mounts;
 use super::pod_template;
@@ -14,6 +13,7 @@ use crate::checks::{self, normal_path};
 use crate::effective::Effective;
 use crate::effective::options::exclude_each_other;
 use crate::names;
+use crate::objects::each_text;
 use crate::violation::Violation;
 
 /// Path of the field in a template.
@@ -156,7 +156,13 @@ fn place(
 fn claim(path: &str, spec: &VolumeClaimSpec) -> Vec<Violation> {
     let mut found = Vec::new();
     let json = serde_json::to_value(spec).unwrap_or_default();
-    fixed_texts(path, &json, &mut found);
+    each_text(path, &json, &mut |path, text| {
+        // Nobody but the template's author chooses what a claim is made of.
+        if text.contains(['{', '}']) {
+            let rule = "must be fixed text, because variables are not replaced here: write the value";
+            found.push(Violation::new(path, text, rule));
+        }
+    });
     let resources = &spec.resources;
     for (list, amounts) in [("requests", &resources.requests), ("limits", &resources.limits)] {
         for (name, amount) in amounts.iter().flatten() {
@@ -188,32 +194,6 @@ fn claim(path: &str, spec: &VolumeClaimSpec) -> Vec<Violation> {
         ));
     }
     found
-}
-
-/// Checks that no text would differ between workspaces, so that nobody but the template's author chooses what a claim is made of.
-fn fixed_texts(path: &str, value: &Value, found: &mut Vec<Violation>) {
-    let mut text = |path: &str, text: &str| {
-        if text.contains(['{', '}']) {
-            let rule = "must be fixed text, because variables are not replaced here: write the value";
-            found.push(Violation::new(path, text, rule));
-        }
-    };
-    match value {
-        Value::String(value) => text(path, value),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                fixed_texts(&format!("{path}[{index}]"), item, found);
-            }
-        }
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let path = format!("{path}.{key}");
-                fixed_texts(&path, &Value::String(key.clone()), found);
-                fixed_texts(&path, value, found);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 #[cfg(test)]

@@ -38,24 +38,10 @@ pub(super) fn pending_claim(observed: &Observed) -> Option<&PersistentVolumeClai
 
 /// The first claim of a disk in this phase. Of further disks, those that a pod mounts, or none is there.
 fn in_phase<'a>(observed: &'a Observed, phase: &str) -> Option<&'a PersistentVolumeClaim> {
-    used_claims(observed).find(|claim| {
+    observed.used_claims().find(|claim| {
         let status = claim.status.as_ref();
         status.and_then(|status| status.phase.as_deref()) == Some(phase)
     })
-}
-
-/// Claims of the home and of further disks. A further disk that the pod does not mount is none of its problems.
-fn used_claims(observed: &Observed) -> impl Iterator<Item = &PersistentVolumeClaim> {
-    let mounted: Vec<_> = observed
-        .live_pods()
-        .flat_map(|pod| claims_of(pod.spec.as_ref()))
-        .collect();
-    let further = observed.further_claims.iter().map(AsRef::as_ref);
-    let further = further.filter(move |claim: &&PersistentVolumeClaim| {
-        let name = claim.metadata.name.as_deref().unwrap_or_default();
-        mounted.contains(&name)
-    });
-    observed.claim.iter().map(AsRef::as_ref).chain(further)
 }
 
 /// Whether a claim is the home of the workspace, whose class its spec names.
@@ -123,7 +109,7 @@ fn named_terminating(observed: &Observed) -> Evidence {
 /// The disk, if it was deleted and is not gone yet. One without a volume has no files: the operator itself makes it anew with another class.
 fn own_deleted(observed: &Observed) -> Option<&PersistentVolumeClaim> {
     let is_deleted = |claim: &&PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_some();
-    let own = used_claims(observed).filter(|claim| observed.identity.owns(&claim.metadata));
+    let own = observed.used_own_claims();
     own.filter(is_deleted)
         .find(|claim| rules::claims::has_volume(claim))
 }
