@@ -34,7 +34,7 @@ For evaluators: when rules for idle workspaces stop one, over [traces](../../cra
 the JupyterLab and the VS Code of our images. Every rule has a timeout of 60 minutes, whatever its product sets; ours counts an open page
 for 240 minutes after the last act, as built in.
 
-A recording has about eleven minutes. Its last three are repeated: for a day, or until use ends. Intervals at which a product looks are left
+A recording has about eleven minutes. Its last three minutes are repeated: for a day, or until use ends. How often a product looks is left
 out. The table says nothing beyond these traces: no other extension, proxy, setting or version.
 ";
 
