@@ -29,8 +29,9 @@ pub(crate) const STAGES: &str = include_str!("../../manifests/kwok.yaml");
 /// # Errors
 /// When no local node is up.
 pub(crate) fn up(paths: &Paths, nodes: u32, progress: &Progress) -> anyhow::Result<()> {
-    let program = KWOK.ensure(paths, progress)?;
     let layout = Layout::new(paths);
+    node::check_running(&layout)?;
+    let program = KWOK.ensure(paths, progress)?;
     let config = layout.file("kwok.yaml");
     if !config.exists() {
         let service = Service {

@@ -133,10 +133,20 @@ pub(crate) fn is_running(layout: &Layout) -> bool {
     command.contains(&layout.text("node.sh"))
 }
 
+/// # Errors
+/// When no local node is up.
+pub(crate) fn check_running(layout: &Layout) -> anyhow::Result<()> {
+    ensure!(
+        is_running(layout),
+        "no local node is up; run `./justw cluster up`"
+    );
+    Ok(())
+}
+
 /// Starts a process on the running node, in its network or the machine's; it ends with the node.
 pub(crate) fn start_inside(service: &Service, network: Network, layout: &Layout) -> anyhow::Result<()> {
-    let pid =
-        fs::read_to_string(layout.file(PID)).context("no local node is up; run `./justw cluster up`")?;
+    check_running(layout)?;
+    let pid = fs::read_to_string(layout.file(PID))?;
     let mut command = Command::new("setsid");
     command.args(["nsenter", "--target", &pid, "--pid", "--mount"]);
     if network == Network::Node {
