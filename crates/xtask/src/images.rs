@@ -33,10 +33,8 @@ const PROXY: &str = "proxy";
 const IDENTITY: &str = "identity";
 /// The same without the half for `PostgreSQL`, which takes minutes to build: that of the local cluster.
 const IDENTITY_OF_FILE: &str = "identity-file";
-/// Image of most end-to-end tests.
-const ECHO: &str = "echo";
-/// Images of those end-to-end tests that give the identity provider a database.
-const OF_DATABASE: [&str; 2] = ["database", IDENTITY];
+/// Images of end-to-end tests: the application of most, and a database.
+const OF_TESTS: [&str; 2] = ["echo", "database"];
 /// Images of deploy/samples/jupyterhub, which the chart does not know. The last one is made upon the image [`APPLICATION`].
 const OF_HUB: [&str; 3] = ["hub", "hub-proxy", "jupyter-uv-hub"];
 
@@ -113,16 +111,16 @@ pub(crate) fn ensure(
     Ok(references)
 }
 
-/// Builds those images of end-to-end tests that have changed; with `database`, those that few tests need.
+/// Builds those images of end-to-end tests that have changed; with `identity`, that of the identity provider with a database.
 ///
 /// # Errors
 /// When an image cannot be built: names the log.
 pub(crate) fn ensure_of_tests(
-    database: bool,
+    identity: bool,
     paths: &Paths,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, String>> {
-    let names = [&[ECHO][..], if database { &OF_DATABASE } else { &[] }].concat();
+    let names = [&OF_TESTS[..], if identity { &[IDENTITY] } else { &[] }].concat();
     build_further(&names, "dev", &paths.images(), paths, progress)
 }
 

@@ -1,4 +1,4 @@
-//! A further disk that a sidecar serves: its files outlive a stop.
+//! A database beside JupyterLab, on a further disk: its tables outlive a stop.
 
 use api::Workspace;
 use e2e::{
@@ -13,19 +13,21 @@ use kube::{
 };
 use serde_json::json;
 
-/// Notes its start on its disk, and serves the disk inside the pod.
-const SERVE: &str =
-    "echo started >> /files/starts && exec python3 -m http.server 9000 --bind 127.0.0.1 --directory /files";
-/// Asks the sidecar.
-const READ: &str = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:9000/starts', timeout=20).read().decode())";
+/// `PostgreSQL` with its files in a folder of the disk, for the pod alone.
+const SERVE: &str = "bin=$(echo /usr/lib/postgresql/*/bin); test -s /files/data/PG_VERSION \\
+|| $bin/initdb --pgdata=/files/data --username=postgres --auth=trust --locale=C.UTF-8 || exit 1
+exec $bin/postgres -D /files/data -c listen_addresses=127.0.0.1 -c unix_socket_directories=";
+/// Whether it takes connections.
+const ANSWERS: &str = "exec /usr/lib/postgresql/*/bin/pg_isready --host 127.0.0.1";
+/// Notes the start of the database in a table, and prints their number: the image of JupyterLab holds no client of `PostgreSQL`.
+const QUERY: &str = include_str!("query.py");
 
 #[tokio::test]
-async fn jupyterlab_reads_what_a_sidecar_keeps_on_a_disk_of_its_own_after_a_stop_and_start()
--> anyhow::Result<()> {
+async fn jupyterlab_asks_a_postgresql_of_its_own_whose_disk_outlives_a_stop() -> anyhow::Result<()> {
     let scratch = Scratch::new("further-disk", &["alice"]).await?;
     let images = &Environment::get()?.images;
-    let amounts = json!({"cpu": "50m", "memory": "64Mi"});
-    let probe = json!({"exec": {"command": ["python3", "-c", READ]}, "timeoutSeconds": 5});
+    let amounts = json!({"cpu": "100m", "memory": "256Mi"});
+    let probe = json!({"exec": {"command": ["sh", "-c", ANSWERS]}, "periodSeconds": 1, "timeoutSeconds": 5});
     let values = json!({
         "defaultImage": images.jupyter,
         "volumeClaims": [{"name": "db", "spec": {
@@ -33,7 +35,9 @@ async fn jupyterlab_reads_what_a_sidecar_keeps_on_a_disk_of_its_own_after_a_stop
         }}],
         "podTemplate": {"spec": {
             "containers": [{
-                "name": "database", "image": images.echo, "command": ["sh", "-c", SERVE],
+                "name": "database", "image": images.reference("database")?, "command": ["sh", "-c", SERVE],
+                // The image names no other user.
+                "securityContext": {"runAsUser": 65532},
                 "resources": {"requests": amounts, "limits": amounts}, "readinessProbe": probe,
                 "volumeMounts": [{"name": "files", "mountPath": "/files"}],
             }],
@@ -47,8 +51,8 @@ async fn jupyterlab_reads_what_a_sidecar_keeps_on_a_disk_of_its_own_after_a_stop
     let pods: Api<Pod> = scratch.api();
     for starts in 1..=2 {
         let pod = super::pod_of(&workspaces, "lab").await?;
-        let read = cluster::exec_in(&pods, &pod, "workspace", &["python3", "-c", READ]).await?;
-        assert_eq!(read.matches("started").count(), starts, "{read}");
+        let counted = cluster::exec_in(&pods, &pod, "workspace", &["python3", "-c", QUERY]).await?;
+        assert_eq!(counted.trim(), starts.to_string());
         let running = workspaces.get("lab").await?;
         let claims = running.status.map(|status| status.claims).unwrap_or_default();
         assert_eq!(claims.len(), 1, "{claims:?}");

@@ -51,7 +51,7 @@ const PROGRAMS: [(&str, Component, &str); 7] = [
 
 /// Tests of a JupyterHub, and of the identity provider with a database. They need images that no others need.
 const HUB: &str = "hub::";
-const DATABASE: &str = "releases::identity::";
+const IDENTITY: &str = "releases::identity::";
 
 /// The state of the cluster while a stage runs.
 enum Release {
@@ -102,8 +102,8 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     let stages = chosen(run, wanted)?;
     let tools = tools(run, wanted, &stages)?;
     let tests = || stages.iter().flat_map(|(.., tests)| tests);
-    let [database, hub] = [DATABASE, HUB].map(|suite| tests().any(|test| test.starts_with(suite)));
-    images::ensure_of_tests(database, paths, &run.progress)?;
+    let [identity, hub] = [IDENTITY, HUB].map(|suite| tests().any(|test| test.starts_with(suite)));
+    images::ensure_of_tests(identity, paths, &run.progress)?;
     if hub {
         images::ensure_hub(paths, &run.progress)?;
     }
