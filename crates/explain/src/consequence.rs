@@ -5,7 +5,7 @@
 use api::Workspace;
 use api::workspace::DesiredStatus;
 use kube::ResourceExt as _;
-use rules::files::{Disk, Fate, Moment};
+use rules::files::{Disks, Fate, Moment};
 
 /// A user's action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Consequence {
     pub fn from_action(action: Action, workspace: &Workspace) -> Option<Self> {
         let name = workspace.name_any();
         let moment = action.moment(workspace)?;
-        let Fate { text, loses_files } = Disk::from_workspace(workspace).fate(moment);
+        let Fate { text, loses_files } = Disks::from_workspace(workspace).fate(moment);
         let ends = match workspace.spec.desired_status {
             DesiredStatus::Running => "kernels and terminals end; ",
             DesiredStatus::Stopped => "",

@@ -148,6 +148,38 @@ async fn a_deletion_that_loses_files_needs_the_name() {
 }
 
 #[tokio::test]
+async fn a_deletion_that_loses_a_further_disk_needs_the_name_and_names_the_disk() {
+    for (retain, is_lost) in [("Delete", true), ("Retain", false)] {
+        let claim = json!({"name": "db", "claim": "wsc-db-lab", "phase": "Bound", "retain": retain});
+        let home = json!({"storage": {"mountPath": "/home", "retain": "Retain"}});
+        let portal = portal_with(json!({"disk": disk(), "resolved": home, "claims": [claim]})).await;
+        let question = portal.json("alice", "/w/team/lab/delete").await;
+        let text = question["text"][0].as_str().unwrap();
+        assert!(text.contains("its disk workspace-lab is kept"), "{text}");
+        let end = if is_lost {
+            "its further disk wsc-db-lab and all files on it are deleted"
+        } else {
+            "its further disk wsc-db-lab is kept"
+        };
+        assert!(text.ends_with(end), "{text}");
+        let effects = question["consequences"].as_array().unwrap();
+        let disk = effects.iter().find(|it| it["what"] == "Disk wsc-db-lab").unwrap();
+        let effect = if is_lost { "deleted with all files" } else { "kept" };
+        assert_eq!(
+            (&disk["effect"], &disk["lost"]),
+            (&json!(effect), &json!(is_lost))
+        );
+        let unnamed = portal.post("alice", "/w/team/lab/delete", "uid=uid-of-lab").await;
+        let expected = if is_lost {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::SEE_OTHER
+        };
+        assert_eq!(unnamed.status, expected, "{}", unnamed.text);
+    }
+}
+
+#[tokio::test]
 async fn after_a_deletion_the_list_says_so_and_its_links_do_not() {
     let portal = portal().await;
     portal.server.edit::<Workspace>(Some("team"), "lab", |object| {

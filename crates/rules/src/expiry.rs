@@ -9,7 +9,7 @@ use api::names;
 use api::workspace::{DesiredStatus, Resolved, WorkspaceStatus};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::files::{Disk, Fate, Moment};
+use crate::files::{Disks, Fate};
 
 /// By how much the clocks of operator and API server may differ, when a time is announced and when it comes.
 pub const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -72,14 +72,7 @@ pub fn when(values: Option<&Resolved>) -> String {
 
 /// What becomes of the files of the workspace of this name then.
 pub fn fate(name: &str, status: &WorkspaceStatus) -> Fate {
-    let disk = Disk::from_status(status);
-    // An emptyDir went with the pod.
-    let moment = if disk == Disk::None {
-        Moment::Stopped
-    } else {
-        Moment::Deletion(name)
-    };
-    disk.fate(moment)
+    Disks::from_status(status).fate_of_stopped(name)
 }
 
 /// That the workspace of this name is deleted, when, what becomes of its files, and what prevents it; `None`: it is not.

@@ -66,6 +66,9 @@ pub struct ClaimStatus {
     /// Phase of the claim: `Pending`, `Bound` or `Lost`. Absent while the workspace has no such claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
+    /// What becomes of the disk when the workspace is deleted. Absent while the workspace has no such claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain: Option<Retain>,
     /// Why the disk cannot be used, as in the condition `Degraded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -10,7 +10,7 @@ use api::{Workspace, WorkspaceManager, WorkspaceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use rules::access::Policy;
-use rules::files::{Disk, Moment};
+use rules::files::{Disks, Moment};
 use rules::{expiry, stops};
 
 use crate::index::partial::{Key, Projection};
@@ -308,7 +308,7 @@ fn files(workspace: &Workspace, phase: Phase) -> String {
         Phase::Stopped => Moment::Stopped,
         _ => return String::new(),
     };
-    Disk::from_workspace(workspace).fate(moment).sentence()
+    Disks::from_workspace(workspace).fate(moment).sentence()
 }
 
 /// When a stopped workspace is deleted.

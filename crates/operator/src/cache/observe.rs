@@ -1,6 +1,6 @@
 //! Caches -> references and observed state (in memory); the pod read from the API server (IO).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use api::{Workspace, WorkspaceStatus, WorkspaceTemplate};
 use k8s_openapi::{
@@ -68,16 +68,22 @@ pub(crate) fn references(workspace: &Workspace, stores: &Stores) -> References {
     references
 }
 
-/// Adds claims under the names of the further disks that a template lists, and warnings about them.
+/// Adds claims under the names of the further disks that the template lists, or that the workspace had before, and warnings about them.
 pub(crate) fn add_further_claims(
     observed: &mut Observed,
+    workspace: &Workspace,
     template: Option<&WorkspaceTemplate>,
     stores: &Stores,
 ) {
     let identity = &observed.identity;
     let disks = template.iter().flat_map(|template| &template.spec.volume_claims);
     let names = disks.map(|disk| rules::names::further_claim(&disk.name, &identity.name));
-    observed.further_claims = named_claims(identity, names, stores);
+    let had = workspace.status.iter().flat_map(|status| &status.claims);
+    let had = had
+        .map(|status| status.claim.clone())
+        .filter(|claim| rules::names::is_further_claim(claim, &identity.name));
+    let names: BTreeSet<_> = names.chain(had).collect();
+    observed.further_claims = named_claims(identity, names.into_iter(), stores);
     let further = observed.further_claims.iter().map(|claim| &claim.metadata);
     let warnings = warnings(&identity.namespace, further, &stores.cluster_warnings);
     observed.warnings.extend(warnings);

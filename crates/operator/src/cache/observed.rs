@@ -98,7 +98,7 @@ pub struct Observed {
     pub identity: Identity,
     /// The disk.
     pub claim: Option<Arc<PersistentVolumeClaim>>,
-    /// Claims under the names of the further disks that its template lists, whether or not they are chosen.
+    /// Claims under the names of the further disks that its template lists, whether or not they are chosen, or that it had before.
     pub further_claims: Vec<Arc<PersistentVolumeClaim>>,
     /// The Service.
     pub service: Option<Arc<Service>>,

@@ -96,7 +96,8 @@ fn observe<'a>(workspace: &'a Workspace, context: &Context) -> (Snapshot<'a>, Ob
     let identity = Identity::from_meta(&workspace.metadata);
     let references = observe::references(workspace, &context.stores);
     let (mut observed, recheck) = context.pending_writes.newest_children(&identity, &context.stores);
-    observe::add_further_claims(&mut observed, references.template.as_deref(), &context.stores);
+    let template = references.template.as_deref();
+    observe::add_further_claims(&mut observed, workspace, template, &context.stores);
     let seen = Snapshot {
         identity,
         workspace,

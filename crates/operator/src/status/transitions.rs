@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 use rules::{
     expiry,
-    files::{Disk, Moment},
+    files::{Disks, Moment},
     stops,
 };
 
@@ -172,7 +172,7 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
 /// The Event of a stop. `rule`: it stops the workspace, not a user.
 fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, rule: Option<StopRule>) -> Event {
     // What the pod had is in the earlier status, and what happened meanwhile in the new one.
-    let [had, has] = [before, after].map(|status| Disk::from_status(status).fate(Moment::Stop));
+    let [had, has] = [before, after].map(|status| Disks::from_status(status).fate(Moment::Stop));
     let files = if had.loses_files { had } else { has };
     let note = format!("The pod is being stopped; {}.", files.text);
     match rule {

@@ -3,12 +3,12 @@
 use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::request;
-use api::workspace::DesiredStatus;
+use api::workspace::{DesiredStatus, Retain};
 use axum::response::Response;
 use explain::consequence::{Action, Consequence};
 use http::StatusCode;
 use kube::ResourceExt as _;
-use rules::files::{Disk, Moment};
+use rules::files::{Disk, Disks, FurtherDisk, Moment};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -146,7 +146,13 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
         });
     }
     let moment = action.moment(workspace);
-    shown.extend(moment.and_then(|moment| effect_on_files(workspace, moment)));
+    let disks = Disks::from_workspace(workspace);
+    shown.extend(moment.and_then(|moment| effect_on_files(workspace, &disks.home, moment)));
+    if moment.is_some() {
+        let is_deleted = |disk: &FurtherDisk| action == Action::Delete && disk.retain == Retain::Delete;
+        let further = disks.further.iter();
+        shown.extend(further.map(|disk| effect_on_disk(&disk.claim, None, is_deleted(disk))));
+    }
     if action == Action::Delete {
         shown.push(Shown {
             lost: true,
@@ -157,9 +163,8 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
     shown
 }
 
-/// The disk or the files, and whether they go. `None`: there are none.
-fn effect_on_files(workspace: &Workspace, moment: Moment<'_>) -> Option<Shown> {
-    let disk = Disk::from_workspace(workspace);
+/// The home or the files in it, and whether they go. `None`: there are none.
+fn effect_on_files(workspace: &Workspace, disk: &Disk, moment: Moment<'_>) -> Option<Shown> {
     let lost = disk.fate(moment).loses_files;
     let own = || rules::names::child(&workspace.name_any());
     let claim = match disk {
@@ -171,17 +176,21 @@ fn effect_on_files(workspace: &Workspace, moment: Moment<'_>) -> Option<Shown> {
                 effect: "are deleted".to_owned(),
             });
         }
-        Disk::Named(claim) => claim,
+        Disk::Named(claim) => claim.clone(),
         Disk::Own | Disk::Retained | Disk::Replaced(_) => own(),
     };
     let storage = resolved_values(workspace).and_then(|resolved| resolved.storage.as_ref());
     let size = storage.and_then(|storage| storage.size.as_ref()).map(bytes);
+    Some(effect_on_disk(&claim, size, lost))
+}
+
+fn effect_on_disk(claim: &str, size: Option<String>, lost: bool) -> Shown {
     let effect = if lost { "deleted with all files" } else { "kept" };
-    Some(Shown {
+    Shown {
         lost,
         what: format!("Disk {claim}"),
         effect: size.map_or_else(|| effect.to_owned(), |size| format!("{size}, {effect}")),
-    })
+    }
 }
 
 /// The answer to the question.

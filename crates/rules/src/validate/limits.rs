@@ -27,14 +27,45 @@ pub(super) fn within(
     })
 }
 
-/// Whoever has a stopped workspace deleted says what becomes of its disk: nobody loses files by a default.
-pub(super) fn unsaid_fate(
+const RETENTION: &str = "spec.limits.stoppedRetentionDays";
+
+/// Whoever has a stopped workspace deleted says what becomes of each of its disks: nobody loses files by a default.
+pub(super) fn unsaid_fates(
     workspace: &Workspace,
     effective: &Effective,
     template: Option<&WorkspaceTemplateSpec>,
+) -> Vec<Violation> {
+    let Some(days) = effective.limits.stopped_retention_days else {
+        return Vec::new();
+    };
+    let given = workspace
+        .spec
+        .limits
+        .and_then(|limits| limits.stopped_retention_days);
+    let filled = minutes::filled(given.is_some());
+    let mut found: Vec<_> = of_home(workspace, effective, template, (days, filled))
+        .into_iter()
+        .collect();
+    // Also of those that are not chosen: they may be, or were.
+    let disks = template.iter().flat_map(|template| &template.volume_claims);
+    found.extend(disks.filter(|disk| disk.retain.is_none()).map(|disk| {
+        let rule = format!(
+            "{filled}may not be set where the disk {:?} of the template's volumeClaims has no retain: use a template in which it has, \
+             Retain to keep the disk or Delete to delete its files with the workspace",
+            disk.name
+        );
+        Violation::new(RETENTION, days.to_string(), rule)
+    }));
+    found
+}
+
+fn of_home(
+    workspace: &Workspace,
+    effective: &Effective,
+    template: Option<&WorkspaceTemplateSpec>,
+    (days, filled): (i32, &str),
 ) -> Option<Violation> {
     let spec = &workspace.spec;
-    let days = effective.limits.stopped_retention_days?;
     let keeps_one = || {
         workspace
             .status
@@ -51,14 +82,11 @@ pub(super) fn unsaid_fate(
     if !has_disk || own.or_else(default).is_some() {
         return None;
     }
-    let given = spec.limits.and_then(|limits| limits.stopped_retention_days);
     let rule = format!(
-        "{}may not be set where neither spec.storage.retain nor primaryStorage.retain of the template is: write spec.storage.retain, \
-         Retain to keep the disk or Delete to delete its files with the workspace",
-        minutes::filled(given.is_some())
+        "{filled}may not be set where neither spec.storage.retain nor primaryStorage.retain of the template is: write spec.storage.retain, \
+         Retain to keep the disk or Delete to delete its files with the workspace"
     );
-    let field = "spec.limits.stoppedRetentionDays";
-    Some(Violation::new(field, days.to_string(), rule))
+    Some(Violation::new(RETENTION, days.to_string(), rule))
 }
 
 #[cfg(test)]
@@ -124,11 +152,14 @@ mod tests {
             let template = WorkspaceTemplateSpec {
                 primary_storage: serde_json::from_value(template["primaryStorage"].clone()).unwrap(),
                 default_limits: serde_json::from_value(template["defaultLimits"].clone()).unwrap(),
+                volume_claims: serde_json::from_value(template["volumeClaims"].clone()).unwrap_or_default(),
                 ..Default::default()
             };
             let settings = crate::Settings::parse("defaultImage: d:1").unwrap();
             let effective = crate::effective(&workspace.spec, Some(&template), &settings);
-            unsaid_fate(&workspace, &effective, Some(&template)).map(|violation| violation.to_string())
+            let found = unsaid_fates(&workspace, &effective, Some(&template));
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            (!found.is_empty()).then(|| found.join("; "))
         };
         let days = || json!({"stoppedRetentionDays": 30});
         let spec = |storage: Value| json!({"limits": days(), "storage": storage});
@@ -154,5 +185,21 @@ mod tests {
         assert!(refused(spec(none()), had, none()).is_some());
         let without = json!({"limits": {"maxAgeMinutes": 30}, "storage": {"size": "1Gi"}});
         assert_eq!(refused(without, none(), none()), None);
+        // Each further disk as well, chosen or not.
+        let with_disk = |retain: Value| {
+            let size =
+                json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+            let disk = json!({"name": "db", "mountPath": "/db", "when": {"a": ["b"]}, "retain": retain, "spec": size});
+            json!({"volumeClaims": [disk]})
+        };
+        let said = || spec(json!({"retain": "Retain"}));
+        assert_eq!(
+            refused(said(), none(), with_disk(none())).unwrap(),
+            "spec.limits.stoppedRetentionDays: \"30\" may not be set where the disk \"db\" of the template's volumeClaims has no retain: \
+             use a template in which it has, Retain to keep the disk or Delete to delete its files with the workspace"
+        );
+        for retain in ["Retain", "Delete"] {
+            assert_eq!(refused(said(), none(), with_disk(json!(retain))), None);
+        }
     }
 }

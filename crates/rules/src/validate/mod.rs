@@ -141,7 +141,7 @@ fn together(case: &Case<'_>) -> Vec<Violation> {
     }
     .clashes();
     let template = case.template.map(|template| &template.spec);
-    found.extend(limits::unsaid_fate(case.workspace, effective, template));
+    found.extend(limits::unsaid_fates(case.workspace, effective, template));
     found.extend(pod_template::with_workspace(given, effective));
     found.extend(volume_claims::with_workspace(
         given,

@@ -6,7 +6,7 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTempl
 use futures::future::{try_join, try_join3};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt as _};
-use rules::files::{Disk, Moment};
+use rules::files::{Disk, Disks, Moment};
 use rules::{Home, MissingReference, Settings, ValidationResult, Violation, Violations, keep};
 
 use super::{disks, expiry, invalid, ownership, public_access, references, unreadable, use_permission};
@@ -314,7 +314,7 @@ fn stop_loses_files(request: &Request, changes: &Changes, workspace: &Workspace)
     let stops = !request.is_create()
         && changes.spec.contains("desiredStatus")
         && workspace.spec.desired_status == DesiredStatus::Stopped;
-    let fate = Disk::from_workspace(workspace).fate(Moment::Stop);
+    let fate = Disks::from_workspace(workspace).fate(Moment::Stop);
     (stops && fate.loses_files).then(|| format!("the workspace stops: {}", fate.text))
 }
 

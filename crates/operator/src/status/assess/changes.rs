@@ -6,7 +6,7 @@ use api::{
     workspace::DesiredStatus,
 };
 use kube::runtime::events::{Event, EventType};
-use rules::files::{Disk, Moment};
+use rules::files::{Disks, Moment};
 
 use super::{CHANGED_EXTERNALLY, Facts};
 use crate::{cache::observed::Observed, status::transitions::event};
@@ -57,7 +57,7 @@ fn loss(before: &WorkspaceStatus, after: &WorkspaceStatus, facts: &Facts<'_>) ->
     let text = format!(
         "The pod {name} was deleted or has failed, but the Workspace was not stopped: its processes have ended. A new pod \
          replaces it; {}.",
-        Disk::from_status(before).fate(Moment::Stop).text
+        Disks::from_status(before).fate(Moment::Stop).text
     );
     Some(event(EventType::Warning, "Reconcile", reason::POD_LOST, &text))
 }

@@ -1,15 +1,21 @@
 //! Further disks of a workspace, their claims and what blocks them -> `status.claims` (pure).
 
-use api::{WorkspaceStatus, workspace::ClaimStatus};
+use api::{
+    WorkspaceStatus,
+    workspace::{ClaimStatus, Retain},
+};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 
 use super::Facts;
-use crate::blockers::{Blocker, Problem};
+use crate::{
+    blockers::{Blocker, Problem},
+    plan::disks::retention,
+};
 
-/// What users read of a disk that their choices leave out.
-const NOT_MOUNTED: &str = "The disk is not mounted, because of the options that are chosen or in recovery. It stays until the workspace is \
-                           deleted.";
+/// What users read of a disk that is left out.
+const NOT_MOUNTED: &str = "The disk is not mounted: the options that are chosen, the template, or recovery leave it out. It stays until \
+                           the workspace is deleted.";
 
 /// The status of each further disk: of those that the workspace has by its choices, and of others that were made before. Those of an invalid
 /// workspace stay as they were.
@@ -22,17 +28,16 @@ pub(super) fn statuses(
         return before.claims.clone();
     };
     let identity = &facts.observed.identity;
+    let blocker = |claim: &str| {
+        let mut blockers = facts.claim_blockers.iter();
+        blockers
+            .find(|(name, _)| name == claim)
+            .map(|(_, blocker)| blocker)
+    };
     let chosen = valid.volume_claims.iter().map(|disk| {
         let claim = rules::names::further_claim(&disk.name, &identity.name);
-        let blocker = facts.claim_blockers.iter().find(|(name, _)| *name == claim);
-        let cause = cause(blocker.map(|(_, blocker)| blocker), problem, &claim);
-        ClaimStatus {
-            name: disk.name.clone(),
-            phase: phase(facts, &claim),
-            reason: cause.as_ref().and_then(|(reason, _)| reason.clone()),
-            message: cause.map(|(_, message)| message),
-            claim,
-        }
+        let cause = cause(blocker(&claim), problem, &claim);
+        of_disk(facts, disk.name.clone(), claim, cause)
     });
     let mut all: Vec<_> = chosen.collect();
     for claim in &facts.observed.further_claims {
@@ -44,22 +49,42 @@ pub(super) fn statuses(
         let Some(disk) = rules::names::further_disk(&name, &identity.name) else {
             continue;
         };
-        all.push(ClaimStatus {
-            name: disk.to_owned(),
-            phase: phase(facts, &name),
-            reason: None,
-            message: Some(NOT_MOUNTED.to_owned()),
-            claim: name,
-        });
+        let cause = cause(blocker(&name), None, &name).unwrap_or_else(|| (None, NOT_MOUNTED.to_owned()));
+        all.push(of_disk(facts, disk.to_owned(), name, Some(cause)));
     }
     all
 }
 
-/// The phase of the workspace's own claim of this name.
-fn phase(facts: &Facts<'_>, claim: &str) -> Option<String> {
+/// Why a disk cannot be used, and what to do.
+type Cause = (Option<String>, String);
+
+fn of_disk(facts: &Facts<'_>, name: String, claim: String, cause: Option<Cause>) -> ClaimStatus {
+    let own = own(facts, &claim);
+    let (reason, message) = cause.map_or((None, None), |(reason, message)| (reason, Some(message)));
+    ClaimStatus {
+        phase: own.map(phase_of),
+        retain: own.map(|own| retain(facts, own)),
+        name,
+        claim,
+        reason,
+        message,
+    }
+}
+
+/// The workspace's own claim of this name.
+fn own<'a>(facts: &Facts<'a>, claim: &str) -> Option<&'a PersistentVolumeClaim> {
     let claim = facts.observed.further_claim(claim)?;
     let is_own = facts.observed.identity.owns(&claim.metadata);
-    is_own.then(|| phase_of(claim))
+    is_own.then_some(claim)
+}
+
+/// What becomes of the claim when the workspace is deleted.
+fn retain(facts: &Facts<'_>, claim: &PersistentVolumeClaim) -> Retain {
+    if retention::has_owner(&claim.metadata, &facts.observed.identity) {
+        Retain::Delete
+    } else {
+        Retain::Retain
+    }
 }
 
 /// A claim that was just made has no phase yet.
@@ -69,11 +94,7 @@ fn phase_of(claim: &PersistentVolumeClaim) -> String {
 }
 
 /// Why the disk cannot be used: reason and message of what blocks its claim, or of a problem that names it.
-fn cause(
-    blocker: Option<&Blocker>,
-    problem: Option<&Problem>,
-    claim: &str,
-) -> Option<(Option<String>, String)> {
+fn cause(blocker: Option<&Blocker>, problem: Option<&Problem>, claim: &str) -> Option<Cause> {
     if let Some(found) = blocker.and_then(Blocker::problem) {
         return Some((Some(found.reason.to_owned()), found.message));
     }

@@ -36,7 +36,7 @@ use api::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{ResourceExt, runtime::events::Event};
-use rules::{ValidWorkspace, files::Disk};
+use rules::{ValidWorkspace, files::Disks};
 
 pub(crate) use self::rare::{deleting, unreadable};
 use self::{
@@ -334,7 +334,7 @@ fn evidence(
     let available = condition::find(&before.conditions, AVAILABLE);
     let unavailable = available.filter(|available| available.status == "False");
     let valid = facts.validation.as_ref().ok();
-    let disk = Disk::from_status(before);
+    let disks = Disks::from_status(before);
     let inputs = Inputs {
         now: facts.now,
         // The start timeout also limits how long the pod may wait for a node.
@@ -347,7 +347,7 @@ fn evidence(
         shared_pull_secrets: valid
             .map(|valid| valid.image_pull_secrets.as_slice())
             .unwrap_or_default(),
-        disk: &disk,
+        disks: &disks,
     };
     match state {
         State::Starting => evidence::of_start(facts.observed, inputs),

@@ -14,7 +14,7 @@ use explain::consequence;
 use futures::{StreamExt as _, stream};
 use http::StatusCode;
 use kube::ResourceExt as _;
-use rules::files::{Disk, Moment};
+use rules::files::{Disks, Moment};
 
 use self::view::{BulkProgress, BulkResult, BulkResults};
 use super::actions::stop;
@@ -75,7 +75,7 @@ fn problem(pairs: &[(String, String)], known: &[&str]) -> Option<String> {
 fn losers(chosen: &[VisibleWorkspace]) -> usize {
     let fates = chosen
         .iter()
-        .map(|seen| Disk::from_workspace(&seen.workspace).fate(Moment::Stop));
+        .map(|seen| Disks::from_workspace(&seen.workspace).fate(Moment::Stop));
     fates.filter(|fate| fate.loses_files).count()
 }
 

@@ -10,7 +10,7 @@ use explain::progress::phase;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
-use rules::files::{Disk, Moment};
+use rules::files::{Disks, Moment};
 use serde_json::Value as Json;
 
 use super::view::{Access, AccessRule, Facts, Meter, Usage, Value};
@@ -200,15 +200,15 @@ fn disk(workspace: &Workspace) -> Vec<Fact> {
         .as_ref()
         .and_then(|status| status.disk.as_ref()?.used());
     facts.extend(used.map(|used| fact("Used", used)));
-    let disk = Disk::from_workspace(workspace);
+    let disks = Disks::from_workspace(workspace);
     let (stop, deletion) = (
-        disk.fate(Moment::Stop),
-        disk.fate(Moment::Deletion(&workspace.name_any())),
+        disks.fate(Moment::Stop),
+        disks.fate(Moment::Deletion(&workspace.name_any())),
     );
     let kept = match (stop.loses_files, deletion.loses_files) {
         (true, _) => stop.text,
-        (false, true) => "kept until the workspace is deleted".to_owned(),
-        (false, false) => deletion.text,
+        (false, true) if disks.further.is_empty() => "kept until the workspace is deleted".to_owned(),
+        (false, _) => deletion.text,
     };
     facts.push(fact("Files", kept));
     let claims = workspace.status.iter().flat_map(|status| &status.claims);

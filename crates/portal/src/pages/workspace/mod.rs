@@ -23,7 +23,7 @@ use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuot
 use kube::ResourceExt;
 use kube::api::ListParams;
 use rules::access::{Policy, Requester};
-use rules::files::{Disk, Moment};
+use rules::files::{Disks, Moment};
 use rules::{expiry, stops};
 
 use self::view::{Head, Pending, Workspace as View};
@@ -87,7 +87,7 @@ fn after(done: &str, seen: &VisibleWorkspace, now: Timestamp) -> Option<String> 
         ("start", Phase::Starting) => "The workspace is being started.",
         ("stop", Phase::Stopping) if is_guest => "The workspace is being stopped.",
         ("stop", Phase::Stopping) => {
-            let files = Disk::from_workspace(workspace).fate(Moment::Stop).sentence();
+            let files = Disks::from_workspace(workspace).fate(Moment::Stop).sentence();
             return Some(format!("The workspace is being stopped. {files}"));
         }
         ("recover", Phase::Starting) => "The workspace is being started in recovery.",
@@ -347,7 +347,7 @@ fn sentence(context: &Context, seen: &VisibleWorkspace, may: May) -> String {
     let workspace = &*seen.workspace;
     let status = workspace.status.clone().unwrap_or_default();
     let is_guest = seen.is_guest();
-    let files = || Disk::from_workspace(workspace).fate(Moment::Stopped).sentence();
+    let files = || Disks::from_workspace(workspace).fate(Moment::Stopped).sentence();
     match progress::phase(workspace) {
         Phase::Stopped if is_guest && may.with(seen).change => String::new(),
         Phase::Stopped if is_guest && starts_at_its_address(context, seen) => {

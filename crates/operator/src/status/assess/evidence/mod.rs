@@ -19,7 +19,7 @@ use std::time::Duration;
 use api::condition::reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use rules::{ExecutionProfile, files::Disk};
+use rules::{ExecutionProfile, files::Disks};
 
 pub(super) use self::{
     containers::{count, stop_request},
@@ -112,8 +112,8 @@ pub(super) struct Inputs<'a> {
     pub(super) profile: Option<&'a ExecutionProfile>,
     /// Pull Secrets of the installation.
     pub(super) shared_pull_secrets: &'a [String],
-    /// The disk, by the earlier status.
-    pub(super) disk: &'a Disk,
+    /// The disks, by the earlier status.
+    pub(super) disks: &'a Disks,
 }
 
 /// What keeps the pod of the current run from being ready.

@@ -236,7 +236,7 @@ pub(super) fn eviction(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
             format!(
                 "The pod was evicted from the node {node}: {why}. A new pod is starting; {}. If it happens again, \
                  raise spec.resources.requests, or write less outside the disk.",
-                inputs.disk.fate(Moment::Stop).text
+                inputs.disks.fate(Moment::Stop).text
             ),
         ),
     }
