@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{
-    Workspace,
+    Workspace, WorkspaceTemplate,
     condition::reason,
     names::{MADE_FOR, OPERATOR},
 };
@@ -29,11 +29,14 @@ use crate::{
         stores,
     },
     context::Context,
-    plan::disks::{
-        borrowed_claims,
-        desired_claim::{self, Growth},
-        ownership::{Claimant, Ownership, ownership},
-        retention,
+    plan::{
+        self,
+        disks::{
+            borrowed_claims,
+            desired_claim::{self, Growth},
+            ownership::{Claimant, Ownership, ownership},
+            retention,
+        },
     },
     status::{publish, transitions},
     support::send::patch_as,
@@ -75,6 +78,70 @@ pub(super) async fn further(
         (name, outcome)
     });
     futures::future::join_all(writes).await
+}
+
+/// The workspace's disks that are not chosen, as their template has them today: each with its claim.
+pub(super) fn unchosen(
+    observed: &Observed,
+    valid: &ValidWorkspace,
+    template: Option<&WorkspaceTemplate>,
+) -> Vec<(Claim, Arc<Claim>)> {
+    let disks = template.iter().flat_map(|template| &template.spec.volume_claims);
+    let left_out = disks.filter(|disk| valid.volume_claims.iter().all(|chosen| chosen.name != disk.name));
+    let planned = left_out.map(|disk| plan::claim::further(valid, disk));
+    planned
+        .filter_map(|planned| {
+            let live = observed.further_claim(&planned.name_any())?;
+            let is_kept =
+                observed.identity.owns(&live.metadata) && live.metadata.deletion_timestamp.is_none();
+            is_kept.then(|| (planned, live.clone()))
+        })
+        .collect()
+}
+
+/// Writes disks that are not chosen. They are neither made nor made anew: by its owner reference each goes with the workspace, or stays.
+pub(super) async fn keep_all(
+    context: &Context,
+    observed: &Observed,
+    valid: &ValidWorkspace,
+    disks: Vec<(Claim, Arc<Claim>)>,
+) -> Vec<(String, Result<Outcome<Claim>, WriteError>)> {
+    let writes = disks.into_iter().map(|(planned, live)| async move {
+        let kept = Box::pin(keep(context, &observed.identity, valid, &planned, &live));
+        (planned.name_any(), kept.await)
+    });
+    futures::future::join_all(writes).await
+}
+
+/// Makes the workspace's own claim as planned, at its size.
+async fn keep(
+    context: &Context,
+    identity: &Identity,
+    valid: &ValidWorkspace,
+    planned: &Claim,
+    live: &Arc<Claim>,
+) -> Result<Outcome<Claim>, WriteError> {
+    let live = release(context, identity, valid, planned, live).await?;
+    let Some(mut intent) = desired_claim::update(planned, &live, Growth::None) else {
+        return Ok(Outcome::Is(Some(live)));
+    };
+    intent.metadata.uid.clone_from(&live.metadata.uid);
+    write::<Claim>(context, identity, (OPERATOR, &planned.name_any()), &intent).await
+}
+
+/// The workspace's own claim, without owner reference if it is to be retained.
+async fn release(
+    context: &Context,
+    identity: &Identity,
+    valid: &ValidWorkspace,
+    planned: &Claim,
+    live: &Arc<Claim>,
+) -> Result<Arc<Claim>, WriteError> {
+    if !is_to_be_retained(planned) || !retention::has_owner(&live.metadata, identity) {
+        return Ok(live.clone());
+    }
+    let released = retain(context, identity, live, valid.owner.as_deref()).await;
+    released.map_err(writes::write_error::<Claim>)
 }
 
 /// Writes one disk. `live`: the claim of its name.
@@ -183,12 +250,8 @@ async fn make_existing(
         Ownership::Ours if desired_claim::is_to_be_made_anew(planned, &live) => {
             return make_anew(context, observed, valid, planned, &live).await;
         }
-        Ownership::Ours if is_to_be_retained(planned) && retention::has_owner(&live.metadata, identity) => {
-            live = retain(context, identity, &live, owner)
-                .await
-                .map_err(writes::write_error::<Claim>)?;
-        }
-        Ownership::Ours | Ownership::Adoptable => {}
+        Ownership::Ours => live = release(context, identity, valid, planned, &live).await?,
+        Ownership::Adoptable => {}
     }
     let name = planned.name_any();
     let growth = if name == identity.child_name() {

@@ -21,10 +21,11 @@ use super::{
 };
 use crate::{
     apply::diff::{self, Child, Correction, Step},
+    blockers::Blocker,
     cache::{
         objects::Purpose,
         observed::{Identity, Observed},
-        stores::Trim,
+        stores::{self, Trim},
     },
     context::Context,
     plan::{Plan, record},
@@ -40,7 +41,7 @@ pub(super) async fn lasting(
     finalizer::hold(context, workspace)
         .await
         .map_err(|source| WriteError::new("finalizer", source))?;
-    Box::pin(children(context, valid, *plan, applied)).await?;
+    Box::pin(children(context, workspace, (valid, *plan), applied)).await?;
     applied.block(disk::differs(workspace, &applied.observed));
     Ok(())
 }
@@ -48,14 +49,18 @@ pub(super) async fn lasting(
 /// Writes disks, Service and account concurrently.
 async fn children(
     context: &Context,
-    valid: &ValidWorkspace,
-    plan: Plan,
+    workspace: &Workspace,
+    (valid, plan): (&ValidWorkspace, Plan),
     applied: &mut Applied,
 ) -> Result<(), WriteError> {
     let observed = &applied.observed;
-    let (claim, further, service, account) = futures::join!(
+    let template = workspace.spec.template_ref.as_deref();
+    let template = template.and_then(|name| stores::get(&context.stores.templates, None, name));
+    let unchosen = disk::unchosen(observed, valid, template.as_deref());
+    let (claim, further, unchosen, service, account) = futures::join!(
         disk::home(context, observed, valid, plan.claim),
         disk::further(context, observed, valid, plan.further_claims),
+        disk::keep_all(context, observed, valid, unchosen),
         service(context, observed, valid, plan.service),
         account::account(context, observed, plan.account),
     );
@@ -65,6 +70,11 @@ async fn children(
     }
     claim.put_into(&mut applied.observed.claim);
     for (name, outcome) in further {
+        let blocker = put_further(applied, name, outcome?);
+        applied.block(blocker);
+    }
+    for (name, outcome) in unchosen {
+        // No pod mounts it.
         put_further(applied, name, outcome?);
     }
     service.put_into(&mut applied.observed.service);
@@ -72,8 +82,12 @@ async fn children(
     Ok(())
 }
 
-/// Adds the result of a further disk.
-fn put_further(applied: &mut Applied, name: String, outcome: Outcome<PersistentVolumeClaim>) {
+/// Adds the result of a further disk, and returns what blocks it.
+fn put_further(
+    applied: &mut Applied,
+    name: String,
+    outcome: Outcome<PersistentVolumeClaim>,
+) -> Option<Blocker> {
     let blocker = outcome.blocker();
     let mut claim = None;
     outcome.put_into(&mut claim);
@@ -82,10 +96,9 @@ fn put_further(applied: &mut Applied, name: String, outcome: Outcome<PersistentV
         claims.retain(|known| known.metadata.name.as_ref() != Some(&name));
         claims.push(claim);
     }
-    if let Some(blocker) = blocker {
-        applied.block(Some(blocker.clone()));
-        applied.claim_blockers.push((name, blocker));
-    }
+    let told = blocker.clone().map(|blocker| (name, blocker));
+    applied.claim_blockers.extend(told);
+    blocker
 }
 
 /// Makes the Service as planned. One that is not planned goes once nothing uses it: routes that name it are gone, and no pod runs that was

@@ -30,18 +30,11 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Option<PersistentVolumeClaim> 
     Some(claim(workspace, workspace.child_name(), *retain, spec))
 }
 
-/// The claims of its further disks.
-pub(super) fn further(workspace: &ValidWorkspace) -> Vec<PersistentVolumeClaim> {
-    let one = |disk: &VolumeClaim| {
-        let name = rules::names::further_claim(&disk.name, &workspace.name);
-        claim(
-            workspace,
-            name,
-            disk.retain.unwrap_or_default(),
-            disk.spec.to_claim(),
-        )
-    };
-    workspace.volume_claims.iter().map(one).collect()
+/// The claim of a further disk, chosen or not.
+pub(crate) fn further(workspace: &ValidWorkspace, disk: &VolumeClaim) -> PersistentVolumeClaim {
+    let name = rules::names::further_claim(&disk.name, &workspace.name);
+    let retain = disk.retain.unwrap_or_default();
+    claim(workspace, name, retain, disk.spec.to_claim())
 }
 
 fn claim(

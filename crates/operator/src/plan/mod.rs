@@ -15,7 +15,7 @@
 //! | `network_policy.rs` | not of a workspace: a manager's policies in a namespace |
 //! | `images.rs` | not of a workspace: where images are pulled in advance |
 
-mod claim;
+pub(crate) mod claim;
 mod container;
 pub(crate) mod disks;
 mod images;
@@ -107,7 +107,10 @@ pub struct Plan {
 pub fn lasting(workspace: &ValidWorkspace) -> Plan {
     Plan {
         claim: claim::plan(workspace),
-        further_claims: claim::further(workspace),
+        further_claims: {
+            let disks = workspace.volume_claims.iter();
+            disks.map(|disk| claim::further(workspace, disk)).collect()
+        },
         service: workspace.has_service.then(|| service::plan(workspace)),
         account: service_account::plan(workspace),
     }

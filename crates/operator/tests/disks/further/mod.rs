@@ -1,6 +1,13 @@
 //! Further disks, by a template's `volumeClaims`.
 
-use api::{condition::reason, names, workspace::ClaimStatus};
+mod kept;
+
+use api::{
+    WorkspaceTemplate,
+    condition::reason,
+    names,
+    workspace::{ClaimStatus, Retain},
+};
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -30,7 +37,7 @@ fn put_template(stage: &Stage, name: &str, disks: &Value) {
     template["spec"]["volumeClaims"] = disks.clone();
     template["spec"]["options"] =
         json!([{"name": "db", "choices": [{"name": "yes", "default": true}, {"name": "no"}]}]);
-    let template: api::WorkspaceTemplate = serde_json::from_value(template).unwrap();
+    let template: WorkspaceTemplate = serde_json::from_value(template).unwrap();
     stage.server.put(&template);
 }
 
@@ -82,6 +89,7 @@ async fn a_start_makes_each_disk_once_and_a_stop_keeps_it() {
         name: "db".to_owned(),
         claim: DISK.to_owned(),
         phase: Some("Bound".to_owned()),
+        retain: Some(Retain::Delete),
         ..ClaimStatus::default()
     };
     assert_eq!(status(&stage), expected);
@@ -145,53 +153,6 @@ async fn a_claim_of_somebody_else_under_its_name_is_told_and_never_mounted() {
 }
 
 #[tokio::test]
-async fn a_retained_disk_outlives_its_workspace_and_only_its_owner_gets_it_back() {
-    let mut stage = with_disks(&json!([disk(&json!({"retain": "Retain"}))]));
-    stage.run().await;
-    assert_eq!(
-        found(&stage).unwrap().owner_references(),
-        [],
-        "from the beginning"
-    );
-    delete_workspace(&mut stage).await;
-    let kept = found(&stage).unwrap();
-    assert_eq!(names::owner(&kept.metadata), Some("alice"));
-    assert_eq!(stage.all::<Claim>().len(), 1, "the home goes");
-    assert!(stage.events().contains(&reason::DISK_KEPT.to_owned()));
-
-    put_demo(&stage, "second", "bob");
-    stage.reconcile().await.unwrap();
-    assert_eq!(
-        status(&stage).reason.as_deref(),
-        Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
-    );
-    assert!(stage.child::<Pod>().is_none());
-    delete_workspace(&mut stage).await;
-    assert_eq!(found(&stage).unwrap(), kept);
-
-    put_demo(&stage, "third", "alice");
-    stage.run().await;
-    assert_eq!(found(&stage).unwrap().uid(), kept.uid());
-    assert!(stage.events().contains(&reason::DISK_TAKEN_OVER.to_owned()));
-}
-
-#[tokio::test]
-async fn a_disk_that_is_not_chosen_any_more_stays_unmounted_until_the_workspace_is_deleted() {
-    let mut stage = with_disks(&json!([disk(&json!({"when": {"db": ["yes"]}}))]));
-    stage.run().await;
-    let made = found(&stage).unwrap();
-    stage.stop().await;
-    stage.edit_spec(|spec| spec["options"] = json!({"db": "no"}));
-    stage.set(api::workspace::DesiredStatus::Running);
-    stage.run().await;
-    assert_eq!(mounted(&stage), ["workspace-demo"]);
-    assert_eq!(found(&stage).unwrap().uid(), made.uid());
-    assert!(status(&stage).message.unwrap().contains("is not mounted"));
-    delete_workspace(&mut stage).await;
-    assert!(stage.all::<Claim>().is_empty());
-}
-
-#[tokio::test]
 async fn a_disk_that_was_never_chosen_is_not_made() {
     let mut stage = with_disks(&json!([disk(&json!({"when": {"db": ["no"]}}))]));
     stage.run().await;
@@ -208,48 +169,6 @@ async fn a_disk_that_was_never_chosen_is_not_made() {
             .pending_update
             .contains(&"spec.options.db".to_owned())
     );
-}
-
-#[tokio::test]
-async fn a_workspace_that_moves_to_another_template_keeps_a_disk_that_has_a_volume() {
-    for bound in [true, false] {
-        let mut stage = with_disks(&json!([disk(&json!({"spec": {"storageClassName": "standard"}}))]));
-        stage.reconcile().await.unwrap();
-        let made = found(&stage).unwrap();
-        stage.server.edit::<Claim>(Some(NAMESPACE), DISK, |claim| {
-            claim["status"]["phase"] = json!(if bound { "Bound" } else { "Pending" });
-            claim["metadata"]["finalizers"] = Value::Null;
-        });
-        let other = json!({"spec": {
-            "accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "2Gi"}}, "volumeMode": "Filesystem",
-        }, "retain": "Retain"});
-        put_template(&stage, "larger", &json!([disk(&other)]));
-        stage.edit_spec(|spec| spec["templateRef"] = json!("larger"));
-        for _ in 0..2 {
-            stage.reconcile().await.unwrap();
-        }
-        let now = found(&stage).unwrap();
-        assert_eq!(now.uid() == made.uid(), bound, "{now:?}");
-        let modes = now.spec.as_ref().unwrap().access_modes.clone().unwrap();
-        let expected = if bound { "ReadWriteOnce" } else { "ReadWriteMany" };
-        assert_eq!(modes, [expected]);
-        assert_eq!(now.owner_references(), [], "retained, as the template says now");
-    }
-}
-
-#[tokio::test]
-async fn a_disk_that_only_an_earlier_template_had_goes_with_the_workspace() {
-    let mut stage = with_disks(&json!([disk(&json!({}))]));
-    stage.run().await;
-    put_template(&stage, "bare", &json!([]));
-    stage.stop().await;
-    stage.edit_spec(|spec| spec["templateRef"] = json!("bare"));
-    stage.set(api::workspace::DesiredStatus::Running);
-    stage.run().await;
-    assert_eq!(mounted(&stage), ["workspace-demo"]);
-    assert!(found(&stage).is_some());
-    delete_workspace(&mut stage).await;
-    assert!(stage.all::<Claim>().is_empty());
 }
 
 #[tokio::test]
