@@ -25,6 +25,8 @@ const FORMAT: u64 = 2;
 const CLAIM_NAME: &str = "spec.storage.claimName";
 /// The path in a record that says whether the run is in recovery.
 const RECOVERY_MODE: &str = "spec.recoveryMode";
+/// The path in a record of a template's disks.
+const VOLUME_CLAIMS: &str = "template.volumeClaims";
 /// The pending path if the record cannot be read: any field may be pending.
 const WHOLE_SPEC: &str = "spec";
 
@@ -44,6 +46,10 @@ pub(crate) fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String>
     match readable(recorded) {
         Some(recorded) => {
             let mut paths = compare::differences(&recorded, &today);
+            if recorded.get("templateUID") == today.get("templateUID") {
+                // The disks of one template differ only by options, which are listed themselves.
+                paths.retain(|path| path != VOLUME_CLAIMS);
+            }
             if paths.iter().any(|path| path == RECOVERY_MODE) {
                 // It decides about nearly all other fields, which no user changed with it.
                 return vec![RECOVERY_MODE.to_owned()];
