@@ -21,12 +21,21 @@ const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 const IDENTITY: usize = 16;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
+/// Prefix of the children of workspaces.
+const CHILD: &str = "workspace-";
 /// Prefix of the claims of further disks.
 const FURTHER_CLAIM: &str = "wsc-";
 
 /// Name of every child of the workspace `name`: claim, Pod, Service.
 pub fn child(name: &str) -> String {
-    format!("workspace-{name}")
+    format!("{CHILD}{name}")
+}
+
+/// Whether a claim is named as the disk of some workspace.
+pub fn is_disk_name(claim: &str) -> bool {
+    [CHILD, FURTHER_CLAIM]
+        .iter()
+        .any(|prefix| claim.starts_with(prefix))
 }
 
 /// Default name of the object `object` of a template, for the workspace `name`. Names of workspaces have at most 50 characters, so it is

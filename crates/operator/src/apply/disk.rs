@@ -199,7 +199,8 @@ async fn make(
     }
 }
 
-/// What keeps a disk from its first content: a claim that is, or was, the disk of a workspace is no more copied than mounted.
+/// What keeps a disk from its first content: a claim that is, or was, the disk of a workspace, or is the home of one, is no more copied than
+/// mounted. One that does not exist yet might be any of these once it is copied.
 async fn source(
     context: &Context,
     identity: &Identity,
@@ -213,13 +214,24 @@ async fn source(
         return Ok(None);
     };
     let live = writes::get_live::<Claim>(context, &identity.namespace, &source.name).await?;
-    let is_a_disk = live.is_some_and(|live| borrowed_claims::is_a_disk(&live));
-    Ok(is_a_disk.then(|| {
-        Blocker::Disk(DiskBlocker::CopyOfAnother {
-            claim: planned.name_any(),
-            source: source.name.clone(),
-        })
-    }))
+    let (claim, source) = (planned.name_any(), source.name.clone());
+    let Some(live) = live.filter(|live| live.metadata.deletion_timestamp.is_none()) else {
+        return Ok(Some(Blocker::Disk(DiskBlocker::NoSource { claim, source })));
+    };
+    let is_private = borrowed_claims::is_a_disk(&live)
+        || borrowed_claims::user(&live).is_some()
+        || is_a_home(context, &identity.namespace, &source);
+    Ok(is_private.then(|| Blocker::Disk(DiskBlocker::CopyOfAnother { claim, source })))
+}
+
+/// Whether a workspace names the claim as its home.
+fn is_a_home(context: &Context, namespace: &str, claim: &str) -> bool {
+    let names_it = |workspace: &Workspace| {
+        let storage = workspace.spec.storage.as_ref();
+        let named = storage.and_then(|storage| storage.claim_name.as_deref());
+        workspace.metadata.namespace.as_deref() == Some(namespace) && named == Some(claim)
+    };
+    !stores::select(&context.stores.workspaces, names_it).is_empty()
 }
 
 /// Makes an existing claim as planned, if the workspace owns it or may take it over.

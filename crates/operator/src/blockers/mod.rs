@@ -105,7 +105,14 @@ pub enum DiskBlocker {
         /// Its name.
         claim: String,
     },
-    /// A further disk would be a copy of a claim that is, or was, the disk of a workspace.
+    /// The claim with the first content of a further disk does not exist, or is being deleted.
+    NoSource {
+        /// Name of the disk's claim.
+        claim: String,
+        /// Name of the other claim.
+        source: String,
+    },
+    /// A further disk would be a copy of a claim that is, or was, the disk or home of a workspace.
     CopyOfAnother {
         /// Name of the disk's claim.
         claim: String,
@@ -218,7 +225,7 @@ impl DiskBlocker {
         match self {
             Self::Withheld { .. } => reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
             Self::Ungrowable { .. } | Self::Unchangeable { .. } => reason::VOLUME_RESIZE_FAILED,
-            Self::Missing { .. } => reason::VOLUME_UNBOUND,
+            Self::Missing { .. } | Self::NoSource { .. } => reason::VOLUME_UNBOUND,
             Self::Terminating { .. } => reason::VOLUME_TERMINATING,
             Self::OfAnother { .. } | Self::CopyOfAnother { .. } => reason::VOLUME_OF_ANOTHER_WORKSPACE,
             Self::InUse { .. } => reason::VOLUME_IN_USE,
@@ -265,25 +272,30 @@ impl fmt::Display for DiskBlocker {
             Self::Unchangeable { message } => write!(f, "The disk stays as it is: {message}."),
             Self::Missing { claim } => write!(
                 f,
-                "The claim {claim}, which the workspace names, does not exist. Have it made, and the workspace starts by \
+                "The claim {claim}, which the workspace or its template names, does not exist. Have it made, and the workspace starts by \
                  itself. {OTHER_CLAIM}"
             ),
             Self::Terminating { claim, holders } => write!(
                 f,
-                "A user deleted the claim {claim}, which the workspace names. It is removed with its files once no pod uses it, \
+                "A user deleted the claim {claim}, which the workspace or its template names. It is removed with its files once no pod uses it, \
                  unless its volume is kept; a deletion cannot be undone. Have one of that name created after the removal, and \
                  the workspace starts by itself. {OTHER_CLAIM}{}",
                 held_by(holders.as_deref())
             ),
             Self::OfAnother { claim } => write!(
                 f,
-                "The claim {claim}, which the workspace names, is or was the disk of another workspace. Name another claim in \
+                "The claim {claim}, which the workspace or its template names, is or was the disk of another workspace. Name another claim in \
                  spec.volumes; spec.storage.claimName cannot change, so create another workspace for another home."
+            ),
+            Self::NoSource { claim, source } => write!(
+                f,
+                "The disk {claim} is not made: its template has it copied from the claim {source}, which does not exist or is being \
+                 deleted. Have that claim made, and the workspace starts by itself."
             ),
             Self::CopyOfAnother { claim, source } => write!(
                 f,
                 "The disk {claim} is not made: its template has it copied from the claim {source}, which is or was the disk of a \
-                 workspace. Have the template's author name another claim in dataSourceRef."
+                 workspace, or is the home of one. Have the template's author name another claim in dataSourceRef."
             ),
             Self::InUse { claim, by } => write!(
                 f,

@@ -189,6 +189,12 @@ impl Disk {
         if problem == reason::VOLUME_TERMINATING {
             return Self::Terminating;
         }
+        let is_of_further = |claim: &ClaimStatus| claim.reason.as_deref() == Some(problem);
+        let problem = if status.claims.iter().any(is_of_further) {
+            ""
+        } else {
+            problem
+        };
         let is_new_home = |path: &String| NEW_HOME.contains(&path.as_str());
         if resolved.is_some_and(|it| it.ephemeral) || status.pending_update.iter().any(is_new_home) {
             return Self::None;

@@ -183,6 +183,11 @@ fn used(storage: Value, disk: Value, more: Value) -> Value {
 #[test]
 fn a_status_tells_the_disk() {
     let none = || json!({});
+    // The problem is of a further disk.
+    let unbound_db = || {
+        let claim = json!({"name": "db", "claim": "wsc-db-demo", "reason": "VolumeUnbound"});
+        json!({"conditions": degraded("VolumeUnbound", "True"), "claims": [claim]})
+    };
     let is = |reason: &str| json!({"conditions": degraded(reason, "True")});
     let was = |reason: &str| json!({"conditions": degraded(reason, "False")});
     let waits = |field: &str| json!({"pendingUpdate": [field]});
@@ -247,6 +252,7 @@ fn a_status_tells_the_disk() {
         (none(), used(none(), no_claim(), none()), Disk::Lost),
         (none(), used(none(), none(), is("VolumeUnbound")), Disk::Lost),
         (none(), used(none(), none(), was("VolumeUnbound")), Disk::Own),
+        (none(), used(none(), none(), unbound_db()), Disk::Own),
         (volumes(), used(none(), none(), is("VolumeUnbound")), Disk::Own),
         (
             none(),

@@ -163,12 +163,7 @@ async fn a_disk_that_was_never_chosen_is_not_made() {
         found(&stage).is_some(),
         "made beside the pod, mounted at the next start"
     );
-    assert!(
-        stage
-            .status()
-            .pending_update
-            .contains(&"spec.options.db".to_owned())
-    );
+    assert_eq!(stage.status().pending_update, ["spec.options.db"]);
 }
 
 #[tokio::test]
@@ -208,7 +203,7 @@ async fn a_volume_of_the_pod_template_has_the_claim_of_this_workspace() {
         }],
         "volumes": [{"name": "files", "persistentVolumeClaim": {"claimName": "{pvcs.db}"}}],
     }});
-    let template: api::WorkspaceTemplate = serde_json::from_value(template).unwrap();
+    let template: WorkspaceTemplate = serde_json::from_value(template).unwrap();
     stage.server.put(&template);
     stage.reconcile().await.unwrap();
     let mut claims = mounted(&stage);
@@ -225,19 +220,37 @@ async fn a_volume_of_the_pod_template_has_the_claim_of_this_workspace() {
     );
 }
 
+/// A disk that begins as a copy of the claim `golden`.
+fn copy_of_golden() -> Value {
+    let source = json!({"kind": "PersistentVolumeClaim", "name": "golden"});
+    json!([disk(&json!({"spec": {"dataSourceRef": source}}))])
+}
+
 #[tokio::test]
-async fn the_disk_of_another_workspace_is_copied_to_no_disk() {
-    for (marks, is_made) in [
-        (json!({names::WORKSPACE_UID: "victim"}), false),
-        (json!({}), true),
+async fn the_disk_or_home_of_another_workspace_is_copied_to_no_disk() {
+    let home = |name: &str, claim: &str| {
+        let mut other = objects::workspace(name);
+        other.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+        other.spec.storage = serde_json::from_value(json!({"claimName": claim})).unwrap();
+        other
+    };
+    for (marks, home_of, is_made) in [
+        (json!({names::WORKSPACE_UID: "victim"}), "mine", false),
+        (json!({names::IN_USE_BY: "victim/v"}), "mine", false),
+        (json!({}), "golden", false),
+        (json!({}), "mine", true),
     ] {
-        let source = json!({"kind": "PersistentVolumeClaim", "name": "golden"});
-        let mut stage = with_disks(&json!([disk(&json!({"spec": {"dataSourceRef": source}}))]));
+        let mut stage = with_disks(&copy_of_golden());
         let mut golden = super::claim("golden", "ReadWriteOnce");
         golden.metadata.annotations = serde_json::from_value(marks).unwrap();
         stage.server.put(&golden);
+        stage.server.put(&home("victim", home_of));
         stage.reconcile().await.unwrap();
-        assert_eq!(found(&stage).is_some(), is_made);
+        let source = found(&stage).and_then(|made| made.spec?.data_source_ref);
+        assert_eq!(
+            source.map(|source| source.name).as_deref(),
+            is_made.then_some("golden")
+        );
         assert_eq!(stage.child::<Pod>().is_some(), is_made);
         if !is_made {
             let told = status(&stage);
@@ -245,4 +258,24 @@ async fn the_disk_of_another_workspace_is_copied_to_no_disk() {
             assert!(told.message.unwrap().contains("golden"));
         }
     }
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_exist_is_waited_for_because_it_might_become_a_disk() {
+    let mut stage = with_disks(&copy_of_golden());
+    stage.reconcile().await.unwrap();
+    assert_eq!((found(&stage), stage.child::<Pod>()), (None, None));
+    let told = status(&stage);
+    assert_eq!(told.reason.as_deref(), Some(reason::VOLUME_UNBOUND));
+    let message = told.message.unwrap();
+    assert!(message.contains("golden, which does not exist"), "{message}");
+    let mut golden = super::claim("golden", "ReadWriteOnce");
+    golden.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    golden.metadata.finalizers = Some(vec!["kubernetes.io/pvc-protection".to_owned()]);
+    stage.server.put(&golden);
+    stage.reconcile().await.unwrap();
+    assert_eq!(found(&stage), None, "it may be made again as another's disk");
+    stage.server.put(&super::claim("golden", "ReadWriteOnce"));
+    stage.reconcile().await.unwrap();
+    assert!(found(&stage).is_some() && stage.child::<Pod>().is_some());
 }

@@ -20,6 +20,8 @@ use crate::violation::Violation;
 const PATH: &str = "spec.volumeClaims";
 /// The resource of a claim.
 const STORAGE: &str = "storage";
+/// The kind of a claim.
+const CLAIM: &str = "PersistentVolumeClaim";
 
 /// Checks the disks of a template, each on its own and with volumes of the template. Conditions are checked with those of options.
 pub(super) fn of_template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
@@ -185,6 +187,11 @@ fn claim(path: &str, spec: &VolumeClaimSpec) -> Vec<Violation> {
         ));
     }
     let source = spec.data_source_ref.as_ref();
+    let copied = source.filter(|source| source.kind == CLAIM && names::is_disk_name(&source.name));
+    found.extend(copied.map(|source| {
+        let rule = "is named as the disk of a workspace, which is never copied: name another claim, or a VolumeSnapshot";
+        Violation::new(format!("{path}.dataSourceRef.name"), &source.name, rule)
+    }));
     if let Some(namespace) = source.and_then(|source| source.namespace.as_ref()) {
         let rule = "must not be set: name an object of the workspace's own namespace";
         found.push(Violation::new(

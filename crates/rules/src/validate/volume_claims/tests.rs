@@ -64,9 +64,13 @@ fn disks_for_the_application_and_for_other_containers_pass() {
     ]);
     let mut more = mounting("{pvcs.db}");
     more["options"] = options();
-    more["defaultInitContainers"] =
-        json!([{"name": "a", "image": "i", "volumeMounts": [{"name": "data", "mountPath": "/x"}]}]);
-    assert_eq!(lines(disks, more), [""; 0]);
+    let init = |disk: &str| json!([{"name": "a", "image": "i", "volumeMounts": [{"name": disk, "mountPath": "/x"}]}]);
+    for (mounted, is_refused) in [("data", false), ("small", false), ("large", true)] {
+        more["defaultInitContainers"] = init(mounted);
+        let found = lines(disks.clone(), more.clone());
+        assert_eq!(!found.is_empty(), is_refused, "{found:?}");
+        assert!(found.iter().all(|it| it.contains(mounted)), "{found:?}");
+    }
 }
 
 #[test]
@@ -181,8 +185,25 @@ fn a_claim_of_fixed_texts_and_one_size_is_asked_for() {
             json!({}),
             r#"spec.dataSourceRef.namespace: "other" must not be set: name an object of the workspace's own namespace"#,
         ),
+        (
+            json!({"spec": {"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "workspace-lab"}}}),
+            json!({}),
+            r#"spec.dataSourceRef.name: "workspace-lab" is named as the disk of a workspace, which is never copied: name another claim"#,
+        ),
+        (
+            json!({"spec": {"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "wsc-db-lab"}}}),
+            json!({}),
+            r#"spec.dataSourceRef.name: "wsc-db-lab" is named as the disk of a workspace"#,
+        ),
     ] {
         check(fields, more, expected);
+    }
+    for allowed in [
+        json!({"kind": "PersistentVolumeClaim", "name": "golden"}),
+        json!({"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "workspace-lab"}),
+    ] {
+        let copy = disk(json!({"spec": {"dataSourceRef": allowed}}));
+        assert_eq!(lines(json!([copy]), json!({})), [""; 0]);
     }
 }
 
