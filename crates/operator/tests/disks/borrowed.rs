@@ -1,7 +1,7 @@
 //! Existing claims as homes and volumes.
 
 use api::{
-    Workspace,
+    Workspace, WorkspaceTemplate,
     condition::reason,
     names,
     workspace::{DesiredStatus, Phase},
@@ -172,6 +172,48 @@ async fn the_disk_of_another_workspace_is_mounted_neither_as_home_nor_as_volume(
             assert_ne!(stage.status().phase, Some(Phase::Running));
             let reported = stage.status().message.unwrap();
             assert!(reported.contains(name), "{reported}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_only_the_pod_template_names_is_checked_as_one_of_the_workspace() {
+    let of_victim = json!({names::WORKSPACE_UID: "victim"});
+    let in_use = json!({names::IN_USE_BY: "victim/uid-of-victim"});
+    for (marks, expected) in [
+        (Some(of_victim), Some(reason::VOLUME_OF_ANOTHER_WORKSPACE)),
+        (Some(in_use), Some(reason::VOLUME_IN_USE)),
+        (None, Some(reason::VOLUME_UNBOUND)),
+        (Some(json!({})), None),
+    ] {
+        let mut stage = Stage::new();
+        let amounts = json!({"cpu": "10m", "memory": "16Mi"});
+        let mut template = json!(objects::template("t"));
+        template["spec"]["podTemplate"] = json!({"spec": {
+            "containers": [{
+                "name": "reader", "image": "r/reader:1", "resources": {"requests": amounts, "limits": amounts},
+                "volumeMounts": [{"name": "files", "mountPath": "/files"}],
+            }],
+            "volumes": [{"name": "files", "persistentVolumeClaim": {"claimName": "data"}}],
+        }});
+        let template: WorkspaceTemplate = serde_json::from_value(template).unwrap();
+        stage.server.put(&template);
+        let mut victim = objects::workspace("victim");
+        victim.metadata.uid = Some("uid-of-victim".to_owned());
+        victim.spec.desired_status = DesiredStatus::Stopped;
+        stage.server.put(&victim);
+        if let Some(marks) = marks {
+            let mut data = claim("data", "ReadWriteOnce");
+            data.metadata.annotations = serde_json::from_value(marks).unwrap();
+            stage.server.put(&data);
+        }
+        let mut demo = workspace("first", "alice", &Value::Null);
+        demo.spec.template_ref = Some("t".to_owned());
+        stage.server.put(&demo);
+        stage.reconcile().await.unwrap();
+        assert_eq!(stage.child::<Pod>().is_some(), expected.is_none(), "{expected:?}");
+        if expected.is_some() {
+            assert_eq!(stage.status().reason.as_deref(), expected);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Existing claim that a workspace mounts -> whether it may, and what else uses it (pure).
 
-use api::names;
+use api::{names, template::VolumeClaim};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use rules::{Home, ValidWorkspace};
@@ -14,7 +14,7 @@ use crate::cache::{
 /// Access modes with which several pods can use one claim.
 const SHARED: [&str; 2] = ["ReadWriteMany", "ReadOnlyMany"];
 
-/// An existing claim that a workspace names.
+/// An existing claim that a workspace or its template names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     /// Its name.
@@ -23,7 +23,7 @@ pub(crate) struct Named {
     pub home: bool,
 }
 
-/// The existing claims that a workspace names.
+/// The existing claims that a workspace or its template names: all that its pod mounts but its own disks.
 pub(crate) fn named_claims(workspace: &ValidWorkspace) -> Vec<Named> {
     let home = match &workspace.home {
         Home::Claim { name, .. } => Some(name),
@@ -33,12 +33,30 @@ pub(crate) fn named_claims(workspace: &ValidWorkspace) -> Vec<Named> {
         claim: volume.persistent_volume_claim_name.clone(),
         home: false,
     });
+    let pod = workspace
+        .pod
+        .pod_template
+        .iter()
+        .filter_map(|template| template.spec.as_ref());
+    let of_template = pod
+        .flat_map(|pod| pod.volumes.iter().flatten())
+        .filter_map(|volume| {
+            let claim = &volume.persistent_volume_claim.as_ref()?.claim_name;
+            let is_own =
+                |disk: &VolumeClaim| rules::names::further_claim(&disk.name, &workspace.name) == *claim;
+            let is_further = workspace.volume_claims.iter().any(is_own);
+            (!is_further).then(|| Named {
+                claim: claim.clone(),
+                home: false,
+            })
+        });
     home.map(|name| Named {
         claim: name.clone(),
         home: true,
     })
     .into_iter()
     .chain(volumes)
+    .chain(of_template)
     .collect()
 }
 
