@@ -61,7 +61,7 @@ pub use checks::networks;
 pub use checks::resources::{GPU, SHARED_GPU, is_gpu};
 pub use effective::idle::{Idle, IdleAnswer, Question};
 pub use effective::profile::ExecutionProfile;
-pub use effective::{Effective, Given, Home, PodFields, effective, profile_name};
+pub use effective::{Effective, Given, Home, PodFields, effective, mount_home, profile_name};
 pub use effective::{options, variables};
 pub use quantity::{Quantity, QuantityError};
 pub use settings::{ImageMirror, PodIdentifiers, Settings};

@@ -1,7 +1,9 @@
 //! Storage of workspace, template and settings -> home directory (pure).
 
+use api::names::HOME_VOLUME;
 use api::template::PrimaryStorage;
 use api::workspace::{Retain, Storage};
+use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use crate::settings::Settings;
@@ -56,6 +58,18 @@ impl Home {
             Self::Disk { sub_path, .. } | Self::Claim { sub_path, .. } => sub_path.as_deref(),
             Self::Ephemeral { .. } => None,
         }
+    }
+}
+
+/// Mounts the home in a container of the template's author as the application has it: its folder of the disk, and folders below that.
+pub fn mount_home(container: &mut Container, folder: Option<&str>) {
+    let Some(folder) = folder else { return };
+    let mounts = container.volume_mounts.iter_mut().flatten();
+    for mount in mounts.filter(|mount| mount.name == HOME_VOLUME) {
+        mount.sub_path = Some(match mount.sub_path.as_deref() {
+            Some(below) if !below.is_empty() => format!("{folder}/{below}"),
+            _ => folder.to_owned(),
+        });
     }
 }
 

@@ -30,5 +30,5 @@ pub(crate) use defaults::merge;
 pub use defaults::{Effective, effective, profile_name};
 pub use given::Given;
 pub(crate) use given::canonical;
-pub use home::Home;
+pub use home::{Home, mount_home};
 pub use pod::PodFields;

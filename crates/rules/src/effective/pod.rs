@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
     Affinity, Container, Lifecycle, PodSecurityContext, Probe, SecurityContext, Toleration,
 };
 
+use super::home::mount_home;
 use super::resources::fill;
 use crate::checks::resources::of_container;
 use crate::settings::Settings;
@@ -46,10 +47,17 @@ pub(super) fn shape(
     application: &ResourceRequirements,
     settings: &Settings,
 ) -> PodFields {
-    let init_containers = listed(
+    let mut init_containers = listed(
         &spec.init_containers,
         template.map(|template| &template.default_init_containers),
     );
+    // A user's own mounts name folders of the disk, for which the user needs permission.
+    if spec.init_containers.is_empty() {
+        let folder = spec.storage.as_ref().and_then(|own| own.sub_path.as_deref());
+        for container in &mut init_containers {
+            mount_home(container, folder);
+        }
+    }
     PodFields {
         init_containers: init_containers
             .into_iter()
@@ -138,4 +146,48 @@ fn complete(mut container: Container, application: &ResourceRequirements, settin
     filled.claims = claims;
     container.resources = Some(filled);
     container
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The folders of the disk that init containers of a workspace with the home `alice` mount.
+    fn folders(given: Value, default: Value) -> Vec<Option<String>> {
+        let spec = WorkspaceSpec {
+            storage: serde_json::from_value(json!({"claimName": "common", "subPath": "alice"})).unwrap(),
+            init_containers: serde_json::from_value(given).unwrap(),
+            ..WorkspaceSpec::default()
+        };
+        let template = WorkspaceTemplateSpec {
+            default_init_containers: serde_json::from_value(default).unwrap(),
+            ..WorkspaceTemplateSpec::default()
+        };
+        let settings = Settings::parse("defaultImage: d:1").unwrap();
+        let pod = crate::effective(&spec, Some(&template), &settings).pod;
+        let mounts = pod
+            .init_containers
+            .into_iter()
+            .flat_map(|it| it.volume_mounts.unwrap_or_default());
+        mounts.map(|mount| mount.sub_path).collect()
+    }
+
+    #[test]
+    fn init_containers_of_a_template_have_the_home_and_those_of_users_the_folders_that_they_name() {
+        let own = || {
+            json!([{"name": "seed", "volumeMounts": [
+                {"name": "workspace-storage", "mountPath": "/a"},
+                {"name": "workspace-storage", "mountPath": "/b", "subPath": "notes"},
+                {"name": "shm", "mountPath": "/c"},
+            ]}])
+        };
+        let some = |folder: &str| Some(folder.to_owned());
+        assert_eq!(
+            folders(json!([]), own()),
+            [some("alice"), some("alice/notes"), None]
+        );
+        assert_eq!(folders(own(), json!([])), [None, some("notes"), None]);
+    }
 }

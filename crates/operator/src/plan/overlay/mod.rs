@@ -4,10 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{
-    names::{APPLICATION_CONTAINER, HOME_VOLUME},
-    template::PodTemplateMetadata,
-};
+use api::{names::APPLICATION_CONTAINER, template::PodTemplateMetadata};
 use k8s_openapi::{
     DeepMerge as _,
     api::core::v1::{Container, PodSpec},
@@ -32,7 +29,7 @@ pub(super) fn spec(workspace: &ValidWorkspace, generated: PodSpec) -> PodSpec {
     }
     let init = pod.init_containers.iter_mut().flatten();
     for container in init.chain(&mut pod.containers) {
-        mount_home(container, workspace.home.sub_path());
+        rules::mount_home(container, workspace.home.sub_path());
         if container.name != APPLICATION_CONTAINER {
             complete(container, workspace);
         }
@@ -69,18 +66,6 @@ fn complete(container: &mut Container, workspace: &ValidWorkspace) {
         .image_pull_policy
         .get_or_insert_with(|| workspace.image_pull_policy.to_string());
     container.security_context = Some(security::restricted(container.security_context.as_ref()));
-}
-
-/// The home is a folder of its claim, if the workspace says so: a container sees what the application sees, and folders of that.
-fn mount_home(container: &mut Container, folder: Option<&str>) {
-    let Some(folder) = folder else { return };
-    let mounts = container.volume_mounts.iter_mut().flatten();
-    for mount in mounts.filter(|mount| mount.name == HOME_VOLUME) {
-        mount.sub_path = Some(match mount.sub_path.as_deref() {
-            Some(below) if !below.is_empty() => format!("{folder}/{below}"),
-            _ => folder.to_owned(),
-        });
-    }
 }
 
 #[cfg(test)]
