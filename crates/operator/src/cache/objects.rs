@@ -1,7 +1,7 @@
 //! Watch events of objects from manifests -> which workspace has which (in memory).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -78,8 +78,13 @@ pub struct ObjectStore {
 struct OfKind {
     state: KindState,
     /// By namespace and name.
-    objects: BTreeMap<(String, String), Arc<DynamicObject>>,
+    objects: BTreeMap<Key, Arc<DynamicObject>>,
+    /// Their keys, by namespace and the workspace in their label.
+    of_workspaces: BTreeMap<(String, String), BTreeSet<Key>>,
 }
+
+/// Namespace and name.
+type Key = (String, String);
 
 impl ObjectStore {
     /// Adds a kind.
@@ -104,17 +109,15 @@ impl ObjectStore {
 
     /// Objects with the label of this workspace. Any user can write a label, so not all of them are its own.
     pub fn with_label_of(&self, identity: &Identity) -> Vec<Live> {
-        let first = (identity.namespace.clone(), String::new());
+        let workspace = (identity.namespace.clone(), identity.name.clone());
         self.read(|kinds| {
             let found = kinds.iter().flat_map(|(kind, of_kind)| {
-                let objects = of_kind.objects.range(first.clone()..);
-                objects
-                    .take_while(|((namespace, _), _)| *namespace == identity.namespace)
-                    .filter(|(_, object)| workspace_of(object) == Some(&identity.name))
-                    .map(|(_, object)| Live {
-                        kind: kind.clone(),
-                        object: object.clone(),
-                    })
+                let keys = of_kind.of_workspaces.get(&workspace).into_iter().flatten();
+                let objects = keys.filter_map(|key| of_kind.objects.get(key));
+                objects.map(|object| Live {
+                    kind: kind.clone(),
+                    object: object.clone(),
+                })
             });
             found.collect()
         })
@@ -132,7 +135,7 @@ impl ObjectStore {
             let now = KindState::Unavailable(why.to_owned());
             let is_new = of_kind.state != now;
             of_kind.state = now;
-            of_kind.objects.clear();
+            of_kind.clear();
             is_new
         })
     }
@@ -141,7 +144,7 @@ impl ObjectStore {
     pub fn set_available(&self, kind: &ObjectKind, resource: &ApiResource, objects: Vec<DynamicObject>) {
         self.change(kind, |of_kind| {
             of_kind.state = KindState::Available(resource.clone());
-            of_kind.objects.clear();
+            of_kind.clear();
             for object in objects {
                 of_kind.put(object);
             }
@@ -164,7 +167,7 @@ impl ObjectStore {
     /// Records that an object is gone.
     pub fn remove(&self, kind: &ObjectKind, namespace: &str, name: &str) {
         let key = (namespace.to_owned(), name.to_owned());
-        self.change(kind, |of_kind| of_kind.objects.remove(&key));
+        self.change(kind, |of_kind| of_kind.remove(&key));
     }
 
     fn read<T>(&self, query: impl FnOnce(&BTreeMap<ObjectKind, OfKind>) -> T) -> T {
@@ -180,11 +183,32 @@ impl OfKind {
     fn put(&mut self, mut object: DynamicObject) {
         trim(&mut object);
         let key = key_of(&object);
-        if workspace_of(&object).is_some() {
+        // Its label may have changed.
+        self.remove(&key);
+        if let Some(workspace) = of_workspace(&object) {
+            self.of_workspaces
+                .entry(workspace)
+                .or_default()
+                .insert(key.clone());
             self.objects.insert(key, Arc::new(object));
-        } else {
-            self.objects.remove(&key);
         }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let Some(workspace) = self.objects.remove(key).as_deref().and_then(of_workspace) else {
+            return;
+        };
+        if let Entry::Occupied(mut keys) = self.of_workspaces.entry(workspace) {
+            keys.get_mut().remove(key);
+            if keys.get().is_empty() {
+                keys.remove();
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.objects.clear();
+        self.of_workspaces.clear();
     }
 }
 
@@ -194,7 +218,13 @@ pub(crate) fn workspace_of(object: &DynamicObject) -> Option<&str> {
     labels.get(names::WORKSPACE_LABEL).map(String::as_str)
 }
 
-fn key_of(object: &DynamicObject) -> (String, String) {
+/// Namespace and name of the workspace in the label of an object.
+fn of_workspace(object: &DynamicObject) -> Option<(String, String)> {
+    let name = workspace_of(object)?.to_owned();
+    Some((object.metadata.namespace.clone().unwrap_or_default(), name))
+}
+
+fn key_of(object: &DynamicObject) -> Key {
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     (text(&object.metadata.namespace), text(&object.metadata.name))
 }
@@ -218,5 +248,53 @@ fn trim(object: &mut DynamicObject) {
     }
     if let Some(annotations) = &mut object.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_workspace_has_the_objects_with_its_label_and_none_that_lost_it() {
+        let kind = ObjectKind {
+            api_version: "x.org/v1".to_owned(),
+            kind: "Thing".to_owned(),
+        };
+        let identity = testing::identity();
+        let thing = |namespace: &str, name: &str, workspace: &str, version: &str| -> DynamicObject {
+            serde_json::from_value(json!({"metadata": {
+                "namespace": namespace, "name": name, "uid": name, "resourceVersion": version,
+                "labels": {names::WORKSPACE_LABEL: workspace},
+            }}))
+            .unwrap()
+        };
+        let (ours, other) = (identity.namespace.as_str(), "elsewhere");
+        let store = ObjectStore::default();
+        let resource = ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&());
+        let listed = [
+            thing(ours, "a", &identity.name, "1"),
+            thing(ours, "b", "another", "1"),
+            thing(other, "a", &identity.name, "1"),
+        ];
+        store.set_available(&kind, &resource, listed.to_vec());
+        let found = || -> Vec<_> {
+            let all = store.with_label_of(&identity).into_iter();
+            all.filter_map(|live| live.object.metadata.name.clone()).collect()
+        };
+        assert_eq!(found(), ["a"]);
+        store.update(&kind, thing(ours, "b", &identity.name, "2"));
+        assert_eq!(found(), ["a", "b"]);
+        store.update(&kind, thing(ours, "a", "another", "2"));
+        assert_eq!(found(), ["b"]);
+        store.remove(&kind, ours, "b");
+        assert_eq!(found(), [""; 0]);
+        store.set_available(&kind, &resource, listed.to_vec());
+        assert_eq!(found(), ["a"]);
+        store.set_unavailable(&kind, "gone");
+        assert_eq!(found(), [""; 0]);
     }
 }
