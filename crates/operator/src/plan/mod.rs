@@ -5,7 +5,7 @@
 //! | name | valid workspace -> |
 //! |---|---|
 //! | `run.rs` | the pod of one run |
-//! | `pod`, `volumes.rs`, `security.rs` | its spec |
+//! | `pod`, `volumes`, `security.rs` | its spec |
 //! | `overlay` | its spec, laid over the template's `podTemplate` |
 //! | `container.rs` | the container: image, command, environment, probes |
 //! | `claim.rs` | the claims of its disks |

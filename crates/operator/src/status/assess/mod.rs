@@ -8,6 +8,7 @@
 //! | `conditions.rs` | state, problem -> Available, Degraded, Progressing, Stopped, Valid, and the phase |
 //! | `evidence` | observed state -> the reason of a problem, such as a failing image pull |
 //! | `further_claims.rs` | further disks, what blocks them -> the status of each |
+//! | `steady.rs` | a problem, the reported one -> the problem with a message that stays |
 //! | `timeout.rs` | a start that exceeds its timeout -> failed |
 //! | `rare.rs` | a deleted or unreadable workspace -> its status |
 //! | `remembered.rs` | earlier status -> what the status keeps of it |
@@ -23,13 +24,14 @@ mod further_claims;
 mod rare;
 mod remembered;
 mod run_times;
+mod steady;
 mod timeout;
 
 use std::time::Duration;
 
 use api::{
     Workspace, WorkspaceStatus,
-    condition::{self, AVAILABLE, DEGRADED, reason},
+    condition::{self, AVAILABLE, reason},
     names::APPLICATION_CONTAINER,
     workspace::{ContainerCounts, DesiredStatus, Endpoint, Resolved},
 };
@@ -42,7 +44,7 @@ pub(crate) use self::rare::{deleting, unreadable};
 use self::{
     evidence::{Evidence, Inputs},
     run_times::Run,
-    timeout::{Earlier, Start},
+    timeout::Start,
 };
 use crate::{
     blockers::{Blocker, Problem, rejected::Rejected},
@@ -50,9 +52,6 @@ use crate::{
     plan::{disks::desired_claim::class_of, record},
     support::text::join_first,
 };
-
-/// Reasons that the kubelet reports with varying messages.
-const VARYING_MESSAGES: [&str; 2] = [reason::IMAGE_PULL_FAILED, reason::VOLUME_ATTACH_FAILED];
 
 /// Separator between a problem's message and the list of pending changes.
 const WAITING: &str = " Changes that take effect when the workspace is stopped and started: ";
@@ -137,8 +136,8 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         .filter(|_| state == State::Starting && !is_gated);
     let start = Start::new(valid, limited);
     let left = start.as_ref().and_then(|start| start.left(facts.now));
-    let earlier = earlier_reason(&before, facts.observed);
-    let problem = steady(problem, state, earlier);
+    let earlier = steady::earlier(&before, facts.observed);
+    let problem = steady::steady(problem, state, earlier);
     let problem = match &start {
         Some(start) if left.is_none() => Some(start.failure(problem, earlier, facts.observed)),
         _ => problem,
@@ -355,49 +354,6 @@ fn evidence(
         State::Stopping => evidence::of_end(facts.observed, facts.now),
         State::Stopped => evidence::of_rest(facts.observed),
         State::Invalid => Evidence::default(),
-    }
-}
-
-/// The reported problem of the current run. An eviction counts until the run after it is ready.
-fn earlier_reason<'a>(before: &'a WorkspaceStatus, observed: &Observed) -> Option<Earlier<'a>> {
-    let same_run = before.run_id.as_deref() == observed.run_id();
-    let earlier = condition::find(&before.conditions, DEGRADED).filter(|it| it.status == "True")?;
-    if !same_run && earlier.reason != reason::EVICTED {
-        return None;
-    }
-    let message = earlier.message.split(WAITING).next().unwrap_or_default();
-    Some(Earlier::parse(&earlier.reason, message))
-}
-
-/// Keeps the reported message while the run and the reason are the same. The kubelet alternates between two messages for the same
-/// failing pull or mount. An evicted pod is soon gone, while the next pod is still starting.
-fn steady(problem: Option<Problem>, state: State, earlier: Option<Earlier<'_>>) -> Option<Problem> {
-    let Some(earlier) = earlier else { return problem };
-    let message = || earlier.message.to_owned();
-    match problem {
-        None if state == State::Starting && earlier.reason == reason::EVICTED => Some(Problem {
-            reason: reason::EVICTED,
-            message: message(),
-            failed: false,
-        }),
-        Some(now) if VARYING_MESSAGES.contains(&now.reason) && now.reason == earlier.reason => {
-            Some(Problem {
-                message: message(),
-                ..now
-            })
-        }
-        // The kubelet reports why a hook failed only for a moment. Afterwards it only reports that the hook failed.
-        Some(now)
-            if now.reason == reason::POST_START_HOOK_FAILED
-                && now.reason == earlier.reason
-                && message().len() > now.message.len() =>
-        {
-            Some(Problem {
-                message: message(),
-                ..now
-            })
-        }
-        problem => problem,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The status in each situation.
 
 use api::{
-    condition::{PROGRESSING, STOPPED, VALID},
+    condition::{DEGRADED, PROGRESSING, STOPPED, VALID},
     workspace::{DesiredStatus, Phase},
 };
 use proptest::prelude::*;
