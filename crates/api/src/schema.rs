@@ -61,6 +61,13 @@ pub(crate) fn embedded<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema
     schema
 }
 
+/// A type without its description, for a field with its own.
+pub(crate) fn plain<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = T::json_schema(generator);
+    schema.remove("description");
+    schema
+}
+
 /// The spec of a pod, in which nothing is required.
 pub(crate) fn pod_spec(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = embedded::<PodSpec>(generator);

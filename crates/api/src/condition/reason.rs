@@ -307,7 +307,7 @@ reasons! {
         Owner: "Set spec.storage.storageClassName to another class: the disk is then made anew. It was never made, so no files are lost. Or have the class created (an administrator sees them with `kubectl get storageclass`).",
         [Field("spec.storage.storageClassName")];
     VOLUME_UNBOUND = "VolumeUnbound", Blocks(Disk), "Degraded=True",
-        "A claim has waited for a volume for over 60 s, its volume cannot be created or is gone, or a mounted claim does not exist.",
+        "A claim has waited for a volume for over 60 s, its volume cannot be created or is gone, or a claim that is mounted or copied does not exist.",
         Owner: "Do what the message says; see also `kubectl describe pvc`.";
     VOLUME_ATTACH_FAILED = "VolumeAttachFailed", Blocks(Attach), "Degraded=True",
         "A volume cannot be attached to the pod's node or mounted there, often because another node still holds it.",
@@ -332,8 +332,8 @@ reasons! {
         [Copy];
 
     VOLUME_OF_ANOTHER_WORKSPACE = "VolumeOfAnotherWorkspace", Blocks(Disk), "Degraded=True",
-        "A claim in spec.storage.claimName or spec.volumes is or was the disk of another workspace.",
-        Owner: "Name another claim in spec.volumes. spec.storage.claimName cannot change: create another workspace for another home. To use the disk of a deleted workspace, create a workspace of its name.",
+        "A claim in spec.storage.claimName, spec.volumes or the template's podTemplate is or was the disk of another workspace, or the template copies a disk or home of a workspace (volumeClaims, dataSourceRef).",
+        Owner: "Name another claim in spec.volumes. If the template names it, ask for a corrected template. spec.storage.claimName cannot change: create another workspace for another home. To use the disk of a deleted workspace, create a workspace of its name.",
         [Copy];
     VOLUME_IN_USE = "VolumeInUse", Blocks(Disk), "Degraded=True",
         "Another pod mounts the claim in spec.storage.claimName; at most one may write to it.",
@@ -350,7 +350,7 @@ reasons! {
         "Another client repeatedly changes a child of the workspace. The message names the child and the field manager. The operator restores it with growing delays, up to a minute.",
         Administrator: "Exclude the child from what changes it: an autoscaler, a policy engine, or a second installation of this product.";
     NAME_CONFLICT = "NameConflict", Blocks(Node), "Degraded=True",
-        "A foreign object has the name of a child.",
+        "A foreign object has the name of a child, such as the claim of a further disk.",
         Administrator: "Create the workspace under another name, or have an administrator delete that object. If it is a PersistentVolumeClaim, that deletes the files on it.",
         [Copy];
     QUOTA_EXCEEDED = "QuotaExceeded", Blocks(Node), "Degraded=True",

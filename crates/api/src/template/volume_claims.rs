@@ -34,8 +34,10 @@ pub struct VolumeClaim {
     pub read_only: bool,
     /// The claim.
     pub spec: VolumeClaimSpec,
-    /// What becomes of the disk when the workspace is deleted. Unset: `Delete`.
+    /// What becomes of the disk when the workspace is deleted, chosen or not: it goes, or is kept for a new workspace of the same name and
+    /// owner (`Retain`). `storage.retain` of a workspace does not count here. Unset: `Delete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::plain::<Retain>")]
     pub retain: Option<Retain>,
 }
 
@@ -43,7 +45,8 @@ pub struct VolumeClaim {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeClaimSpec {
-    /// The access mode: exactly one.
+    /// The access mode, exactly one: for pods of one node (`ReadWriteOnce`), of all nodes (`ReadWriteMany`), of all nodes but reading
+    /// (`ReadOnlyMany`), or one pod (`ReadWriteOncePod`).
     #[schemars(length(min = 1, max = 1))]
     pub access_modes: Vec<AccessMode>,
     /// Storage class. Unset: the cluster's default.
@@ -55,6 +58,7 @@ pub struct VolumeClaimSpec {
     pub resources: VolumeResourceRequirements,
     /// `Block` has no file system, and so no `mountPath`. Unset: `Filesystem`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::plain::<VolumeMode>")]
     pub volume_mode: Option<VolumeMode>,
     /// Labels of the volumes that may be bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,7 +24,7 @@ pub struct Limits {
     #[schemars(range(min = 1, max = 525_600))]
     pub failed_timeout_minutes: Option<i32>,
     /// Days from the stop to the deletion, with a day's notice in `status.deletesAt`, if the installation deletes. A start begins them anew.
-    /// A disk of its own needs `retain` in workspace or template. Unset here and in the template: never, whatever the template's bounds.
+    /// Each disk of its own needs `retain`, in workspace or template. Unset here and in the template: never, whatever the template's bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 7, max = 3650))]
     pub stopped_retention_days: Option<i32>,

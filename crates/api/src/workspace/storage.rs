@@ -69,7 +69,7 @@ pub struct ClaimStatus {
     /// What becomes of the disk when the workspace is deleted. Absent while the workspace has no such claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retain: Option<Retain>,
-    /// Why the disk cannot be used, as in the condition `Degraded`.
+    /// Why the disk cannot be used, as a reason of the condition `Degraded`, such as `QuotaExceeded` or `NameConflict`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What is wrong and what to do, or that the disk is not mounted.
