@@ -40,6 +40,16 @@
 {{- if and (eq $values.routing.mode "Subdomain") (ne $values.routing.pathModeSharing "Refuse") }}
   - routing.pathModeSharing: {{ $values.routing.pathModeSharing }} needs routing.mode: Path, because with a host for each workspace there is no risk to accept: set routing.pathModeSharing=Refuse, or routing.mode=Path
 {{- end -}}
+{{- $listed := dict -}}
+{{- range $list := list "routeKinds" "objectKinds" -}}
+  {{- range $index, $one := get $values.settings $list -}}
+    {{- $kind := printf "%s %s" ($one.apiVersion | splitList "/" | first) $one.kind -}}
+    {{- if hasKey $listed $kind }}
+  - settings.{{ $list }}[{{ $index }}]: {{ $one.apiVersion }} {{ $one.kind }} must not be listed twice, in whatever versions, because settings.{{ get $listed $kind }} is the same kind, and an object of a template could replace a route: list it once, in one of the two lists
+    {{- end -}}
+    {{- $_ := set $listed $kind (printf "%s[%d]" $list $index) -}}
+  {{- end -}}
+{{- end -}}
 {{- if not $values.settings.requireTemplate -}}
   {{- range $index, $one := $values.userNamespaces -}}
     {{- if not (kindIs "invalid" $one.templates) }}

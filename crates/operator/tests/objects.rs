@@ -8,8 +8,12 @@ use api::{
 };
 use http::Method;
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::ResourceExt as _;
+use kube::{
+    ResourceExt as _,
+    api::{ApiResource, GroupVersionKind},
+};
 use operator::controllers::{catalog, catalog::CatalogState};
+use rules::objects::ObjectKind;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
@@ -42,14 +46,26 @@ fn template() -> WorkspaceTemplate {
 /// `demo` of this template, in an installation that allows its kind.
 fn stage() -> Stage {
     let mut stage = Stage::with_demo();
-    stage.set_up_anew(
-        "{defaultImage: uv, imageAliases: {uv: 'localhost/uv:1'}, admission: true, \
-         objectKinds: [{apiVersion: networking.k8s.io/v1, kind: Ingress}]}",
-    );
+    set_up(&mut stage, &[], &[&ingress()]);
     stage.server.put(&template());
     stage.edit_spec(|spec| spec["templateRef"] = json!("lab"));
     see(&stage);
     stage
+}
+
+/// An operator of an installation that allows these kinds.
+fn set_up(stage: &mut Stage, routes: &[&ObjectKind], objects: &[&ObjectKind]) {
+    let list = |kinds: &[&ObjectKind]| -> Value {
+        let kinds = kinds.iter();
+        kinds
+            .map(|it| json!({"apiVersion": it.api_version, "kind": it.kind}))
+            .collect()
+    };
+    let settings = json!({
+        "defaultImage": "uv", "imageAliases": {"uv": "localhost/uv:1"}, "admission": true,
+        "routeKinds": list(routes), "objectKinds": list(objects),
+    });
+    stage.set_up_anew(&settings.to_string());
 }
 
 /// The same, with the pod of a run, settled.
@@ -260,23 +276,37 @@ async fn a_refused_object_is_reported_with_the_api_server_s_message_and_leaves_t
 }
 
 #[tokio::test]
-async fn routes_and_objects_of_one_kind_come_and_go_on_their_own() {
+async fn routes_and_objects_come_and_go_on_their_own() {
     let mut stage = Stage::with_demo();
-    stage.set_up_anew(
-        "{defaultImage: uv, imageAliases: {uv: 'localhost/uv:1'}, admission: true, \
-         objectKinds: [{apiVersion: networking.k8s.io/v1, kind: Ingress}]}",
-    );
+    let kind = ObjectKind {
+        api_version: "example.com/v1".to_owned(),
+        kind: "Way".to_owned(),
+    };
+    set_up(&mut stage, &[&kind], &[&ingress()]);
+    let ways = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Way"));
+    let objects = &stage.context.stores.objects;
+    objects.set_available(&kind, &ways, Vec::new());
+    let has_route = |stage: &Stage| {
+        let route = stage.context.stores.objects.get(&kind, NAMESPACE, CHILD);
+        route.is_some()
+    };
     stage.server.put(&template());
-    stage.server.put(&custom("main", |_| {}));
+    let of_ways = |manager: &mut Value| {
+        let manifest = &mut manager["spec"]["routing"]["custom"]["resources"][0];
+        manifest["apiVersion"] = json!(kind.api_version);
+        manifest["kind"] = json!(kind.kind);
+    };
+    stage.server.put(&custom("main", of_ways));
     stage.edit_spec(|spec| spec["templateRef"] = json!("lab"));
     see(&stage);
     stage.reconcile().await.unwrap();
-    assert_eq!(names_of_all(&stage), [ALWAYS], "a route waits for the pod");
-    see(&stage);
+    assert_eq!(names_of_all(&stage), [ALWAYS]);
+    assert!(!has_route(&stage), "a route waits for the pod");
     stage.cluster();
     stage.get_ready();
     stage.reconcile().await.unwrap();
-    assert_eq!(names_of_all(&stage), [CHILD, ALWAYS]);
+    assert_eq!(names_of_all(&stage), [ALWAYS]);
+    assert!(has_route(&stage));
     see(&stage);
     let external = json!({"routing": {"external": {}}, "authentication": {"application": {}}});
     stage
@@ -284,6 +314,7 @@ async fn routes_and_objects_of_one_kind_come_and_go_on_their_own() {
         .put(&custom("main", |manager| manager["spec"] = external));
     stage.reconcile().await.unwrap();
     assert_eq!(names_of_all(&stage), [ALWAYS]);
+    assert!(!has_route(&stage));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::identity::Identity;
+use super::identity::kind_of;
 use crate::effective::variables;
 use crate::settings::ObjectKind;
 use crate::violation::Violation;
@@ -55,7 +55,7 @@ pub(crate) fn shape(path: &str, manifest: &Value, allowed: AllowList<'_>) -> Vec
 
 fn kind(path: &str, manifest: &Value, allowed: AllowList<'_>) -> Option<Violation> {
     let field = format!("{path}.kind");
-    let Some(Identity { kind, .. }) = Identity::from_manifest(manifest) else {
+    let Some(kind) = kind_of(manifest) else {
         return Some(Violation::new(path, "", "must have apiVersion and kind"));
     };
     if kind.is_denied() {

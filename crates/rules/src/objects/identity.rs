@@ -1,32 +1,51 @@
-//! Manifest -> its kind and name (pure).
+//! Manifest -> the object that it describes: kind and name (pure).
 
 use serde_json::Value;
 
 use crate::settings::ObjectKind;
+use crate::violation::Violation;
 
-/// Kind and name of a manifest.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Kind and name of an object of one namespace.
+#[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) kind: ObjectKind,
-    /// As written; `None`: the default name.
-    pub(crate) name: Option<String>,
+    /// As written, with variables, or with their values.
+    pub(crate) name: String,
 }
 
 impl Identity {
-    /// Returns `None` for an invalid manifest.
-    pub(crate) fn from_manifest(manifest: &Value) -> Option<Self> {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
+    /// Returns `None` for a manifest without kind. `usual`: the name of one without name.
+    pub(crate) fn from_manifest(manifest: &Value, usual: &str) -> Option<Self> {
+        let name = manifest["metadata"]["name"].as_str().unwrap_or(usual);
         Some(Self {
-            kind: ObjectKind {
-                api_version: text(&manifest["apiVersion"])?,
-                kind: text(&manifest["kind"])?,
-            },
-            name: text(&manifest["metadata"]["name"]),
+            kind: kind_of(manifest)?,
+            name: name.to_owned(),
         })
+    }
+
+    /// Whether both are one object of the API server, which shows it in each version of its kind.
+    fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.kind.is_version_of(&other.kind)
     }
 }
 
 /// The kind of a manifest, if it has one.
 pub fn kind_of(manifest: &Value) -> Option<ObjectKind> {
-    Some(Identity::from_manifest(manifest)?.kind)
+    let text = |key: &str| manifest[key].as_str().map(str::to_owned);
+    Some(ObjectKind {
+        api_version: text("apiVersion")?,
+        kind: text("kind")?,
+    })
+}
+
+/// The violation of a manifest whose object an earlier one describes as well: the two would replace each other at each reconcile.
+pub(crate) fn second<'a>(
+    path: &str,
+    identity: &Identity,
+    mut earlier: impl Iterator<Item = &'a Identity>,
+) -> Option<Violation> {
+    let rule = "is the second manifest of this kind and name: give it a metadata.name of its own";
+    earlier
+        .any(|other| other.is_same(identity))
+        .then(|| Violation::new(path, &identity.name, rule))
 }

@@ -1,6 +1,6 @@
 //! Manifests of managers and templates -> objects of a workspace (pure).
 //!
-//! - `identity`: kind and name of a manifest
+//! - `identity`: kind and name of a manifest, and whether two are one object
 //! - `check`: violations of one manifest, whoever wrote it
 //! - `render`: a manifest and variables -> the object of one workspace
 //! - `of_template`: objects of a template: violations, and those of one workspace
@@ -13,8 +13,8 @@ mod render;
 use serde_json::{Map, Value};
 
 pub(crate) use check::{AllowList, each_text, name, shape};
-pub(crate) use identity::Identity;
 pub use identity::kind_of;
+pub(crate) use identity::{Identity, second};
 pub(crate) use of_template::render as render_template;
 pub use of_template::{check as check_template, kinds_of};
 pub(crate) use render::render;
@@ -37,6 +37,16 @@ pub struct RenderedObject {
     pub body: Map<String, Value>,
 }
 
+impl RenderedObject {
+    /// Which object it is.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
 /// Further objects of a workspace, from its template.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Objects {
@@ -53,5 +63,7 @@ impl Objects {
     }
 }
 
+#[cfg(test)]
+mod naming_tests;
 #[cfg(test)]
 mod tests;

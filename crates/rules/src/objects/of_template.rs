@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::template::TemplateObject;
+use api::template::{TemplateObject, When};
 use api::{Workspace, WorkspaceTemplate, WorkspaceTemplateSpec};
 use serde_json::{Map, Value};
 
 use super::check::{AllowList, name, shape};
-use super::identity::{Identity, kind_of};
+use super::identity::{Identity, kind_of, second};
 use super::render::render as render_manifest;
 use super::{Objects, RenderedObject};
-use crate::effective::options::{Resolution, holds_with};
+use crate::effective::options::{Resolution, exclude_each_other, holds_with};
 use crate::effective::variables::Scope;
 use crate::names;
 use crate::settings::{ObjectKind, Settings};
@@ -20,7 +20,7 @@ use crate::violation::{Violation, Violations};
 const DISTINCT: [&str; 2] = ["workspace.name", "workspace.uid"];
 /// The only namespace of an object.
 const NAMESPACE: &str = "{workspace.namespace}";
-/// Value of a choice's variable while it is not known which choice is made.
+/// Value of a workspace's name, and of a choice's variable, while it is not known which workspace and choice it is.
 const SAMPLE: &str = "sample";
 
 /// All violations of the objects, independent of a workspace. While there is one, no workspace gets new objects from the template, and
@@ -41,32 +41,34 @@ pub fn check(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation
         author: "a template",
     };
     let mut found = Vec::new();
-    let mut identities = BTreeSet::new();
+    let (any, mut described) = ("{workspace.name}", Vec::<(Identity, &When)>::new());
     for (index, object) in spec.objects.iter().enumerate() {
         let manifest = &object.manifest;
         let path = format!("spec.objects[{index}].manifest");
         let of_shape = shape(&path, manifest, allowed);
-        let is_readable = Identity::from_manifest(manifest).is_some();
         found.extend(of_shape);
         found.extend(name(&path, manifest, &DISTINCT));
         found.extend(of_the_operator(&path, manifest));
-        if let Some(identity) = Identity::from_manifest(manifest).filter(|identity| identity.name.is_some())
-            && !identities.insert(identity)
-        {
-            let rule = "is the second manifest of this kind and name: give it a metadata.name of its own";
-            found.push(Violation::new(&path, "", rule));
-        }
-        if is_readable {
-            let usual = names::object("sample", &object.name);
-            found.extend(
-                render_manifest(&path, manifest, &usual, &scope)
-                    .err()
-                    .into_iter()
-                    .flatten(),
-            );
-        }
+        let Some(identity) = Identity::from_manifest(manifest, &names::object(any, &object.name)) else {
+            continue;
+        };
+        found.extend(of_routes(&path, &identity, any));
+        let earlier = described
+            .iter()
+            .filter(|(_, when)| !exclude_each_other(when, &object.when));
+        found.extend(second(&path, &identity, earlier.map(|(identity, _)| identity)));
+        described.push((identity, &object.when));
+        let sample = of_workspace(&path, object, SAMPLE, &scope);
+        found.extend(sample.err().into_iter().flatten());
     }
     found
+}
+
+/// The default name of routes. `workspace`: the name of the workspace, or its variable.
+fn of_routes(path: &str, identity: &Identity, workspace: &str) -> Option<Violation> {
+    let rule = "is the name of routes: choose another, or leave it out";
+    let is_taken = identity.name == names::child(workspace);
+    is_taken.then(|| Violation::new(format!("{path}.metadata.name"), &identity.name, rule))
 }
 
 /// What only the operator and other controllers write.
@@ -116,15 +118,21 @@ pub(crate) fn render(
     }
     let scope = Scope::for_workspace(workspace).of_objects(variables(choices));
     let name = workspace.metadata.name.as_deref().unwrap_or_default();
-    let mut faults = Vec::new();
+    let (mut rendered, mut described, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let wanted = spec.objects.iter().enumerate();
-    let wanted = wanted.filter(|(_, object)| holds_with(&object.when, &choices.chosen));
-    let rendered = wanted.filter_map(|(index, object)| {
+    for (index, object) in wanted.filter(|(_, object)| holds_with(&object.when, &choices.chosen)) {
         let path = format!("spec.objects[{index}].manifest");
-        let rendered = of_workspace(&path, object, name, &scope);
-        rendered.map_err(|found| faults.extend(found)).ok()
-    });
-    let rendered = rendered.collect();
+        match of_workspace(&path, object, name, &scope) {
+            Ok(object) => {
+                let identity = object.identity();
+                faults.extend(of_routes(&path, &identity, name));
+                faults.extend(second(&path, &identity, described.iter()));
+                described.push(identity);
+                rendered.push(object);
+            }
+            Err(found) => faults.extend(found),
+        }
+    }
     let Some(found) = Violations::from_list(faults) else {
         return Ok(Objects::These(rendered));
     };

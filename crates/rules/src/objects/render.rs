@@ -18,8 +18,9 @@ pub(crate) fn render(
     let expanded = variables::expand_value(path, manifest, scope)?;
     let fault =
         |field: &str, value: &str, rule: &str| vec![Violation::new(format!("{path}.{field}"), value, rule)];
-    let identity = Identity::from_manifest(&expanded).ok_or_else(|| fault("kind", "", "is missing"))?;
-    let name = identity.name.unwrap_or_else(|| usual.to_owned());
+    let identity =
+        Identity::from_manifest(&expanded, usual).ok_or_else(|| fault("kind", "", "is missing"))?;
+    let Identity { kind, name } = identity;
     if !names::is_dns_1123_subdomain(&name) {
         let rule = "must be a name of at most 253 lower-case letters, digits, - and .";
         return Err(fault("metadata.name", &name, rule));
@@ -33,7 +34,7 @@ pub(crate) fn render(
     }
     let map = |key: &str| metadata[key].as_object().cloned().unwrap_or_default();
     Ok(RenderedObject {
-        kind: identity.kind,
+        kind,
         name,
         labels: without_reserved_keys(map("labels")),
         annotations: without_reserved_keys(map("annotations")),

@@ -9,7 +9,7 @@ use crate::effective::options::resolve;
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings::parse(
         "{defaultImage: i, objectKinds: [{apiVersion: cert-manager.io/v1, kind: Certificate}, {apiVersion: example.com/v1, kind: Widget}]}",
     )
@@ -27,7 +27,7 @@ fn workspace(spec: Value) -> Workspace {
 }
 
 /// A manifest that is right.
-fn widget() -> Value {
+pub(super) fn widget() -> Value {
     json!({
         "apiVersion": "example.com/v1", "kind": "Widget",
         "metadata": {"labels": {"a": "{workspace.name}"}},
@@ -35,7 +35,7 @@ fn widget() -> Value {
     })
 }
 
-fn template(objects: &Value) -> WorkspaceTemplate {
+pub(super) fn template(objects: &Value) -> WorkspaceTemplate {
     serde_json::from_value(json!({
         "metadata": {"name": "t"},
         "spec": {
@@ -50,13 +50,13 @@ fn template(objects: &Value) -> WorkspaceTemplate {
     .unwrap()
 }
 
-fn rendered(template: &WorkspaceTemplate, spec: Value) -> Result<Objects, Violation> {
+pub(super) fn rendered(template: &WorkspaceTemplate, spec: Value) -> Result<Objects, Violation> {
     let workspace = workspace(spec);
     let choices = resolve(&template.spec, &workspace.spec.options);
     render_template(&workspace, template, &choices, &settings())
 }
 
-fn those(template: &WorkspaceTemplate, spec: Value) -> Vec<RenderedObject> {
+pub(super) fn those(template: &WorkspaceTemplate, spec: Value) -> Vec<RenderedObject> {
     match rendered(template, spec).unwrap() {
         Objects::These(objects) => objects,
         Objects::Unknown(why) => panic!("{why}"),
@@ -64,7 +64,7 @@ fn those(template: &WorkspaceTemplate, spec: Value) -> Vec<RenderedObject> {
 }
 
 /// The violations of one manifest.
-fn faults(manifest: Value) -> String {
+pub(super) fn faults(manifest: Value) -> String {
     let template = template(&json!([{"name": "a", "manifest": manifest}]));
     let found = check_template(&template.spec, &settings());
     Violations::from_list(found)
@@ -262,26 +262,6 @@ fn what_an_object_must_not_be_is_refused_with_field_rule_and_remedy() {
     ] {
         assert_eq!(with(change), "");
     }
-}
-
-#[test]
-fn two_manifests_of_one_kind_and_name_are_refused() {
-    let mut named = widget();
-    named["metadata"]["name"] = json!("x-{workspace.name}");
-    let pair = |second: Value| {
-        let template =
-            template(&json!([{"name": "a", "manifest": named}, {"name": "b", "manifest": second}]));
-        check_template(&template.spec, &settings())
-    };
-    assert_eq!(pair(widget()), []);
-    let found = pair(named.clone());
-    assert_eq!(found[0].field, "spec.objects[1].manifest");
-    assert!(
-        found[0]
-            .to_string()
-            .contains("second manifest of this kind and name"),
-        "{found:?}"
-    );
 }
 
 #[test]

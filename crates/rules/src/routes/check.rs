@@ -10,7 +10,8 @@ use super::scope::scope;
 use super::{RESOURCES, collisions, url_template};
 use crate::effective::effective;
 use crate::effective::variables::{self, Scope};
-use crate::objects::{AllowList, Identity, each_text, name, shape};
+use crate::names;
+use crate::objects::{AllowList, Identity, each_text, kind_of, name, second, shape};
 use crate::settings::{ObjectKind, Settings};
 use crate::violation::Violation;
 
@@ -52,17 +53,15 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
         never: "can never be a route: use a kind that only routes, such as Ingress",
         author: "a manager",
     };
-    let mut names = BTreeSet::new();
+    let (usual, mut described) = (names::child("{workspace.name}"), Vec::new());
     for (index, manifest) in custom.resources.iter().enumerate() {
         let path = format!("{RESOURCES}[{index}]");
         found.extend(shape(&path, manifest, allowed));
         found.extend(name(&path, manifest, &DISTINCT));
         found.extend(collisions::in_manifest(&path, manifest, manager));
-        if let Some(identity) = Identity::from_manifest(manifest)
-            && !names.insert(identity)
-        {
-            let rule = "is the second manifest of this kind and name: give it a metadata.name of its own";
-            found.push(Violation::new(&path, "", rule));
+        if let Some(identity) = Identity::from_manifest(manifest, &usual) {
+            found.extend(second(&path, &identity, described.iter()));
+            described.push(identity);
         }
         each_text(&path, manifest, &mut |field, text| {
             found.extend(unknown(field, text, &scope));
@@ -77,7 +76,7 @@ pub fn kinds_of(manager: &WorkspaceManager) -> BTreeSet<ObjectKind> {
     let manifests = manager.spec.routing.custom.iter();
     manifests
         .flat_map(|custom| &custom.resources)
-        .filter_map(|manifest| Some(Identity::from_manifest(manifest)?.kind))
+        .filter_map(kind_of)
         .collect()
 }
 

@@ -28,11 +28,17 @@ pub(crate) fn render(
         return Ok((Routes::Unknown(violations), usual));
     }
     let name = names::child(workspace.metadata.name.as_deref().unwrap_or_default());
-    let (mut routes, mut faults) = (Vec::new(), Vec::new());
+    let (mut routes, mut described, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     let manifests = routing.custom.iter().flat_map(|custom| &custom.resources);
     for (index, manifest) in manifests.enumerate() {
-        match objects::render(&format!("{RESOURCES}[{index}]"), manifest, &name, &scope) {
-            Ok(route) => routes.push(route),
+        let path = format!("{RESOURCES}[{index}]");
+        match objects::render(&path, manifest, &name, &scope) {
+            Ok(route) => {
+                let identity = route.identity();
+                faults.extend(objects::second(&path, &identity, described.iter()));
+                described.push(identity);
+                routes.push(route);
+            }
             Err(found) => faults.extend(found),
         }
     }

@@ -356,3 +356,26 @@ proptest! {
         prop_assert_eq!(sound, !unknown);
     }
 }
+
+#[test]
+fn two_manifests_of_one_kind_and_name_are_refused() {
+    let named = |name: &str| {
+        let mut manifest = ingress();
+        manifest["metadata"]["name"] = json!(name);
+        manifest
+    };
+    let usual = named("workspace-{workspace.name}");
+    let found = faults(&manager(&[ingress(), usual], &forward()));
+    let expected = "spec.routing.custom.resources[1]: \"workspace-{workspace.name}\" is the second manifest of this kind and name";
+    assert!(found.contains(expected), "{found}");
+    let two = manager(
+        &[named("{workspace.name}-auth"), named("{workspace.name}-{course}")],
+        &forward(),
+    );
+    assert_eq!(faults(&two), "");
+    let of = |course: &str| rendered(&two, &json!({"course": course}));
+    assert!(matches!(of("r"), Ok(Routes::Objects(routes)) if routes.len() == 2));
+    let refused = of("auth").unwrap_err()[0].to_string();
+    let expected = "resources[1]: \"demo-auth\" is the second manifest of this kind and name";
+    assert!(refused.contains(expected), "{refused}");
+}

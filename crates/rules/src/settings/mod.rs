@@ -70,7 +70,7 @@ pub struct Settings {
     #[serde(default = "object_kinds::built_in_routes")]
     pub route_kinds: Vec<ObjectKind>,
     /// Kinds that templates may use for further objects of a workspace (`objects`). The operator needs permissions for them. Default: none.
-    /// Kinds that run code, grant permissions or hold secrets are refused.
+    /// Kinds that run code, grant permissions or hold secrets are refused, and those that may be routes.
     #[serde(default)]
     pub object_kinds: Vec<ObjectKind>,
     /// URL at which the gateway authorizes a request: `{authentication.address}` for managers with `routing.custom` and
@@ -241,6 +241,10 @@ impl Settings {
             "an object of a template",
             &self.object_kinds,
         ));
+        found.extend(object_kinds::repeated([
+            ("routeKinds", &self.route_kinds),
+            ("objectKinds", &self.object_kinds),
+        ]));
         found.extend(checks::image_syntax("defaultImage", &self.default_image));
         let recovery = self.recovery_image.iter();
         found.extend(recovery.filter_map(|image| checks::image_syntax("recoveryImage", image)));

@@ -92,6 +92,11 @@ impl ObjectKind {
             .map_or(&self.api_version, |(_, version)| version)
     }
 
+    /// Whether both are one kind, in whatever versions.
+    pub(crate) fn is_version_of(&self, other: &Self) -> bool {
+        self.group() == other.group() && self.kind == other.kind
+    }
+
     /// Whether no setting can allow it.
     pub(crate) fn is_denied(&self) -> bool {
         let group = self.group();
@@ -134,6 +139,27 @@ pub(super) fn violations(field: &str, what: &str, kinds: &[ObjectKind]) -> Vec<V
         }
     };
     kinds.iter().enumerate().filter_map(fault).collect()
+}
+
+/// Violations of kinds that the lists name twice, in whatever versions. A route could be replaced by an object of a template, and an object
+/// of two watches would be deleted as not wanted.
+pub(super) fn repeated(lists: [(&str, &[ObjectKind]); 2]) -> Vec<Violation> {
+    let listed = lists.into_iter().flat_map(|(list, kinds)| {
+        let kinds = kinds.iter().enumerate();
+        kinds.map(move |(index, kind)| (format!("{list}[{index}]"), kind))
+    });
+    let mut before: Vec<(String, &ObjectKind)> = Vec::new();
+    let mut found = Vec::new();
+    for (field, kind) in listed {
+        if let Some((first, _)) = before.iter().find(|(_, other)| other.is_version_of(kind)) {
+            let rule = format!(
+                "must not be listed twice, in whatever versions, because {first} is the same kind: list it once, in one of the two lists"
+            );
+            found.push(Violation::new(&field, kind.to_string(), rule));
+        }
+        before.push((field, kind));
+    }
+    found
 }
 
 #[cfg(test)]
@@ -213,5 +239,32 @@ mod tests {
                 "{version} {name}"
             );
         }
+    }
+
+    #[test]
+    fn a_kind_is_listed_once_whatever_its_versions_and_the_list() {
+        let fields = |routes: &[ObjectKind], objects: &[ObjectKind]| -> Vec<String> {
+            let found = repeated([("routeKinds", routes), ("objectKinds", objects)]).into_iter();
+            found.map(|violation| violation.field).collect()
+        };
+        let middleware = |version: &str| kind(&format!("traefik.io/{version}"), "Middleware");
+        let one = [middleware("v1alpha1")];
+        assert_eq!(fields(&one, &[middleware("v1")]), ["objectKinds[0]"]);
+        assert_eq!(
+            fields(&[], &[middleware("v1"), middleware("v1alpha1")]),
+            ["objectKinds[1]"]
+        );
+        assert_eq!(fields(&[one[0].clone(), one[0].clone()], &[]), ["routeKinds[1]"]);
+        let others = [
+            kind("traefik.io/v1alpha1", "IngressRoute"),
+            kind("example.com/v1", "Middleware"),
+        ];
+        assert_eq!(fields(&one, &others), [""; 0]);
+        let both = crate::Settings::parse(
+            "{defaultImage: i, objectKinds: [{apiVersion: traefik.io/v1, kind: Middleware}]}",
+        );
+        let message = both.unwrap_err().to_string();
+        let expected = "objectKinds[0]: \"traefik.io/v1 Middleware\" must not be listed twice, in whatever versions, because routeKinds[2] is the same kind";
+        assert!(message.contains(expected), "{message}");
     }
 }
