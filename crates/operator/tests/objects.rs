@@ -214,34 +214,43 @@ async fn a_kind_that_is_not_installed_is_reported_and_the_workspace_runs() {
     assert!(message.contains("have it installed"), "{message}");
     assert_eq!(stage.condition(condition::AVAILABLE).status, "True");
     assert_eq!(stage.status().phase, Some(Phase::Running));
-    catalog::reconcile(&stage.context, &CatalogState::default()).await;
-    let valid = |stage: &Stage| {
-        let template: WorkspaceTemplate = stage.server.get(None, "lab").unwrap();
-        let conditions = template.status.unwrap().conditions;
-        condition::find(&conditions, condition::VALID).unwrap().clone()
-    };
-    let no = valid(&stage);
+    let (status, reason, _) = valid(&mut stage).await;
     assert_eq!(
-        (no.status.as_str(), no.reason.as_str()),
+        (status.as_str(), reason.as_str()),
         ("False", reason::OBJECT_KIND_UNAVAILABLE)
     );
     see(&stage);
     stage.reconcile().await.unwrap();
     assert_eq!(names_of_all(&stage), [ALWAYS]);
     assert_eq!(degraded(&stage).0, reason::AS_EXPECTED);
+    assert_eq!(valid(&mut stage).await.0, "True");
+}
+
+/// The condition `Valid` of the template: status, reason and message.
+async fn valid(stage: &mut Stage) -> (String, String, String) {
     stage.sync();
     catalog::reconcile(&stage.context, &CatalogState::default()).await;
-    assert_eq!(valid(&stage).status, "True");
+    let template: WorkspaceTemplate = stage.server.get(None, "lab").unwrap();
+    let conditions = template.status.unwrap().conditions;
+    let valid = condition::find(&conditions, condition::VALID).unwrap().clone();
+    (valid.status, valid.reason, valid.message)
+}
+
+/// A kind that no template names is all that the installation allows, so the operator neither watches nor may write Ingresses.
+fn take_off(stage: &mut Stage) {
+    let widget = ObjectKind {
+        api_version: "example.com/v1".to_owned(),
+        kind: "Widget".to_owned(),
+    };
+    set_up(stage, &[], &[&widget]);
+    stage.server.take_calls();
 }
 
 #[tokio::test]
-async fn a_kind_that_is_taken_off_the_list_leaves_objects_as_they_are() {
+async fn objects_of_a_kind_that_is_taken_off_the_list_stay_and_the_status_says_how_to_delete_them() {
     let mut stage = started().await;
-    stage.set_up_anew(
-        "{defaultImage: uv, imageAliases: {uv: 'localhost/uv:1'}, admission: true, \
-         objectKinds: [{apiVersion: example.com/v1, kind: Widget}]}",
-    );
-    see(&stage);
+    assert_eq!(valid(&mut stage).await.0, "True");
+    take_off(&mut stage);
     stage.reconcile().await.unwrap();
     let (reason, message) = degraded(&stage);
     assert_eq!(reason, reason::OBJECT_FAILED);
@@ -249,10 +258,63 @@ async fn a_kind_that_is_taken_off_the_list_leaves_objects_as_they_are() {
         message.contains("stay as they are") && message.contains("objectKinds"),
         "{message}"
     );
-    assert_eq!(names_of_all(&stage), [ALWAYS]);
-    stage.set(DesiredStatus::Stopped);
+    assert_eq!(stage.condition(condition::AVAILABLE).status, "True");
+    stage.stop().await;
+    assert_eq!(names_of_all(&stage), [ALWAYS], "the operator has no rights on it");
+    let (status, reason, message) = valid(&mut stage).await;
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("False", reason::OBJECT_KIND_UNAVAILABLE)
+    );
+    let left = "kubectl delete Ingress.v1.networking.k8s.io --all-namespaces --selector \
+                workspaces.jupyter.org/workspace,app.kubernetes.io/component=object";
+    assert!(
+        message.contains("not among the kinds") && message.ends_with(left),
+        "{message}"
+    );
+    let labels = object(&stage, ALWAYS).unwrap().metadata.labels.unwrap();
+    assert_eq!(
+        labels[names::APP_COMPONENT_LABEL],
+        "object",
+        "the selector finds it"
+    );
+    assert!(labels.contains_key(names::WORKSPACE_LABEL));
+    let calls = stage.server.take_calls();
+    assert!(
+        calls.iter().all(|call| !call.path.contains("/ingresses")),
+        "{calls:?}"
+    );
+
+    // Once the kind is listed again, what a stopped workspace should not have goes.
+    set_up(&mut stage, &[], &[&ingress()]);
+    see(&stage);
     stage.reconcile().await.unwrap();
-    assert_eq!(names_of_all(&stage), [""; 0], "a stop needs no valid template");
+    assert_eq!(names_of_all(&stage), [""; 0]);
+    assert_eq!(valid(&mut stage).await.0, "True");
+}
+
+#[tokio::test]
+async fn a_deleted_workspace_does_not_wait_for_objects_of_a_kind_that_was_taken_off_the_list() {
+    let mut stage = started().await;
+    take_off(&mut stage);
+    stage.delete_demo();
+    let is_there = |stage: &Stage| {
+        let workspace: Option<api::Workspace> = stage.server.get(Some(NAMESPACE), "demo");
+        workspace.is_some()
+    };
+    for _ in 0..4 {
+        if is_there(&stage) {
+            stage.reconcile().await.unwrap();
+            stage.collect_garbage();
+        }
+    }
+    assert!(!is_there(&stage));
+    let left = object(&stage, ALWAYS).unwrap();
+    assert_eq!(
+        left.owner_references()[0].uid,
+        "uid-of-demo",
+        "the API server's garbage collector deletes it"
+    );
 }
 
 #[tokio::test]

@@ -374,8 +374,8 @@ reasons! {
         "An object of the WorkspaceTemplate cannot be written. The workspace runs without it.",
         Administrator: "Do what the message says: have the template's objects, the setting objectKinds or the operator's rights corrected.";
     OBJECT_KIND_UNAVAILABLE = "ObjectKindUnavailable", Wrong, "Valid=False of a WorkspaceTemplate",
-        "A kind in the template's objects is not installed or not namespaced, or the operator has no rights on it.",
-        Administrator: "Do what the message says: then the template becomes valid and the objects are created by themselves.";
+        "A kind in the template's objects is not allowed by the setting objectKinds, not installed or not namespaced, or the operator has no rights on it. Objects of a kind that was taken off the list stay until their workspaces are deleted.",
+        Administrator: "Do what the message says: have the kind allowed or installed, and the objects are created by themselves. Or delete those that stay.";
 
     TEMPLATE_IN_USE = "TemplateInUse", Wrong, "Terminating=True of a WorkspaceTemplate; Event",
         "The template is being deleted, but workspaces use it, running or stopped. It stays until the last one is deleted.",

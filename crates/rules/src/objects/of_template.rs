@@ -105,6 +105,13 @@ pub fn kinds_of(spec: &WorkspaceTemplateSpec) -> BTreeSet<ObjectKind> {
     manifests.filter_map(kind_of).collect()
 }
 
+/// Those of them that the settings do not list, although they could.
+pub fn unlisted_kinds(spec: &WorkspaceTemplateSpec, settings: &Settings) -> BTreeSet<ObjectKind> {
+    let mut kinds = kinds_of(spec);
+    kinds.retain(|kind| !settings.object_kinds.contains(kind) && !kind.is_denied());
+    kinds
+}
+
 /// The objects of a workspace with these choices, or the violation of the workspace for values that cannot be part of them.
 pub(crate) fn render(
     workspace: &Workspace,

@@ -1,9 +1,15 @@
 //! Template, manager or profile, settings -> whether it is valid, and why not (pure).
 
-use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
-use rules::{Settings, Violation, Violations, objects, routes};
+use std::collections::BTreeSet;
 
-use crate::cache::objects::ObjectStore;
+use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason, names};
+use rules::{
+    Settings, Violation, Violations,
+    objects::{self, ObjectKind},
+    routes,
+};
+
+use crate::cache::objects::{ObjectStore, Purpose};
 
 /// The content of an object's condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +36,20 @@ impl Validation {
     }
 }
 
-/// Whether a template contradicts itself, and the kinds of its objects are installed.
+/// Whether a template contradicts itself, and the kinds of its objects are allowed and installed.
 pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings, store: &ObjectStore) -> Validation {
     let validation = Validation::from_violations(
         rules::validate::template(&template.spec, settings),
         "The template does not contradict itself.",
     );
+    let unlisted = objects::unlisted_kinds(&template.spec, settings);
+    if !unlisted.is_empty() {
+        return Validation {
+            holds: false,
+            reason: reason::OBJECT_KIND_UNAVAILABLE,
+            message: format!("{}. {}", validation.message, left_behind(&unlisted)),
+        };
+    }
     match store.unavailable(&objects::kinds_of(&template.spec)) {
         Some(message) if validation.holds => Validation {
             holds: false,
@@ -44,6 +58,20 @@ pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings, store:
         },
         _ => validation,
     }
+}
+
+/// What becomes of objects that were made while these kinds were listed: the operator has no rights on them any more.
+fn left_behind(kinds: &BTreeSet<ObjectKind>) -> String {
+    let kinds = kinds
+        .iter()
+        .map(|kind| format!("{}.{}.{}", kind.kind, kind.version(), kind.group()));
+    format!(
+        "Objects that were made before stay, also when their workspaces stop. To delete them: kubectl delete {} --all-namespaces --selector {},{}={}",
+        kinds.collect::<Vec<_>>().join(","),
+        names::WORKSPACE_LABEL,
+        names::APP_COMPONENT_LABEL,
+        Purpose::Template.component()
+    )
 }
 
 /// The same validation result of a valid template, or an invalid one if `missing` says that a named object does not exist.
