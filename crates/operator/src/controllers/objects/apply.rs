@@ -104,12 +104,12 @@ async fn place_all(
     if purpose == Purpose::Route {
         return place(context, identity, purpose, objects, has_any).await;
     }
-    let mut blocker = None;
+    let mut blockers = Vec::new();
     for object in objects.chunks(1) {
         let placed = place(context, identity, purpose, object, has_any).await?;
-        blocker = blocker.or(placed.blocker);
+        blockers.extend(placed.blocker);
     }
-    Ok(Placed::after(blocker, false))
+    Ok(Placed::after(wording::together(blockers), false))
 }
 
 /// Writes the objects in order, and none after one that cannot be written. `has_any`: as of [`Writer`].

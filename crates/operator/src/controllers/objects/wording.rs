@@ -33,6 +33,21 @@ pub(super) fn invalid(purpose: Purpose, why: &Violations, is_unrouted: bool) -> 
     failure(purpose, message, is_unrouted)
 }
 
+/// One blocker for all that objects of a template have. It has the reason of the first one that is reported.
+pub(super) fn together(blockers: Vec<Blocker>) -> Option<Blocker> {
+    let problems: Vec<_> = blockers.iter().filter_map(Blocker::problem).collect();
+    let Some(reason) = problems.first().map(|problem| problem.reason) else {
+        return blockers.into_iter().next();
+    };
+    let mut messages: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
+    messages.dedup();
+    Some(Blocker::Object {
+        reason,
+        message: messages.join(" "),
+        is_unrouted: false,
+    })
+}
+
 /// Another object has the name.
 pub(super) fn conflict(purpose: Purpose, object: &RenderedObject) -> Blocker {
     let (kind, name) = (&object.kind.kind, &object.name);
@@ -62,4 +77,46 @@ pub(super) fn refused(purpose: Purpose, object: &RenderedObject, why: &str, is_u
         why.trim_end_matches('.')
     );
     failure(purpose, message, is_unrouted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(message: &str) -> Blocker {
+        failure(Purpose::Template, message.to_owned(), false)
+    }
+
+    fn waits() -> Blocker {
+        Blocker::Terminating {
+            kind: "Widget".to_owned(),
+            name: "x".to_owned(),
+            holders: None,
+        }
+    }
+
+    #[test]
+    fn every_problem_is_told_once_with_the_reason_of_the_first() {
+        let conflict = Blocker::Object {
+            reason: reason::NAME_CONFLICT,
+            message: "One exists.".to_owned(),
+            is_unrouted: false,
+        };
+        let both = together(vec![
+            waits(),
+            conflict,
+            failed("It is refused."),
+            failed("It is refused."),
+        ]);
+        let problem = both.unwrap().problem().unwrap();
+        assert_eq!(problem.reason, reason::NAME_CONFLICT);
+        assert_eq!(problem.message, "One exists. It is refused.");
+        assert!(!problem.failed);
+    }
+
+    #[test]
+    fn an_object_that_goes_is_waited_for_and_not_told() {
+        assert_eq!(together(vec![waits()]), Some(waits()));
+        assert_eq!(together(Vec::new()), None);
+    }
 }
