@@ -170,3 +170,28 @@ async fn a_kind_that_is_not_installed_is_admitted_and_one_that_is_not_listed_is_
     let expected = "is not allowed, because this installation allows no kinds here: have it added to the setting objectKinds, or leave it out";
     assert!(refused.contains(expected), "{refused}");
 }
+
+#[tokio::test]
+async fn discovery_is_asked_once_for_each_kind_of_a_review() {
+    let webhook = cluster().webhook();
+    let of_kind = |name: &str, kind: &str| {
+        let mut manifest = widget();
+        manifest["kind"] = json!(kind);
+        json!({"name": name, "manifest": manifest})
+    };
+    let objects = [
+        of_kind("a", "Widget"),
+        of_kind("b", "Widget"),
+        of_kind("c", "Planet"),
+        of_kind("d", "Planet"),
+    ];
+    let answer = webhook.validate_create("root", &template(&json!(objects))).await;
+    for index in [2, 3] {
+        let field = format!("spec.objects[{index}].manifest.kind");
+        assert!(answer.message.contains(&field), "{answer:?}");
+    }
+    assert!(!answer.message.contains("objects[1]"), "{answer:?}");
+    let calls = webhook.calls();
+    let asked = calls.iter().filter(|call| call.path.contains("example.com/v1"));
+    assert_eq!(asked.count(), 2, "{calls:?}");
+}

@@ -61,8 +61,8 @@ pub fn apply<'a>(spec: &'a WorkspaceTemplateSpec, chosen: &[Chosen<'_>]) -> Cow<
     }
     let mut bare = spec.clone();
     bare.options.clear();
-    bare.objects.retain(|object| holds_with(&object.when, chosen));
-    bare.objects.iter_mut().for_each(|object| object.when.clear());
+    // They are rendered of the template as it is written: `objects::of_template`.
+    bare.objects.clear();
     bare.volume_claims.retain(|claim| holds_with(&claim.when, chosen));
     bare.volume_claims.iter_mut().for_each(|claim| claim.when.clear());
     Cow::Owned(lay_all(bare, chosen))
