@@ -21,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod managers;
 mod network_policies;
+mod object_samples;
 mod objects;
 mod one_namespace;
 mod one_pod;

@@ -24,15 +24,20 @@ const DEFINITION: &str = "podmonitors.monitoring.coreos.com";
 /// The sample's object, for the workspace `ws`.
 const MONITOR: &str = "wso-metrics-ws";
 
-/// The spec of the sample, for an image of the tests.
+/// The spec of the sample, for an image of the tests. Without its exporter, whose image nodes would pull from the internet.
 fn sample() -> anyhow::Result<Value> {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../deploy/samples/objects/podmonitor.yaml"
     );
-    let template: WorkspaceTemplate = serde_saphyr::from_str(&fs::read_to_string(path)?)?;
+    let text = fs::read_to_string(path)?;
+    let (template, _) = text
+        .split_once("\n---\n")
+        .context("the template and its policy")?;
+    let template: WorkspaceTemplate = serde_saphyr::from_str(template)?;
     let mut spec = serde_json::to_value(template.spec)?;
     spec["defaultImage"] = json!(Environment::get()?.images.echo);
+    spec.as_object_mut().context("a spec")?.remove("podTemplate");
     Ok(spec)
 }
 
@@ -88,7 +93,7 @@ async fn an_object_of_another_operator_s_kind_is_reported_made_put_right_and_del
     let monitors = monitors(&scratch, cluster::admin().await?);
     interval(&monitors, Some("60s")).await?;
 
-    let changed = json!({"spec": {"podMetricsEndpoints": [{"port": "http", "interval": "1s"}]}});
+    let changed = json!({"spec": {"podMetricsEndpoints": [{"port": "metrics", "interval": "1s"}]}});
     monitors
         .patch(MONITOR, &PatchParams::default(), &Patch::Merge(changed))
         .await?;
