@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::{Path, Step};
+use crate::places::{Places, named_item, words};
+use crate::schema::MISSING;
 use crate::texts::{ARGUMENTS, COMMAND};
 
 /// Into which object of ours a part goes.
@@ -51,7 +53,7 @@ impl Draft {
     }
 
     /// Changes the values that go into `to`; an error is the reason why one is lost. An item of a list of texts takes the others along:
-    /// a command makes sense as a whole. So its texts are asked about as one, too.
+    /// a command makes sense as a whole. So its texts are asked about as one, too. A value takes its name along.
     pub(crate) fn change(
         &mut self,
         to: Target,
@@ -68,9 +70,12 @@ impl Draft {
                 Ok(None) => {}
                 Ok(Some(value)) => part.value = value,
                 Err(why) => {
-                    if let Some((Step::Index(_), list)) = part.at.0.split_last() {
+                    if let Some((Step::Index(_), list)) = part.at.0.split_last()
+                        && part.value.is_string()
+                    {
                         lost.push((Path(list.to_vec()), why.clone()));
                     }
+                    lost.extend(named_item(&part.at).map(|item| (item, why.clone())));
                     part.loss = Some(why);
                 }
             }
@@ -154,15 +159,24 @@ impl Draft {
         to: Target,
         check: impl Fn(&Value) -> Vec<Violation>,
     ) -> Result<(), Violation> {
+        // Why each field was dropped: what needs it is dropped for the same reason.
+        let mut reasons: BTreeMap<String, String> = BTreeMap::new();
         loop {
             let (object, places) = self.built(to);
             let places = Places::new(places);
             let found = check(&object);
             let mut dropped = BTreeSet::new();
             for violation in &found {
+                let field = words(&violation.field);
+                let first = reasons.get(&field).filter(|_| violation.message == MISSING);
+                let own = || format!("{}: {}", violation.field, violation.message);
+                let why = first.cloned().unwrap_or_else(own);
+                reasons.insert(field, why.clone());
                 for number in places.about(&violation.field) {
-                    if !self.0[number].from.is_empty() && dropped.insert(number) {
-                        self.0[number].loss = Some(format!("{}: {}", violation.field, violation.message));
+                    for number in self.with_name(number) {
+                        if !self.0[number].from.is_empty() && dropped.insert(number) {
+                            self.0[number].loss = Some(why.clone());
+                        }
                     }
                 }
             }
@@ -172,6 +186,17 @@ impl Draft {
                 Some(_) => {}
             }
         }
+    }
+
+    /// A part, and if it is the value of a list's item, the others of that item: a name without its value says something else.
+    fn with_name(&self, number: usize) -> Vec<usize> {
+        let (to, item) = (self.0[number].to, named_item(&self.0[number].at));
+        let is_beside = |part: &Part| item.as_ref().is_some_and(|item| part.at.below(item).is_some());
+        let others = self.0.iter().enumerate();
+        let others = others.filter(|(_, part)| part.to == to && part.loss.is_none() && is_beside(part));
+        std::iter::once(number)
+            .chain(others.map(|(other, _)| other).filter(|other| *other != number))
+            .collect()
     }
 
     /// Takes our own parts at or below a field away, if nothing of the source is left there.
@@ -239,53 +264,6 @@ fn insert(object: &mut Value, at: &[Step], value: Value) {
     insert(inner, rest, value);
 }
 
-/// Parts by their places, without brackets: an index counts as a name.
-struct Places(BTreeMap<String, Vec<usize>>);
-
-impl Places {
-    fn new(places: Vec<(usize, Path)>) -> Self {
-        let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (number, at) in places {
-            found.entry(words(&at.to_string())).or_default().push(number);
-        }
-        Self(found)
-    }
-
-    /// The parts that a field of a violation is about: those at or below it, or that hold it; else those of the closest field around it.
-    fn about(&self, field: &str) -> Vec<usize> {
-        let mut field = words(field);
-        while field.contains('.') {
-            let below = self.0.range(field.clone()..);
-            let below = below.take_while(|(at, _)| at.starts_with(&field));
-            let below = below.filter(|(at, _)| is_below(at, &field));
-            let around = field.match_indices('.').map(|(end, _)| &field[..end]);
-            let around = around.filter_map(|at| self.0.get(at));
-            let mut found: Vec<usize> = below
-                .map(|(_, parts)| parts)
-                .chain(around)
-                .flatten()
-                .copied()
-                .collect();
-            if !found.is_empty() {
-                found.sort_unstable();
-                return found;
-            }
-            field.truncate(field.rfind('.').unwrap_or(0));
-        }
-        Vec::new()
-    }
-}
-
-fn words(text: &str) -> String {
-    text.replace('[', ".").replace(']', "")
-}
-
-fn is_below(inner: &str, outer: &str) -> bool {
-    inner
-        .strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -346,12 +324,44 @@ mod tests {
     }
 
     #[test]
+    fn what_lacks_a_dropped_field_is_dropped_for_the_same_reason() {
+        let mut draft = draft();
+        let check = |object: &Value| {
+            let first = &object["spec"]["env"][0];
+            let violation = |what| Violation::new("spec.env[0].name", "", what);
+            match (first["name"].as_str(), first["value"].as_str()) {
+                (Some("B"), _) => vec![violation("must be lower case")],
+                (None, Some(_)) => vec![violation(MISSING)],
+                _ => Vec::new(),
+            }
+        };
+        draft.0.retain(|part| part.at != Path::of("spec.env[3].name"));
+        draft.settle(Target::Workspace, check).unwrap();
+        let losses: Vec<_> = draft.0.iter().filter_map(|part| part.loss.as_deref()).collect();
+        assert_eq!(losses, ["spec.env[0].name: must be lower case"; 2]);
+    }
+
+    #[test]
+    fn an_object_of_a_list_is_lost_alone_and_a_value_with_its_name() {
+        let mut draft = draft();
+        for at in ["spec.mounts[0]", "spec.mounts[1]"] {
+            let mount = json!({"path": at});
+            draft.put([(0, Path::of(at))], Target::Workspace, Path::of(at), mount);
+        }
+        draft.change(Target::Workspace, |at, value| {
+            let is_wrong = value == "2" || *at == Path::of("spec.mounts[0]");
+            if is_wrong { Err("no".to_owned()) } else { Ok(None) }
+        });
+        let expected = json!({"spec": {
+            "env": [{"name": "A"}], "limits": {"a.b/gpu": "1"}, "own": true, "mounts": [{"path": "spec.mounts[1]"}],
+        }});
+        assert_eq!(draft.build(Target::Workspace), expected);
+    }
+
+    #[test]
     fn what_breaks_a_rule_is_dropped_and_the_rest_stays() {
         for (field, gone) in [
-            (
-                "spec.env[1].value",
-                json!({"env": [{"name": "A"}, {"name": "B"}]}),
-            ),
+            ("spec.env[1].value", json!({"env": [{"name": "A"}]})),
             ("spec.env[1].valueFrom.key", json!({"env": [{"name": "A"}]})),
             (
                 "spec.limits[a.b/gpu]",

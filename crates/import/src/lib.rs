@@ -11,17 +11,18 @@
 //! - `output`: objects -> files
 //! - `judge`: objects of ours -> the rules that they break
 //! - `contradictions`: spec of ours -> what CEL rules of its definition refuse
-//! - `schema`: schema of a definition -> what the API server would refuse
 //! - `templates`: workspaces whose pods are equal -> one template
 //! - `pod_template`: volumes, mounts and containers of a pod -> a template's `podTemplate`
 //! - `container`: container of a pod -> amounts, variables and mounts
 //! - `table`: path of a leaf -> what becomes of it
 //! - `draft`: leaves with their new places -> objects of ours
+//! - `places`: places of parts, field of a violation -> the parts that it is about
 //! - `texts`: texts of a value -> changed, or why it is lost
 //! - `ledger`: leaves of the source and what became of each
 //! - `read`: text -> objects of the source
 //! - `secrets`: variables that hold credentials -> Secrets
 //! - `names`: names of the source -> names of ours
+//! - `schema`: schema of a definition -> what the API server would refuse
 //! - `path`: paths of leaves
 
 mod assemble;
@@ -35,6 +36,7 @@ mod ledger;
 mod names;
 mod output;
 mod path;
+mod places;
 mod pod_template;
 mod read;
 mod rights;

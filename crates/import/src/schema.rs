@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::path::Path;
 
+/// What is wrong with a field that is not there.
+pub(crate) const MISSING: &str = "must be set";
+
 /// A schema with its patterns.
 #[derive(Debug)]
 pub(crate) struct Schema {
@@ -82,7 +85,7 @@ impl Schema {
                 let required = schema["required"].as_array().into_iter().flatten();
                 for name in required.filter_map(Value::as_str) {
                     if !fields.contains_key(name) {
-                        found.push(Violation::new(at.key(name).to_string(), "", "must be set"));
+                        found.push(Violation::new(at.key(name).to_string(), "", MISSING));
                     }
                 }
                 None

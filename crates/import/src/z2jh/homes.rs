@@ -18,6 +18,7 @@ const HOMES: &str = "singleuser-storage";
 
 const STAYS: &str = "the claim stays as it is";
 const NO_HOME: &str = "no home of a server";
+const COMMON: &str = "the claim of all homes stays as it is";
 const NOT_READ: &str = "objects of this kind are not read";
 
 /// The home of a server.
@@ -41,7 +42,8 @@ pub(super) struct Homes<'a> {
 }
 
 /// Takes every object into the ledger, and finds the homes.
-pub(super) fn find<'a>(objects: &'a [Object], ledger: &mut Ledger) -> Homes<'a> {
+/// `common`: name of the claim of which each home is a folder.
+pub(super) fn find<'a>(objects: &'a [Object], common: Option<&str>, ledger: &mut Ledger) -> Homes<'a> {
     let mut homes = Homes::default();
     for object in objects {
         if !object.is("", "PersistentVolumeClaim") || object.namespace.is_empty() {
@@ -52,7 +54,11 @@ pub(super) fn find<'a>(objects: &'a [Object], ledger: &mut Ledger) -> Homes<'a> 
         let metadata = &object.value["metadata"];
         let annotation = |name: &str| metadata["annotations"][name].as_str().unwrap_or_default();
         let user = annotation(USER);
-        let stays = if user.is_empty() { NO_HOME } else { STAYS };
+        let stays = match user {
+            "" if common == Some(object.name.as_str()) => COMMON,
+            "" => NO_HOME,
+            _ => STAYS,
+        };
         ledger.tell(number, &Path::default(), &Fate::new(Outcome::Stays, stays));
         if user.is_empty() {
             if metadata["labels"][COMPONENT] == HOMES {

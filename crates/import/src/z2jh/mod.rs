@@ -84,14 +84,19 @@ pub(crate) fn convert(files: Values, objects: &[Object], options: &Options) -> R
         let fate = Fate::new(Outcome::Stays, "another file says otherwise");
         ledger.tell(number, &Path::default(), &fate);
     }
-    let homes = homes::find(objects, &mut ledger);
+    let chart = Chart {
+        value: &values.object.value,
+        root: &values.root,
+    };
+    let is_static = chart.text("singleuser.storage.type").as_deref() == Some("static");
+    let common = chart
+        .text("singleuser.storage.static.pvcName")
+        .filter(|_| is_static);
+    let homes = homes::find(objects, common.as_deref(), &mut ledger);
     let mut source = Source {
         number,
         object: &values.object,
-        chart: Chart {
-            value: &values.object.value,
-            root: &values.root,
-        },
+        chart,
         hub,
         homes,
         secrets: secrets::Secrets::default(),

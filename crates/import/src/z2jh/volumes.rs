@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::names::{HOME_VOLUME, SHM_PATH, SHM_VOLUME};
 use serde_json::{Value, json};
 
+use super::fields::has_field;
 use super::items::{self, Item};
 use super::out::Out;
 use super::traits::Leaf;
@@ -101,7 +102,10 @@ pub(super) fn take<'l>(
             let dest = Path::of(APPLICATION).key("volumeMounts").index(index);
             out.put_whole(mount, Some(&ours), dest);
             volumes.use_leaves(&mount.leaves);
-            volumes.mounted.insert(name.to_owned());
+            // A mount of each user's folder is lost, and must not take the claim along, which is the home.
+            if ours != COMMON || !has_field(&mount.value) {
+                volumes.mounted.insert(name.to_owned());
+            }
         }
     }
     for mount in &mounts {

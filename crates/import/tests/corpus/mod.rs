@@ -77,8 +77,8 @@ const FEATURES: &[Feature] = &[
         "an address of the node",
         "",
         "env: [{name: B, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]",
-        &["containers[0].env[0].valueFrom"],
-        "name: B",
+        &["containers[0].env[0].name", "containers[0].env[0].valueFrom"],
+        "image: r.example.org/a:1",
     ),
     (
         "a variable twice",

@@ -163,6 +163,27 @@ pub(super) const FEATURES: &[Feature] = &[
         "name: imported-home",
     ),
     (
+        "the common claim once more, beside each user's folder",
+        Replace,
+        "singleuser.storage: {type: static, static: {pvcName: homes}, extraVolumeMounts: [{name: home, mountPath: /shared, subPath: _shared}, {name: home, mountPath: /mine, subPath: '{username}'}]}\nhub.config: {Authenticator: {allowed_users: [bob]}}",
+        &["singleuser.storage.extraVolumeMounts[1]"],
+        "subPath: _shared",
+    ),
+    (
+        "each user's folder once more",
+        Replace,
+        "singleuser.storage: {type: static, static: {pvcName: homes}, extraVolumeMounts: [{name: home, mountPath: /mine, subPath: '{username}'}]}\nhub.config: {Authenticator: {allowed_users: [bob]}}",
+        &["singleuser.storage.extraVolumeMounts[0]"],
+        "claimName: homes",
+    ),
+    (
+        "a variable with a field, which is no empty one",
+        Replace,
+        "singleuser.extraEnv: {A: 'x-{username}', B: b}",
+        &["singleuser.extraEnv.A"],
+        "environmentVariables:\n  - name: B\n    value: b",
+    ),
+    (
         "a volume that is called as the home",
         Replace,
         "singleuser.storage: {extraVolumes: [{name: home, configMap: {name: m}}], extraVolumeMounts: [{name: home, mountPath: /m}]}",
