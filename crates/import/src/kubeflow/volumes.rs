@@ -17,6 +17,8 @@ use crate::pod_template::{
 use crate::table::{Place, is_empty};
 
 const HOME: &str = "/home/jovyan";
+/// What is said of a volume that is the home's.
+const ONCE_MORE: &str = "the volume of the home is in each pod";
 
 /// A volume of the pod, or a mount.
 struct Volume<'a> {
@@ -67,7 +69,9 @@ impl<'a> Volumes<'a> {
     pub(super) fn take(sources: &[Source<'a>], ledger: &mut Ledger, draft: &mut Draft) -> Self {
         let all = all(sources);
         let home = sources.first().and_then(|notebook| home(notebook, &all));
-        let in_pod = in_pod(sources, &all, home);
+        let mut in_pod = in_pod(sources, &all, home);
+        let (of_home, is_all) = of_home(sources, &all, home);
+        in_pod.extend(&of_home);
         let mut own = BTreeMap::new();
         let mut by_application = BTreeSet::new();
         let mut by_main = BTreeSet::new();
@@ -83,7 +87,13 @@ impl<'a> Volumes<'a> {
                 };
                 by_main.insert(name);
                 let is_home = source.order == 0 && home == Some(index);
-                if is_home || !in_pod.contains(name) {
+                if !is_home && is_all && of_home.contains(name) {
+                    let dest = Path::of(APPLICATION).key("volumeMounts").index(mount.order);
+                    put_whole(&mount.place(), Some(HOME_VOLUME), dest, ledger, draft);
+                    let same = Fate::new(Outcome::SameByDefault, ONCE_MORE);
+                    ledger.tell(volume.object, &volume.at, &same);
+                    own.insert(name.to_owned(), HOME_VOLUME);
+                } else if is_home || !in_pod.contains(name) {
                     let found = mounted(&mount, volume, is_home, ledger, draft);
                     own.extend(found.map(|found| (name.to_owned(), found)));
                 } else {
@@ -189,6 +199,27 @@ fn in_pod<'a>(
         }
     }
     found
+}
+
+/// Names of the volumes that are the home's, and whether the home is all of it.
+fn of_home<'a>(
+    sources: &[Source<'a>],
+    all: &BTreeMap<&'a str, Volume<'a>>,
+    home: Option<usize>,
+) -> (BTreeSet<&'a str>, bool) {
+    let notebook = sources.first().zip(home);
+    let mount = notebook.map(|(it, index)| &it.list(&it.main.key("volumeMounts"))[index]);
+    let name = mount.and_then(|mount| mount["name"].as_str());
+    let Some((mount, volume)) = mount.zip(name.and_then(|name| all.get(name))) else {
+        return (BTreeSet::new(), false);
+    };
+    let claim = |volume: &Volume<'a>| volume.value["persistentVolumeClaim"]["claimName"].as_str();
+    let is_same = |other: &Volume<'a>| claim(other).is_some() && claim(other) == claim(volume);
+    let is_scratch = volume.value["emptyDir"].is_object();
+    let found = all
+        .iter()
+        .filter(|(other, it)| is_same(it) || (is_scratch && Some(**other) == name));
+    (found.map(|(name, _)| *name).collect(), is_whole(mount))
 }
 
 /// Index of the mount that is the home: that of the usual folder, of the working folder, or the first claim.
