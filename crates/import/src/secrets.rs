@@ -46,9 +46,9 @@ const LOOKS: [&str; 12] = [
 /// A flag for nothing but a credential, or a setting, whose value begins with `/`.
 const SLASH: &str = r"(?i)((^|\s)--?[\w.-]*(password|passwd|token)\s+|(^|[^$\w.{-]|(^|[^$])\{)([\w.-]*(W)[\w.-]*|\w*_PAT)(['\x22]?\s*=\s*|['\x22]?\s*:\s+|['\x22]\s*:\s*))['\x22]?(?<value>/[^\s'\x22,;&}]*)";
 /// First folders of paths of files. A credential may begin with `/`, but hardly so.
-const FOLDERS: [&str; 15] = [
-    "app", "data", "dev", "etc", "home", "mnt", "opt", "proc", "root", "run", "secrets", "srv", "tmp", "usr",
-    "var",
+const FOLDERS: [&str; 16] = [
+    "app", "data", "dev", "etc", "home", "mnt", "opt", "proc", "root", "run", "secret", "secrets", "srv",
+    "tmp", "usr", "var",
 ];
 
 static CREDENTIAL: LazyLock<Option<(RegexSet, Regex)>> = LazyLock::new(|| {

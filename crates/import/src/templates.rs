@@ -36,7 +36,7 @@ pub(crate) fn group(needs: &[Need], style: &Style) -> (Vec<Value>, Vec<Option<us
     let mut groups: BTreeMap<(String, BTreeSet<&str>), Vec<usize>> = BTreeMap::new();
     for (index, need) in needs.iter().enumerate() {
         // A template without GPUs gives none to those who had none.
-        let names = amounts(&need.resources).map(|(name, _)| name);
+        let names = amounts(&need.resources).map(|(name, ..)| name);
         let devices = names.filter(|name| name.contains('/')).collect();
         groups
             .entry((need.spec.to_string(), devices))
@@ -110,25 +110,30 @@ fn template(members: &[&Need], style: &Style) -> Value {
     })
 }
 
-/// Requests and limits by name.
-fn amounts(resources: &Value) -> impl Iterator<Item = (&str, Quantity)> {
+/// Requests and limits by name, as they are written.
+fn amounts(resources: &Value) -> impl Iterator<Item = (&str, Quantity, &str)> {
     let maps = ["requests", "limits"].into_iter();
     let entries = maps.flat_map(|map| resources[map].as_object().into_iter().flatten());
-    entries.filter_map(|(name, amount)| Some((name.as_str(), amount.as_str()?.parse().ok()?)))
+    entries.filter_map(|(name, amount)| {
+        let text = amount.as_str()?;
+        Some((name.as_str(), text.parse().ok()?, text))
+    })
 }
 
 /// The largest amounts of the workspaces, with what runs beside them.
 pub(crate) fn bounds(members: &[&Need], spec: &Map<String, Value>) -> Value {
-    let mut most: BTreeMap<String, Quantity> = BTreeMap::new();
-    for (name, amount) in members.iter().flat_map(|need| amounts(&need.resources)) {
-        let known = most.entry(name.to_owned()).or_insert(amount);
-        if amount > *known {
-            *known = amount;
+    let mut most: BTreeMap<String, (Quantity, String)> = BTreeMap::new();
+    for (name, amount, text) in members.iter().flat_map(|need| amounts(&need.resources)) {
+        let new = || (amount, text.to_owned());
+        let known = most.entry(name.to_owned()).or_insert_with(new);
+        if amount > known.0 {
+            *known = new();
         }
     }
     let containers = spec.get("defaultInitContainers").and_then(Value::as_array);
     for container in containers.into_iter().flatten() {
-        let own: BTreeMap<&str, Quantity> = amounts(&container["resources"]).collect();
+        let own = amounts(&container["resources"]);
+        let own: BTreeMap<&str, Quantity> = own.map(|(name, amount, _)| (name, amount)).collect();
         let stays = container["restartPolicy"] == "Always";
         for (name, known) in &mut most {
             // What the installation gives a container that asks for nothing.
@@ -138,16 +143,17 @@ pub(crate) fn bounds(members: &[&Need], spec: &Map<String, Value>) -> Value {
                 _ => Quantity::ZERO,
             };
             let amount = own.get(name.as_str()).copied();
-            if stays {
-                *known = known.plus(amount.unwrap_or(default));
-            } else if let Some(amount) = amount.filter(|amount| amount > known) {
-                *known = amount;
-            }
+            let new = match amount {
+                _ if stays => known.0.plus(amount.unwrap_or(default)),
+                Some(amount) if amount > known.0 => amount,
+                _ => continue,
+            };
+            *known = (new, new.to_string());
         }
     }
     let mut bounds = json!({"gpu": {"max": "0"}});
-    for (name, most) in most {
-        let bound = json!({"max": most.to_string()});
+    for (name, (most, text)) in most {
+        let bound = json!({"max": text});
         match name.as_str() {
             "cpu" | "memory" => bounds[name] = bound,
             gpu if is_gpu(gpu) => {
