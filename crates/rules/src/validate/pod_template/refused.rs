@@ -103,7 +103,13 @@ pub(super) fn violations(pod: &PodSpec) -> Vec<Violation> {
     for (index, volume) in list(&json, "volumes") {
         let kinds = volume.as_object().into_iter().flat_map(|fields| fields.keys());
         for kind in kinds.filter(|kind| *kind != "name" && !VOLUMES.contains(&kind.as_str())) {
-            let rule = format!("must not be mounted: use one of {}", VOLUMES.join(", "));
+            let rule = match kind.as_str() {
+                "ephemeral" => {
+                    "must not be mounted: list a disk in spec.volumeClaims, and mount its claim {pvcs.NAME}"
+                        .to_owned()
+                }
+                _ => format!("must not be mounted: use one of {}", VOLUMES.join(", ")),
+            };
             found.push(Violation::new(
                 format!("{path}.volumes[{index}].{kind}"),
                 "",

@@ -89,7 +89,8 @@ fn a_refused_field_is_named_with_its_value_and_what_to_use_instead() {
             "containers": [
                 {"name": "workspace", "image": "other:1", "resources": {"limits": {"cpu": "9"}, "claims": [{"name": "gpu"}]}},
             ],
-            "volumes": [{"name": "files", "csi": {"driver": "d"}}, {"name": "more", "nfs": {"server": "s", "path": "/"}}],
+            "volumes": [{"name": "files", "csi": {"driver": "d"}}, {"name": "more", "nfs": {"server": "s", "path": "/"}},
+                {"name": "own", "ephemeral": {}}],
         }),
         json!({}),
     );
@@ -99,6 +100,7 @@ fn a_refused_field_is_named_with_its_value_and_what_to_use_instead() {
         "spec.podTemplate.spec.containers[0].resources.limits: must not be set in a podTemplate: use spec.defaultResources.limits",
         "spec.podTemplate.spec.volumes[0].csi: must not be mounted: use one of configMap, downwardAPI, emptyDir",
         "spec.podTemplate.spec.volumes[1].nfs: must not be mounted: use one of configMap, downwardAPI, emptyDir",
+        "spec.podTemplate.spec.volumes[2].ephemeral: must not be mounted: list a disk in spec.volumeClaims",
     ] {
         assert!(
             found.iter().any(|line| line.starts_with(expected)),
