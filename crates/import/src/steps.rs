@@ -124,26 +124,43 @@ impl Steps {
     /// The workspaces, stopped.
     pub(crate) fn create(&mut self) {
         self.step(
-            "Create the workspaces for their owners. The binding gives you the Role `workspace-importer` of `rights.yaml` for that time.",
+            "Create the workspaces for their owners. The binding gives you the Role `workspace-importer` of `rights.yaml` for that time. An \
+             owner is the annotation `created-by`: the name by which the API server knows the user, as `kubectl auth whoami` and **Account** in the \
+             portal show it. A wrong one is not refused: correct it in `workspaces.yaml` and `rights.yaml` before.",
             &format!(
                 "kubectl create clusterrolebinding {IMPORTER} --clusterrole={IMPORTER} --user=\"$(kubectl auth whoami -o jsonpath='{{.status.userInfo.username}}')\" \
                  --dry-run=client -o yaml | kubectl apply -f -\n\
                  kubectl apply -f workspaces.yaml\n"
             ),
-            "`kubectl get workspaces.workspaces.jupyter.org -A` shows each of them as `Stopped`, none as `Invalid`.",
+            "`kubectl get workspaces.workspaces.jupyter.org -A` shows each of them as `Stopped`, none as `Invalid`. `kubectl get \
+             workspaces.workspaces.jupyter.org -A -o \
+             custom-columns='NAMESPACE:.metadata.namespace,NAME:.metadata.name,OWNER:.metadata.annotations.workspaces\\.jupyter\\.org/created-by'` \
+             shows the owners. For each, `kubectl auth can-i create workspaces.workspaces.jupyter.org/NAME --subresource=connect -n NAMESPACE \
+             --as=OWNER` prints `yes`; where groups have the Role of users, add `--as-group=GROUP`.",
         );
     }
 
-    /// Each workspace runs once.
+    /// Each workspace runs once. One that does not start keeps no other from its turn.
     pub(crate) fn start(&mut self) {
+        let body = each(
+            "echo \"== $namespace/$workspace\"\n\
+             if problem=$(kubectl workspace start -n \"$namespace\" \"$workspace\" --wait 2>&1); then\n  \
+               kubectl -n \"$namespace\" exec \"workspace-$workspace\" -c workspace -- sh -c 'ls -A \"$HOME\"' \\\n    \
+                 || failed+=\"$namespace/$workspace: its files cannot be listed\"$'\\n'\n\
+             else\n  \
+               failed+=\"$namespace/$workspace: ${problem##*$'\\n'}\"$'\\n'\n\
+             fi\n\
+             kubectl workspace stop -n \"$namespace\" \"$workspace\" --yes --wait \\\n  \
+               || failed+=\"$namespace/$workspace: it does not stop\"$'\\n'\n",
+        );
+        let commands = format!(
+            "failed=\n{body}test -z \"$failed\" || {{\n  printf 'Not as wanted:\\n%s' \"$failed\" >&2\n  exit 1\n}}\n"
+        );
         self.step(
-            "Start each once, look at its files, and stop it.",
-            &each(
-                "kubectl workspace start -n \"$namespace\" \"$workspace\" --wait\n\
-                 kubectl -n \"$namespace\" exec \"workspace-$workspace\" -c workspace -- sh -c 'ls -A \"$HOME\"'\n\
-                 kubectl workspace stop -n \"$namespace\" \"$workspace\" --yes --wait\n",
-            ),
-            "each list holds the user's files.",
+            "Start each once, look at its files, and stop it. Those that do not start are named at the end, with the reason: \
+             docs/reasons.md says what to do. Then run this step again.",
+            &format!("(\n{})\n", shifted(&commands)),
+            "nothing is `Not as wanted`, and each list holds the user's files.",
         );
     }
 
@@ -224,7 +241,8 @@ fn shared(workspaces: &[Imported], text: &mut String) {
     if users.is_empty() {
         return;
     }
-    text.push_str("\n## Claims of several workspaces\n\nOf those with one home, one runs at a time; a further disk needs `ReadWriteMany`.\n\n");
+    text.push_str("\n## Claims of several workspaces\n\nAll run at the same time if the claim is `ReadWriteMany`. If it is not, one runs at a time where it is the home, and a further disk is on one \
+         node alone.\n\n");
     for ((namespace, claim), names) in users {
         let _ = writeln!(text, "- {namespace}/{claim}: {}", names.join(", "));
     }

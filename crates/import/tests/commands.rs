@@ -237,3 +237,46 @@ fn a_second_run_keeps_the_copy_of_a_hub_s_database() {
     let other = "hub: {db: {type: postgres}}\nsingleuser: {image: {name: r.example.org/a, tag: '1'}}";
     assert!(!stop(("values.yaml", other)).contains("sqlite"));
 }
+
+#[test]
+fn one_that_does_not_start_is_named_with_its_reason_and_the_others_have_their_turn() {
+    let start = commands(&kubeflow(NOTEBOOK).unwrap(), "Start each once");
+    let with = |answer: &str| {
+        let folder = "folder=$(mktemp -d); trap 'rm -r \"$folder\"' EXIT; cd \"$folder\"";
+        let disks = "printf 'team-a notebooks.kubeflow.org/x x - -\\nteam-b notebooks.kubeflow.org/y y - -\\n' > disks";
+        let kubectl = format!("case \"$*\" in {answer} *) echo \"$*\";; esac");
+        run(
+            &kubectl,
+            &format!("{folder}; {disks}\nset -e\n{start}echo reached"),
+        )
+    };
+    let of = |namespace: &str, name: &str, files: bool| {
+        let exec = format!("-n {namespace} exec workspace-{name} -c workspace -- sh -c ls -A \"$HOME\"\n");
+        let exec = if files { exec } else { String::new() };
+        format!("== {namespace}/{name}\n{exec}workspace stop -n {namespace} {name} --yes --wait\n")
+    };
+    let refused = with(
+        "'workspace start -n team-a x --wait') printf 'Starting\\nerror: workspace \"x\" is not available: ImagePullFailed: none\\n' >&2; return 4;;",
+    );
+    assert_eq!(
+        out(&refused),
+        [of("team-a", "x", false), of("team-b", "y", true)].concat()
+    );
+    assert_eq!(
+        std::str::from_utf8(&refused.stderr).unwrap(),
+        "Not as wanted:\nteam-a/x: error: workspace \"x\" is not available: ImagePullFailed: none\n"
+    );
+    assert_eq!(refused.status.code(), Some(1));
+    // One whose files cannot be listed, and that does not stop.
+    let unread = with("'-n team-b exec '*|'workspace stop -n team-b '*) return 1;;");
+    assert_eq!(
+        std::str::from_utf8(&unread.stderr).unwrap(),
+        "Not as wanted:\nteam-b/y: its files cannot be listed\nteam-b/y: it does not stop\n"
+    );
+    assert_eq!(unread.status.code(), Some(1));
+    // The control.
+    let all = with("");
+    let expected = [of("team-a", "x", true), of("team-b", "y", true)].concat();
+    assert_eq!(out(&all), format!("{expected}reached\n"));
+    assert!(all.status.success() && all.stderr.is_empty(), "{all:?}");
+}

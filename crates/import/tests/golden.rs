@@ -117,3 +117,49 @@ fn a_notebook_of_the_web_application_comes_over_without_a_loss() {
         import.missing
     );
 }
+
+#[test]
+fn templates_keep_istio_s_containers_out_whatever_a_pod_asked_for() {
+    let convert = |metadata: &str, pod_default: &str| {
+        kubeflow(&format!(
+            "{{apiVersion: kubeflow.org/v1, kind: Notebook,\n metadata: {{name: demo, namespace: team-a, annotations: {{notebooks.kubeflow.org/creator: alice}}}},\n \
+             spec: {{template: {{metadata: {metadata}, spec: {{containers: [{{name: demo, image: 'r.example.org/a:1'}}]}}}}}}}}\n---\n\
+             {{apiVersion: kubeflow.org/v1alpha1, kind: PodDefault, metadata: {{name: all, namespace: team-a}}, spec: {{selector: {{}}, {pod_default}}}}}"
+        ))
+        .unwrap()
+    };
+    let label = "  baseLabels:\n  - name: sidecar.istio.io/inject\n    value: \"false\"\n";
+    for (metadata, pod_default, fates) in [
+        ("{}", "desc: none", &[][..]),
+        (
+            "{annotations: {sidecar.istio.io/inject: 'true'}}",
+            "labels: {sidecar.istio.io/inject: 'false'}",
+            &[Outcome::Lost, Outcome::Template],
+        ),
+        (
+            "{labels: {sidecar.istio.io/inject: 'false'}}",
+            "annotations: {sidecar.istio.io/inject: 'true'}",
+            &[Outcome::Template, Outcome::Lost],
+        ),
+    ] {
+        let import = convert(metadata, pod_default);
+        let templates = text(&import, "templates.yaml");
+        assert_eq!(
+            templates.matches("sidecar.istio.io/inject").count(),
+            1,
+            "{templates}"
+        );
+        assert!(templates.contains(label), "{templates}");
+        let told = import.entries.iter().filter(|entry| entry.path.contains("istio"));
+        let told: Vec<_> = told.map(|entry| entry.outcome).collect();
+        assert_eq!(told, fates, "{metadata} {pod_default}");
+    }
+    // Other labels follow it.
+    let import = convert("{labels: {team: a}}", "labels: {cost: b}");
+    let all = format!("{label}  - name: team\n    value: a\n  - name: cost\n    value: b\n");
+    assert!(
+        text(&import, "templates.yaml").contains(&all),
+        "{:?}",
+        import.files
+    );
+}

@@ -14,6 +14,18 @@ fn notebook(name: &str, pod: &str) -> String {
 
 const POD: &str = "containers: [{name: a, image: 'r.example.org/a:1'}]";
 
+/// A short text that stands for 10^9 values.
+fn anchors_of_anchors() -> String {
+    let line = |at: usize| {
+        format!(
+            "a{at}: &a{at} [{}]\n",
+            vec![format!("*a{}", at - 1); 10].join(", ")
+        )
+    };
+    let lines: String = (1..9).map(line).collect();
+    format!("a0: &a0 [{}]\n{lines}", ["x"; 10].join(", "))
+}
+
 #[test]
 fn what_cannot_be_converted_is_said_with_its_place() {
     let claim =
@@ -48,6 +60,7 @@ fn what_cannot_be_converted_is_said_with_its_place() {
             "{{- if .Values.a }}\nkind: Notebook\n{{- end }}\n".to_owned(),
             "source.yaml:1: {{ begins an expression of a Helm template",
         ),
+        (anchors_of_anchors(), "source.yaml:6:"),
         (
             notebook("demo", "containers: []"),
             "source.yaml: document 1: Notebook team-a/demo: spec.template.spec.containers: must hold a container",

@@ -8,7 +8,7 @@ use crate::steps::{Steps, each};
 
 /// What is otherwise here, whatever the Workspaces say.
 const DIFFERENCES: &str = "\
-- Every workspace comes over stopped. One pod runs on a disk at a time.
+- Every workspace comes over stopped. One pod runs on a disk at a time, unless its claim is `ReadWriteMany`.
 - Access and ownership are written out. The old product's default is `Public`, in templates too, and this product's is `OwnerOnly`: change
   `accessType` and `ownershipType` where nobody chose `Public`.
 - To use a template, profile or claim is a right here. `rights.yaml` gives it to the owners of the workspaces.

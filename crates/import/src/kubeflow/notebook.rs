@@ -71,14 +71,7 @@ pub(super) fn draft<'a>(
     }
     let prefix = format!("/notebook/{}/{}", object.namespace, object.name);
     pod::take(&sources, &prefix, secrets, ledger, &mut draft);
-    for source in &sources {
-        let at = if source.order == 0 {
-            Path::of("spec.template.metadata")
-        } else {
-            spec.clone()
-        };
-        pod::metadata(source.object, source.value, &at, source.offset(), &mut draft);
-    }
+    pod::metadata(&sources, ledger, &mut draft);
     let owner = identify(number, object, &name, sorted, options, &mut draft);
     own(object, &mut draft);
     draft.change(Target::Template, |at, value| {

@@ -22,6 +22,12 @@ const KNOWN: &Known = &[(
     "the template's environmentVariables set it to the workspace's own path",
 )];
 
+/// Label, once an annotation, by which a pod has Istio's containers or not. Namespaces of Profiles give them to each pod that does not say `false`.
+const INJECT: &str = "sidecar.istio.io/inject";
+/// Why a pod has none.
+const INJECTED: &str = "pods have no containers of Istio here: its init container breaks the rules of pods, and Kubeflow's policies for its proxy \
+                        refuse this product's gateway";
+
 /// Takes the whole pod over. `prefix`: Kubeflow's path of the Notebook.
 pub(super) fn take(
     sources: &[Source<'_>],
@@ -133,20 +139,36 @@ fn token(source: &Source<'_>, ledger: &mut Ledger, draft: &mut Draft) {
     }
 }
 
-/// Labels and annotations of the pod, as lists of name and value.
-pub(super) fn metadata(object: usize, value: &Value, at: &Path, offset: usize, draft: &mut Draft) {
-    for (map, field) in [
-        ("labels", "spec.baseLabels"),
-        ("annotations", "spec.baseAnnotations"),
-    ] {
-        let entries = at.key(map).get(value).as_object().into_iter().flatten();
-        for (index, (key, text)) in entries.enumerate() {
-            let dest = Path::of(field).index(offset + index);
-            let leaf = (object, at.key(map).key(key));
-            draft.put([leaf.clone()], Target::Template, dest.key("name"), key.as_str());
-            draft.put([leaf], Target::Template, dest.key("value"), text.clone());
+/// Labels and annotations of the pod, as lists of name and value, and the label that keeps Istio's containers out.
+pub(super) fn metadata(sources: &[Source<'_>], ledger: &mut Ledger, draft: &mut Draft) {
+    let mut asked = Vec::new();
+    for source in sources {
+        let at = source.metadata();
+        for (map, field) in [
+            ("labels", "spec.baseLabels"),
+            ("annotations", "spec.baseAnnotations"),
+        ] {
+            let entries = at.key(map).get(source.value).as_object().into_iter().flatten();
+            for (index, (key, text)) in entries.enumerate() {
+                let leaf = (source.object, at.key(map).key(key));
+                if key == INJECT {
+                    if *text == "false" {
+                        asked.push(leaf);
+                    } else if !is_empty(text) {
+                        ledger.tell(leaf.0, &leaf.1, &Fate::new(Outcome::Lost, INJECTED));
+                    }
+                    continue;
+                }
+                // The first item is the label against Istio.
+                let dest = Path::of(field).index(source.offset() + index + 1);
+                draft.put([leaf.clone()], Target::Template, dest.key("name"), key.as_str());
+                draft.put([leaf], Target::Template, dest.key("value"), text.clone());
+            }
         }
     }
+    let dest = Path::of("spec.baseLabels[0]");
+    draft.put(asked.clone(), Target::Template, dest.key("name"), INJECT);
+    draft.put(asked, Target::Template, dest.key("value"), "false");
 }
 
 /// Texts of a template: Kubeflow's path of the Notebook is that of the workspace here, and a credential is nowhere. `is_fixed`: the texts are

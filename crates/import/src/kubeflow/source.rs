@@ -44,6 +44,15 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Where the labels and annotations of the pod are.
+    pub(super) fn metadata(&self) -> Path {
+        if self.order == 0 {
+            Path::of("spec.template.metadata")
+        } else {
+            self.pod.clone()
+        }
+    }
+
     pub(super) fn offset(&self) -> usize {
         self.order * APART
     }

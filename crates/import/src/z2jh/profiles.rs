@@ -151,6 +151,9 @@ pub(super) fn entry(profile: &Profile, value: &Value, out: &mut Out<'_>) -> Vec<
     for field in fields {
         let text = match out.hub {
             Hub::Keep => FORM,
+            Hub::Replace if *field == "default" => {
+                "the hub's form: where it is true, workspaces of homes have this profile's template"
+            }
             Hub::Replace => "names it in the hub's form",
         };
         for path in out.ledger.leaves(out.object, &at.key(field)) {

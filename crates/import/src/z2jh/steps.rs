@@ -27,11 +27,12 @@ const KEPT: &str = "\
 ";
 
 const REPLACED: &str = "\
-- Every workspace comes over stopped. One pod runs on a disk at a time. Named servers are workspaces of their own.
+- Every workspace comes over stopped. One pod runs on a disk at a time, unless its claim is `ReadWriteMany`. Named servers are workspaces of
+  their own.
 - Users sign in at the gateway by OpenID Connect, and have the Role of users of their namespace (`userNamespaces` of the chart).
 - The templates start `jupyter lab` without a hub and its token (`defaultContainerConfig`). It does not check who calls it: put the door into
   the images, or rely on network policies: docs/templates.md, \"Who is the caller\".
-- Pods run as user 1000 with group 100, by which the homes are written (`defaultPodSecurityContext.fsGroup`).
+- Pods run as user 1000, and the homes are written by group 100, where your values name no other (`defaultPodSecurityContext`).
 ";
 
 /// The steps where the hub stays. `home`: the setting by which servers keep their homes.
