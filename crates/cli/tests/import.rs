@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -179,6 +179,36 @@ fn what_cannot_be_read_or_written_leaves_nothing_behind() {
         errors(&missing)
     );
     assert_eq!(import(&[], WHOLE).status.code(), Some(2), "--dir is required");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_to_its_end_takes_the_others_along() {
+    let folder = Folder::new("limit");
+    let input = folder.path("source.json");
+    fs::write(&input, WHOLE).unwrap();
+    let program = plugin().get_program().to_owned();
+    // A disk that is full, for steps.md: files have at most so many KiB.
+    let limited = |kilobytes: u32, dir: &str| {
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {kilobytes}; exec \"$0\" import kubeflow --user-prefix '' -f \"$1\" --dir \"$2\""
+        );
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).arg(&program).arg(&input).arg(dir);
+        command.output().unwrap()
+    };
+    let (new, empty) = (folder.path("new"), folder.path("empty"));
+    fs::create_dir(&empty).unwrap();
+    for dir in [&new, &empty] {
+        let output = limited(4, dir);
+        assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+        let words = "cannot be written, and nothing is";
+        assert!(errors(&output).contains(words), "{}", errors(&output));
+        assert_eq!(out(&output), "");
+    }
+    assert!(!Path::new(&new).exists() && files(&empty).is_empty());
+    // The control.
+    assert_eq!(limited(1_000, &empty).status.code(), Some(0));
+    assert_eq!(files(&empty).len(), 5);
 }
 
 #[test]
