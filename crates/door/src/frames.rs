@@ -1,6 +1,8 @@
 //! Bytes that a client sends on a websocket -> the data in them (pure).
 
-use crate::usage::LONG;
+/// Bytes of a frame of VS Code that says more than that a page is there. What it sends by itself, once a second and in bursts, is the head
+/// of a message, of 13 bytes, and hardly more. Other pages send less for a key or a movement of the mouse.
+pub(crate) const LONG: u64 = 24;
 
 /// Follows the frames of a client (RFC 6455, section 5.2). Ping, pong and close are no data.
 #[derive(Debug, Default)]
@@ -13,10 +15,12 @@ pub(crate) struct ClientFrames {
 }
 
 /// Data in some bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Data {
-    /// Frames of data that begin in them and have [`LONG`] bytes at least: none, where they go on with one.
+    /// Frames of data that begin in them: none, where they go on with one.
     pub(crate) frames: usize,
+    /// As many of these have [`LONG`] bytes at least.
+    pub(crate) long: usize,
 }
 
 /// The bit that opcodes of control frames have.
@@ -35,8 +39,9 @@ impl ClientFrames {
                     self.rest = payload.saturating_add(mask);
                     self.head.clear();
                     if self.data {
-                        let found = found.get_or_insert(Data { frames: 0 });
-                        found.frames += usize::from(payload >= LONG);
+                        let found = found.get_or_insert_default();
+                        found.frames += 1;
+                        found.long += usize::from(payload >= LONG);
                     }
                 }
             } else {
@@ -44,7 +49,7 @@ impl ClientFrames {
                 self.rest -= part as u64;
                 bytes = &bytes[part..];
                 if self.data {
-                    found.get_or_insert(Data { frames: 0 });
+                    found.get_or_insert_default();
                 }
             }
         }
@@ -87,22 +92,29 @@ mod tests {
     }
 
     #[test]
-    fn long_frames_of_data_are_counted_and_control_frames_are_no_data_in_pieces_of_any_size() {
+    fn frames_of_data_are_counted_and_control_frames_are_no_data_in_pieces_of_any_size() {
         let control = [frame(0x9, 0), frame(0xA, 125), frame(0x9, 5)].concat();
         for size in [1, 2, 3, 7, 1000] {
             let mut frames = ClientFrames::default();
             let mut begun = |bytes: &[u8]| {
                 let parts = bytes.chunks(size);
                 let found = parts.filter_map(|part| frames.advance(part));
-                found.map(|data| data.frames).reduce(|one, more| one + more)
+                found.reduce(|one, more| Data {
+                    frames: one.frames + more.frames,
+                    long: one.long + more.long,
+                })
             };
             assert_eq!(begun(&control), None, "{size}");
-            for (payload, count) in [(0, 0), (23, 0), (24, 1), (125, 1), (126, 1), (70_000, 1)] {
+            for (payload, long) in [(0, 0), (23, 0), (24, 1), (125, 1), (126, 1), (70_000, 1)] {
+                let expected = |frames| Data {
+                    frames,
+                    long: frames * long,
+                };
                 let data = frame(0x2, payload);
-                assert_eq!(begun(&data), Some(count), "{size} {payload}");
+                assert_eq!(begun(&data), Some(expected(1)), "{size} {payload}");
                 assert_eq!(begun(&control), None, "{size} {payload}");
                 let twice = [data.clone(), data].concat();
-                assert_eq!(begun(&twice), Some(2 * count), "{size} {payload}");
+                assert_eq!(begun(&twice), Some(expected(2)), "{size} {payload}");
             }
         }
     }
@@ -112,8 +124,8 @@ mod tests {
         let mut frames = ClientFrames::default();
         let mut head = vec![0x82, 0xff];
         head.extend([0xff; 8]);
-        assert_eq!(frames.advance(&head), Some(Data { frames: 1 }));
-        assert_eq!(frames.advance(&[0; 4096]), Some(Data { frames: 0 }));
+        assert_eq!(frames.advance(&head), Some(Data { frames: 1, long: 1 }));
+        assert_eq!(frames.advance(&[0; 4096]), Some(Data::default()));
         assert!(frames.head.capacity() < 64);
     }
 }

@@ -18,9 +18,9 @@
 //! - `caller`: headers of a request -> who sends it.
 //! - `answers`: the door's own answers.
 //! - `permit`: connection -> its place among a bounded number.
-//! - `frames`: bytes of a websocket -> the data in them.
 //! - `activity`: uses -> times of the last ones.
 //! - `usage`: a request, or data of a websocket -> whether somebody acts or a page is only open.
+//! - `frames`: bytes of a websocket -> the data in them.
 //! - `disk`: folder of the workspace's disk -> how much of it is used, and whether it is full.
 //! - `memory`: the container's control group -> its limit, and when a process of it was ended for memory.
 

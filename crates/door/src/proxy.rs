@@ -153,7 +153,7 @@ async fn copy(client: OnUpgrade, application: OnUpgrade, socket: Option<Socket>,
     let mut from_client = InspectReader::new(from_client, |bytes| match &mut socket {
         Some((socket, frames, opened)) => {
             if let Some(data) = frames.advance(bytes) {
-                activity.application_used(socket.sort(data.frames, opened.elapsed()));
+                activity.application_used(socket.sort(data, opened.elapsed()));
             }
         }
         None => activity.application_used(Usage::Presence),

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-/// Of each websocket: what a client sends by itself when it connects, also after a laptop has slept, comes within this time. VS Code needs
-/// more than twenty seconds on a slow machine.
-const HANDSHAKE: Duration = Duration::from_secs(30);
-/// Bytes of a frame that says more than that a page is there. What VS Code sends by itself, once a second and in bursts, is the head of a
-/// message, of 13 bytes, and hardly more.
-pub(crate) const LONG: u64 = 24;
-/// As many long frames as this within [`TOGETHER`] are no page's own: a shared document sends up to three each ten seconds.
+use crate::frames::Data;
+
+/// What a client sends by itself when it connects comes within this time, also after a laptop has slept.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The same of VS Code, which needs more than twenty seconds on a slow machine.
+const HANDSHAKE_OF_CODE: Duration = Duration::from_secs(30);
+/// As many frames as this within [`TOGETHER`] are no page's own: a shared document sends up to three each ten seconds.
 const FRAMES: usize = 5;
 /// What is typed slowly comes within this time.
 const TOGETHER: Duration = Duration::from_secs(3);
@@ -59,33 +59,66 @@ impl Background {
     }
 }
 
+/// Whose page is at the other end of a websocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    /// Of a kernel or a terminal of Jupyter: each frame is what somebody runs or types.
+    Jupyter,
+    /// VS Code: short frames are its own.
+    Code,
+    Other,
+}
+
+impl Client {
+    /// By the path of the handshake, whatever comes before the part that the application gives it.
+    fn of(path: &str) -> Self {
+        let of_kernel = path.ends_with("/channels") && path.contains("/api/kernels/");
+        if of_kernel || path.contains("/terminals/websocket/") {
+            Self::Jupyter
+        } else if is_of_code(path) {
+            Self::Code
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Whether it ends with quality and commit of a VS Code server, which are `oss-dev` where its build names none.
+fn is_of_code(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_commit = |text: &str| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    name == "oss-dev" || name.rsplit_once('-').is_some_and(|(_, commit)| is_commit(commit))
+}
+
 /// Sorts the data that the client of one websocket sends.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    /// Of a kernel or a terminal: each frame is an act.
-    is_jupyter: bool,
-    /// When the last long frames came, since the handshake; the oldest one is next to be replaced.
+    client: Client,
+    /// When the last frames came that count, since the handshake; the oldest one is next to be replaced.
     last: [Option<Duration>; FRAMES - 1],
     oldest: usize,
 }
 
 impl Socket {
-    /// `path`: of the handshake. What comes on Jupyter's sockets of kernels and terminals is what somebody runs or types.
+    /// `path`: of the handshake.
     pub(crate) fn new(path: &str) -> Self {
-        let of_kernel = path.ends_with("/channels") && path.contains("/api/kernels/");
         Self {
-            is_jupyter: of_kernel || path.contains("/terminals/websocket/"),
+            client: Client::of(path),
             last: [None; FRAMES - 1],
             oldest: 0,
         }
     }
 
-    /// What data tells. `frames`: as many long ones begin in it; `since`: the time since the handshake.
-    pub(crate) fn sort(&mut self, frames: usize, since: Duration) -> Usage {
-        if since < HANDSHAKE {
+    /// What data tells. `since`: the time since the handshake.
+    pub(crate) fn sort(&mut self, data: Data, since: Duration) -> Usage {
+        let (handshake, frames) = match self.client {
+            Client::Jupyter | Client::Other => (HANDSHAKE, data.frames),
+            Client::Code => (HANDSHAKE_OF_CODE, data.long),
+        };
+        if since < handshake {
             return Usage::Presence;
         }
-        let mut acts = self.is_jupyter;
+        let mut acts = self.client == Client::Jupyter;
         // More tell nothing more.
         for _ in 0..frames.min(FRAMES) {
             let together =

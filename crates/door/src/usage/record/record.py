@@ -68,8 +68,9 @@ class Application:
     async def start(self):
         self.home.mkdir()
         for name, text in self.scene.files.items():
+            (self.home / name).parent.mkdir(parents=True, exist_ok=True)
             (self.home / name).write_text(text)
-        for path in (self.home, *self.home.iterdir()):
+        for path in (self.home, *self.home.rglob("*")):
             os.chown(path, 1000, 1000)
         home = f"/home/{self.scene.name}"
         environment = {

@@ -10,18 +10,19 @@ from browser import Browser
 
 # Seconds at which a scene ends.
 END = 600
-NOTEBOOK = json.dumps(
-    {
-        "cells": [{"cell_type": "code", "id": "first", "execution_count": None, "metadata": {}, "outputs": [], "source": "6*7"}]
-        + [
-            {"cell_type": "markdown", "id": f"cell-{number}", "metadata": {}, "source": f"## Chapter {number}\n\n" + "What is read. " * 60}
-            for number in range(40)
-        ],
-        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-)
+
+
+def notebook(source):
+    """One cell with this code, and text to read."""
+    first = {"cell_type": "code", "id": "first", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
+    text = [
+        {"cell_type": "markdown", "id": f"cell-{number}", "metadata": {}, "source": f"## Chapter {number}\n\n" + "What is read. " * 60}
+        for number in range(40)
+    ]
+    metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return json.dumps({"cells": [first, *text], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+
+
 CELL = ".jp-Notebook .jp-CodeCell .cm-content"
 WORDS = "the quick brown fox "
 
@@ -63,7 +64,7 @@ class Scene:
     play: Callable
     image: str = "jupyter-uv"
     path: str = "lab/tree/read.ipynb"
-    files: dict = field(default_factory=lambda: {"read.ipynb": NOTEBOOK})
+    files: dict = field(default_factory=lambda: {"read.ipynb": notebook("6*7")})
     together: str = "off"
 
     async def load(self, page):
@@ -146,6 +147,26 @@ async def computes(page):
     await page.until(END)
 
 
+async def debugs(page):
+    """The loop of the first cell, step by step from its second line on. The debugger stays on."""
+    await page.until(60)
+    await page.edits()
+    await page.click(".jp-DebuggerBugButton")
+    await page.click(".jp-Notebook .jp-CodeCell .cm-breakpoint-gutter .cm-gutterElement:nth-child(4)")
+    await page.runs_first_cell()
+    stopped = ".jp-DebuggerEditor-highlight"
+    await page.place(stopped)
+    await page.until(100)
+    while page.now() < 220:
+        await page.key("F10", "F10", 121)
+        await asyncio.sleep(8)
+    while await page.value(f"!!document.querySelector({json.dumps(stopped)})"):
+        await page.key("F9", "F9", 120)
+        await asyncio.sleep(3)
+    await page.place(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+    await page.until(END)
+
+
 async def terminal(page, words, times):
     await page.click(".jp-LauncherCard[title*='terminal' i]")
     await page.click(".jp-Terminal .xterm-screen")
@@ -165,11 +186,11 @@ async def prints(page):
     await terminal(page, "while sleep 5; do date; done", [60])
 
 
-async def opens_file(page):
+async def opens_file(page, name="notes.txt"):
     await page.key("p", "KeyP", 80, 2)
     await page.place(".quick-input-widget input")
     await asyncio.sleep(2)
-    await page.type("notes.txt")
+    await page.type(name)
     await asyncio.sleep(3)
     await page.enter()
     await page.click(".monaco-editor .view-lines")
@@ -179,6 +200,15 @@ async def types_code(page):
     await page.until(60)
     await opens_file(page)
     await page.types(60, 240)
+    await page.until(END)
+
+
+async def types_checked_code(page):
+    await page.until(60)
+    await opens_file(page, "main.ts")
+    await page.types(60, 240)
+    # What the language server finds of it.
+    await page.place(".monaco-editor .squiggly-error")
     await page.until(END)
 
 
@@ -203,7 +233,11 @@ async def prints_in_code(page):
     await page.until(END)
 
 
+LOOP = "total = 0\nfor number in range(8):\n    total += number\ntotal"
 CODE = {"image": "code", "path": "", "files": {"notes.txt": "Notes\n"}}
+TRUSTS = {".local/share/code-server/User/settings.json": '{"security.workspace.trust.enabled": false}'}
+# No language server starts in a folder that is not trusted.
+CHECKED = {**CODE, "files": {"main.ts": "const notes = 1\n", **TRUSTS}}
 SCENES = [
     Scene("lab-reading", "A notebook is read, with a cell run at the beginning.", reads),
     Scene("lab-typing", "Somebody types into a cell without running it, then leaves the page open and visible.", types),
@@ -212,9 +246,11 @@ SCENES = [
     Scene("lab-asleep", "A cell is run; the laptop sleeps, wakes for a moment twice, and sleeps.", sleeps),
     Scene("lab-shared", "A shared document: somebody types, then leaves the page open and visible.", types, together="on"),
     Scene("lab-computing", "A cell runs on, with little of the processor, and the browser is closed.", computes),
+    Scene("lab-debugging", "A cell is debugged step by step, then the page stays open and visible.", debugs, files={"read.ipynb": notebook(LOOP)}),
     Scene("lab-terminal", "Commands in a terminal, then the page stays open and visible.", uses_terminal, path="lab", files={}),
     Scene("lab-printing", "A terminal prints by itself while the page stays open and visible.", prints, path="lab", files={}),
     Scene("code-typing", "Somebody types into a file, then leaves the page open and visible.", types_code, **CODE),
+    Scene("code-language", "Somebody types TypeScript, which a language server checks, then leaves the page open.", types_checked_code, **CHECKED),
     Scene("code-forgotten", "A file is opened, then the page stays open and visible.", forgets_code, **CODE),
     Scene("code-asleep", "A page is opened; the laptop sleeps, wakes for a moment twice, and sleeps.", sleeps, **CODE),
     Scene("code-printing", "A terminal prints by itself while the page stays open and visible.", prints_in_code, **CODE),

@@ -6,8 +6,8 @@ import json
 import re
 import time
 
-# A path's random parts, such as the id of a kernel.
-IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{40}")
+# A path's random parts, such as the id of a kernel. VS Code's commit stays: the door knows its pages by it.
+IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 CONTROL = 0x8
 
 
