@@ -1,15 +1,19 @@
-"""A Jupyter server with the settings of the image for JupyterHub: what it reports to the hub as use (../../jupyter-uv-hub)."""
+"""A Jupyter server with the settings of the image for JupyterHub: what it reports to the hub as use, and its end by `stop-workspace`
+(../../jupyter-uv-hub).
+"""
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 from datetime import datetime, timezone
 
-from running import IMAGE, InProcess, until
+from running import IMAGE, InProcess, Started, until
 from tornado.websocket import websocket_connect
 
 FOLDER = IMAGE.parent / "jupyter-uv-hub"
+LAUNCHER = IMAGE.parents[2] / "python/jupyterhub-workspacespawner/workspacespawner/launcher.py"
 
 
 class Hub(InProcess):
@@ -70,3 +74,46 @@ class Hub(InProcess):
                 await asyncio.sleep(0.3)
                 if self.reported() == before:
                     return
+
+
+class StopWorkspace(Started):
+    """The image's script in a pod without a door: process 1 has the launcher, which runs a Jupyter server."""
+
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        settings = self.folder / "jupyter/etc/jupyter/jupyter_server_config.py"
+        settings.unlink()
+        settings.symlink_to(FOLDER / settings.name)
+        self.environment["PYTHONPATH"] = str(FOLDER)
+
+    async def ends(self, script):
+        """The container's exit code and message, once the server answers and the script has run. `$1` is process 1."""
+        kept, message = self.folder / "kept", self.folder / "message"
+        command = [*self.command, "--allow-root", "--IdentityProvider.token="]
+        kept.write_text(json.dumps({"command": command, "environment": {}}))
+        message.write_text("")
+        with open(self.folder / "log", "w") as log:
+            launcher = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", LAUNCHER, "none", kept, message), cwd=self.home, env=self.environment, stdout=log, stderr=log
+            )
+        try:
+            await until(lambda: launcher.returncode is not None or self.listens())
+            self.assertIsNone(launcher.returncode, self.log())
+            # A server that has only begun to listen may forget the signal.
+            self.assertEqual((await self.ask(self.base_path + "api")).code, 200)
+            script = script.replace("/dev/termination-log", str(message))
+            shell = await asyncio.create_subprocess_exec("sh", "-c", script, "sh", str(launcher.pid))
+            self.assertEqual(await shell.wait(), 0)
+            return await asyncio.wait_for(launcher.wait(), 30), message.read_text()
+        finally:
+            if launcher.returncode is None:
+                launcher.kill()
+                await launcher.wait()
+
+    async def test_a_server_of_a_hub_ends_with_0_and_the_word_alone_is_its_message(self):
+        text = (IMAGE / "stop-workspace.sh").read_text()
+        self.assertEqual((text.count("/dev/termination-log"), text.count("kill -s TERM 1\n")), (1, 1))
+        script = text.replace("kill -s TERM 1\n", 'kill -s TERM "$1"\n')
+        self.assertEqual(await self.ends(script), (0, "stop-workspace"))
+        # The control: any other stop leaves nothing that asks for one.
+        self.assertEqual(await self.ends('kill -s TERM "$1"'), (0, ""))
