@@ -61,9 +61,10 @@ fn minutes(trace: &Trace) -> (f64, f64) {
 }
 
 /// Of each trace the minute of the last act and of the last use of any kind.
-const EXPECTED: [(&str, f64, f64); 16] = [
+const EXPECTED: [(&str, f64, f64); 17] = [
     ("code-asleep", 2.0, 10.0),
     ("code-forgotten", 3.0, 11.0),
+    ("code-language", 5.0, 11.0),
     // The page answers what a terminal prints.
     ("code-printing", 10.0, 10.0),
     ("code-typing", 6.0, 11.0),
