@@ -124,6 +124,31 @@ async fn annotations_without_room_for_the_record_do_not_hold_up_a_maximum_age() 
     }
 }
 
+/// A pod that was there before does not go on in the next workspace of that name.
+#[tokio::test(start_paused = true)]
+async fn a_workspace_that_is_deleted_and_made_anew_has_another_pod_and_the_same_time_from_its_start() {
+    let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+    let first = run_id(&stage.child().unwrap());
+    tokio::time::advance(MINUTE * 50).await;
+    stage.delete_demo();
+    stage.reconcile().await.unwrap();
+    assert!(stage.is_ending(), "its pod ends with it");
+    while !stage.all::<Workspace>().is_empty() {
+        stage.collect_garbage();
+        stage.reconcile().await.unwrap();
+    }
+    let mut demo = objects::workspace("demo");
+    demo.metadata.uid = Some("uid-of-another".to_owned());
+    demo.spec.limits = serde_json::from_value(json!({"maxAgeMinutes": 60})).unwrap();
+    stage.server.put(&demo);
+    starts(&mut stage).await;
+    gets_ready(&mut stage).await;
+    assert_ne!(run_id(&stage.child().unwrap()), first);
+    assert_eq!(announced(&stage), Some((StopRule::MaxAge, minute(110))));
+    pass(&mut stage, MINUTE * 60).await;
+    assert_eq!(desired(&stage), DesiredStatus::Stopped);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_ends_anyway_is_not_stopped_and_the_next_one_is_as_old() {
     let mut stage = running(json!({"maxAgeMinutes": 60})).await;

@@ -108,3 +108,29 @@ async fn a_request_while_the_operator_was_away_counts_when_it_is_back_unless_the
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_a_pod_that_ends_anyway_does_not_stop_the_start_that_waits_for_that() {
+    let mut stage = running(json!(null)).await;
+    stage.set(DesiredStatus::Stopped);
+    stage.reconcile().await.unwrap();
+    edit_pod(&stage, |pod| {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:30Z");
+    });
+    stage.set(DesiredStatus::Running);
+    stage.reconcile().await.unwrap();
+    ends(&stage, "workspace", "stop-workspace", 0, false);
+    pass(&mut stage, MINUTE).await;
+    assert!(stage.is_ending(), "the start waits");
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    stage.end_pods();
+    starts(&mut stage).await;
+    gets_ready(&mut stage).await;
+    pass(&mut stage, MINUTE).await;
+    let found = (desired(&stage), stage.status().stop_requested_at);
+    assert_eq!(found, (DesiredStatus::Running, None));
+    // The control: in the run that has started it does.
+    ends(&stage, "workspace", "stop-workspace", 0, false);
+    stage.reconcile().await.unwrap();
+    assert_eq!(desired(&stage), DesiredStatus::Stopped);
+}
