@@ -6,12 +6,14 @@ use api::{
     names,
     workspace::{DesiredStatus, StopRule},
 };
+use jiff::SignedDuration;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
 use super::{
-    MINUTE, announced, desired, edit_pod, gets_ready, is_stopped_by, minute, note, pass, running, starts,
+    MINUTE, announced, desired, edit_pod, gets_ready, is_stopped_by, minute, note, pass, running, second,
+    starts,
 };
 use crate::{
     stage::{Stage, run_id, seconds},
@@ -121,6 +123,71 @@ async fn annotations_without_room_for_the_record_do_not_hold_up_a_maximum_age() 
             .annotations()
             .contains_key(names::STOPPED_BECAUSE);
         assert_eq!(is_recorded, room > 0);
+    }
+}
+
+fn annotate(stage: &Stage, change: fn(&mut Value)) {
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        change(&mut object["metadata"]["annotations"]);
+    });
+}
+
+/// Nobody gets round it: what its user, another owner, a guest or an administrator writes during the run moves nothing.
+#[tokio::test(start_paused = true)]
+async fn no_write_to_a_running_workspace_moves_its_maximum_age() {
+    type Write = fn(&Stage);
+    let writes: [(&str, Write); 7] = [
+        ("another image, idle rule and name", |stage| {
+            stage.edit_spec(|spec| {
+                spec["image"] = json!("other:1");
+                spec["displayName"] = json!("other");
+                spec["idleShutdown"] = json!({"enabled": false});
+            });
+        }),
+        ("open to all", |stage| {
+            stage.edit_spec(|spec| spec["accessType"] = json!("Public"));
+        }),
+        ("recovery", |stage| {
+            stage.edit_spec(|spec| spec["recoveryMode"] = json!(true))
+        }),
+        ("a hand-over to an administrator", |stage| {
+            annotate(stage, |all| all[names::CREATED_BY] = json!("system:admin"));
+        }),
+        ("kept", |stage| {
+            annotate(stage, |all| {
+                all[names::KEEP_UNTIL] = json!("2026-01-01T23:00:00Z")
+            });
+        }),
+        ("a stop that was forged", |stage| {
+            annotate(stage, |all| {
+                all[names::STOPPED_BECAUSE] = json!("MaxAge 2026-01-01T00:10:00Z x")
+            });
+        }),
+        ("a thousand annotations", |stage| {
+            annotate(stage, |all| {
+                for number in 0..1000 {
+                    all[format!("x.example/{number}")] = json!("1");
+                }
+            });
+        }),
+    ];
+    for (what, write) in writes {
+        let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+        let expected = announced(&stage).unwrap();
+        assert_eq!(
+            expected,
+            (StopRule::MaxAge, second() + SignedDuration::from_mins(60))
+        );
+        for minutes in [10, 20, 29] {
+            tokio::time::advance(MINUTE * minutes).await;
+            write(&stage);
+            stage.reconcile().await.unwrap();
+            let found = (desired(&stage), announced(&stage));
+            assert_eq!(found, (DesiredStatus::Running, Some(expected)), "{what}");
+        }
+        write(&stage);
+        pass(&mut stage, MINUTE).await;
+        is_stopped_by(&mut stage, StopRule::MaxAge, expected.1).await;
     }
 }
 

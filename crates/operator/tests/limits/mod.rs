@@ -202,9 +202,8 @@ async fn the_earliest_rule_is_announced_and_another_once_that_is_moved_out_of_th
     is_stopped_by(&mut stage, StopRule::MaxAge, minute(70)).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn no_limit_ends_a_run_whose_disk_is_being_deleted_and_the_status_says_so() {
-    let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+/// The claim of `demo` is being deleted, once no pod has it any more.
+fn delete_disk(stage: &Stage) {
     stage
         .server
         .edit::<PersistentVolumeClaim>(Some(NAMESPACE), CHILD, |claim| {
@@ -212,13 +211,40 @@ async fn no_limit_ends_a_run_whose_disk_is_being_deleted_and_the_status_says_so(
             claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
             claim["spec"]["volumeName"] = json!("volume");
         });
-    pass(&mut stage, MINUTE * 90).await;
-    assert_eq!(
-        (desired(&stage), announced(&stage)),
-        (DesiredStatus::Running, None)
-    );
-    let message = stage.condition(api::condition::DEGRADED).message;
-    assert!(message.contains("Until then no rule stops it"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_limit_ends_a_run_whose_disk_is_being_deleted_and_the_status_says_so() {
+    for rule in [StopRule::MaxAge, StopRule::Failed, StopRule::Requested] {
+        for is_deleted in [true, false] {
+            let mut stage = running(json!({"maxAgeMinutes": 60, "failedTimeoutMinutes": 15})).await;
+            match rule {
+                StopRule::Failed => crashes(&mut stage).await,
+                StopRule::Requested => requested::ends(&stage, "workspace", "stop-workspace", 0, true),
+                StopRule::Idle | StopRule::MaxAge => {}
+            }
+            if is_deleted {
+                delete_disk(&stage);
+            }
+            let minutes = if rule == StopRule::MaxAge { 90 } else { 50 };
+            pass(&mut stage, MINUTE * minutes).await;
+            let conditions = stage.status().conditions;
+            let says = conditions
+                .iter()
+                .any(|it| it.message.contains("Until then no rule stops it"));
+            if is_deleted {
+                let found = (desired(&stage), announced(&stage), says);
+                assert_eq!(
+                    found,
+                    (DesiredStatus::Running, None, true),
+                    "{rule:?}: {conditions:?}"
+                );
+            } else {
+                assert_eq!(desired(&stage), DesiredStatus::Stopped, "{rule:?}");
+                assert!(!says, "{rule:?}: {conditions:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

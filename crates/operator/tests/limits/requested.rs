@@ -13,7 +13,7 @@ use super::{
 use crate::stage::Stage;
 
 /// The container of `demo` with this name ends, now. `is_back`: the kubelet has started it again.
-fn ends(stage: &Stage, name: &str, message: &str, exit_code: i32, is_back: bool) {
+pub(super) fn ends(stage: &Stage, name: &str, message: &str, exit_code: i32, is_back: bool) {
     let terminated = json!({"terminated": {
         "exitCode": exit_code, "reason": "Completed", "message": message, "finishedAt": second().to_string(),
         "startedAt": "2026-01-01T00:00:00Z",
