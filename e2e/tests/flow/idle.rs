@@ -7,18 +7,20 @@ use api::{
     Workspace,
     condition::reason,
     names::WORKSPACE_LABEL,
-    workspace::{DesiredStatus, EndedForMemory, Phase, StopRule},
+    workspace::{DesiredStatus, EndedForMemory, Phase, StopRule, WorkspaceStatus},
 };
 use e2e::{
     cluster::{self, Scratch},
+    command::kubectl,
     http::HttpSession,
     installation::servers,
     jupyter::kernel,
     objects::workspace,
+    portal::Portal,
     wait,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, PostParams},
@@ -249,4 +251,81 @@ async fn idle_ones(
     assert_eq!(computes.spec.desired_status, DesiredStatus::Running);
     are_reported(scratch, alice, undetected).await?;
     limits::stop_by_request(scratch, alice, "computes").await
+}
+
+/// As large as the node's file system, of which the tests' disks are folders: so what is used of it is what is used of the disk.
+async fn size_of_the_nodes_disk() -> anyhow::Result<String> {
+    let nodes = Api::<Node>::all(cluster::admin().await?);
+    let nodes = nodes.list(&ListParams::default()).await?.items;
+    let mut sizes = nodes
+        .into_iter()
+        .filter_map(|node| node.status?.capacity?.remove("ephemeral-storage"));
+    Ok(sizes.next().context("no node tells the size of its disk")?.0)
+}
+
+/// Waits until the status of `lab` shows something.
+async fn shown<T>(
+    alice: &Api<Workspace>,
+    what: &str,
+    show: impl Fn(&WorkspaceStatus) -> Option<T>,
+) -> anyhow::Result<T> {
+    wait::until(what, wait::USUAL, || async {
+        let lab = alice.get("lab").await.map_err(|error| error.to_string())?;
+        let status = lab.status.unwrap_or_default();
+        show(&status).ok_or_else(|| format!("{status:?}"))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_workspace_that_its_user_keeps_stops_at_that_time_and_shows_the_use_of_its_disk()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("kept", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut wanted = workspace::idle_after_a_minute("lab");
+    wanted.spec.storage =
+        serde_json::from_value(serde_json::json!({"size": size_of_the_nodes_disk().await?}))?;
+    let lab = Box::pin(workspace::made(&scratch, &wanted)).await?;
+    let line = ["workspace", "keep", "lab", "1h", "-n", &scratch.namespace];
+    let kept = kubectl("alice", &line).await?;
+    assert_eq!(kept.code, 0, "{kept:?}");
+    let until = shown(&alice, "the time until which it is kept", |status| {
+        let until = status.kept.as_ref()?.until.0;
+        let stop = (status.stops_because?, status.stops_at.as_ref()?.0);
+        (stop == (StopRule::Idle, until)).then_some(until)
+    });
+    let left = until.await?.duration_since(Timestamp::now());
+    assert!(
+        left > SignedDuration::from_mins(55) && left <= SignedDuration::from_mins(60),
+        "{left:?}"
+    );
+
+    let percent = shown(&alice, "the use of its disk", |status| {
+        status.disk.as_ref()?.used_percent
+    })
+    .await?;
+    let ask = ["sh", "-c", "df --output=used,avail \"$HOME\" | tail -n 1"];
+    let told = cluster::exec(&scratch.api(), &workspace::pod(&lab)?, &ask).await?;
+    let blocks: Vec<u64> = told
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let (used, available) = (blocks[0], blocks[1]);
+    let found = i32::try_from(used * 100 / (used + available))?;
+    // Steps of five, and others write to the node's disk, too.
+    assert!((percent - 2..=percent + 7).contains(&found), "{percent}: {told}");
+
+    let portal = Portal::enter("alice").await?;
+    let page = format!("/w/{}/lab", scratch.namespace);
+    portal.knows(&page).await?;
+    let uid = lab.uid().context("it has a UID")?;
+    let no_longer = [("uid", uid.as_str()), ("minutes", "0")];
+    let answer = portal.post(&format!("{page}/keep"), &no_longer).await?;
+    assert_eq!(answer.status().as_u16(), 303, "{}", answer.text().await?);
+    shown(&alice, "it to be kept no longer", |status| {
+        let stops_soon = status.stops_at.as_ref()?.0 < Timestamp::now() + SignedDuration::from_mins(2);
+        (status.kept.is_none() && stops_soon).then_some(())
+    })
+    .await?;
+    scratch.finish().await
 }
