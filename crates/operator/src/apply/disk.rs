@@ -221,7 +221,7 @@ async fn source(
     let is_private = borrowed_claims::is_a_disk(&live)
         || borrowed_claims::user(&live).is_some()
         || is_a_home(context, &identity.namespace, &source);
-    Ok(is_private.then(|| Blocker::Disk(DiskBlocker::CopyOfAnother { claim, source })))
+    Ok(is_private.then_some(Blocker::Disk(DiskBlocker::CopyOfAnother { claim, source })))
 }
 
 /// Whether a workspace names the claim as its home.

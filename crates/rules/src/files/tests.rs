@@ -1,3 +1,5 @@
+//! Status of a workspace -> what becomes of its files, in words (tests).
+
 use serde_json::{Value, json};
 
 use super::*;

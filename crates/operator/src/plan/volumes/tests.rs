@@ -1,3 +1,5 @@
+//! Home, disks, shared memory, tokens, secrets -> volumes of the pod (tests).
+
 use serde_json::{Value, json};
 
 use super::*;
