@@ -107,6 +107,38 @@ async fn a_start_says_whether_its_node_had_the_image_in_advance() {
 }
 
 #[tokio::test]
+async fn choices_further_disks_and_objects_are_told_with_their_states() {
+    let (server, client) = ApiServer::start();
+    let mut running = serde_json::to_value(in_phase("demo", "Running", "Running")).unwrap();
+    running["spec"]["templateRef"] = json!("lab");
+    running["status"]["podName"] = json!("workspace-demo");
+    running["status"]["resolved"] = json!({"options": {"gpu": "a100"}});
+    running["status"]["claims"] = json!([{"name": "db", "claim": "wsc-db-demo", "phase": "Bound"}]);
+    server.put(&serde_json::from_value::<Workspace>(running).unwrap());
+    let mut lab = template("lab");
+    lab.spec.options =
+        serde_json::from_value(json!([{"name": "gpu", "choices": [{"name": "none"}, {"name": "a100"}]}]))
+            .unwrap();
+    lab.spec.presentation = serde_json::from_value(json!({"options": {"gpu": {
+        "displayName": "Accelerator", "choices": {"a100": {"displayName": "NVIDIA A100"}},
+    }}}))
+    .unwrap();
+    lab.spec.objects = serde_json::from_value(json!([
+        {"name": "metrics", "manifest": {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor"}},
+    ]))
+    .unwrap();
+    server.put(&lab);
+    let ran = run(&client, "explain demo").await;
+    let expected = "Its choices are: Accelerator: NVIDIA A100.\n  \
+           because Workspace demo, status.resolved.options[gpu]: a100\n\
+         Its disk db: wsc-db-demo, Bound.\n  \
+           because Workspace demo, status.claims[db]: Bound\n\
+         Its object metrics: PodMonitor wso-metrics-demo, made.\n  \
+           because WorkspaceTemplate lab, spec.objects[metrics]: monitoring.coreos.com/v1 PodMonitor\n";
+    assert!(ran.out.ends_with(expected), "{}", ran.out);
+}
+
+#[tokio::test]
 async fn what_may_not_be_read_is_named_and_the_rest_is_explained() {
     let (server, client) = ApiServer::start();
     server.put(&failed());

@@ -234,6 +234,14 @@ async fn templates_are_listed_and_shown() {
         "displayName": "Accelerator", "choices": {"a100": {"displayName": "NVIDIA A100", "deprecated": "They go in June."}},
     }, "share": {"choices": {"slice": {"hidden": true}}}}}))
     .unwrap();
+    lab.spec.volume_claims = serde_json::from_value(json!([{
+        "name": "db", "when": {"gpu": ["a100"]}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}},
+    }]))
+    .unwrap();
+    lab.spec.objects = serde_json::from_value(json!([
+        {"name": "metrics", "manifest": {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor"}},
+    ]))
+    .unwrap();
     server.put(&lab);
     let ran = run(&client, "template list").await;
     assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
@@ -266,6 +274,20 @@ async fn templates_are_listed_and_shown() {
             "share: only with gpu: a100; must be named",
             "share=whole",
             "share=slice: only with gpu: a100; hidden",
+        ]
+    );
+    let parts = ran
+        .out
+        .lines()
+        .filter(|line| line.starts_with("Further disk:") || line.starts_with("Object:"));
+    let parts: Vec<_> = parts
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        parts,
+        [
+            "Further disk: db: 2Gi; only with gpu: a100",
+            "Object: metrics: PodMonitor of monitoring.coreos.com/v1",
         ]
     );
     let ran = run(&client, "template show none").await;

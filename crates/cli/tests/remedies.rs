@@ -119,7 +119,8 @@ fn explained(reason: &str, reads_logs: bool) -> Vec<explain::Remedy> {
         pods: Read::Known(Vec::new()),
         claim: Read::Known(None),
         quotas: Read::Known(Vec::new()),
-        pull: None,
+        template: None,
+        pod_events: &[],
         reads_logs,
         now: Timestamp::UNIX_EPOCH,
     });

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::progress::{current_pod, had_image};
-use super::{Cause, Evidence, Pull, ago, written};
+use super::{Cause, Evidence, ago, written};
 
 /// Events that are shown at most.
 const EVENTS: usize = 3;
@@ -67,13 +67,13 @@ pub(super) fn steps(evidence: &Evidence<'_>, since: Option<Timestamp>) -> Vec<Ca
 
 /// Whether the node had the image in advance, where the template asks for that.
 pub(super) fn in_advance(evidence: &Evidence<'_>) -> Option<Cause> {
-    let Pull { template, events } = evidence.pull.as_ref()?;
+    let template = evidence.template?;
     if template.labels().get(PRE_PULL_LABEL)? != "true" {
         return None;
     }
     let pod = current_pod(evidence.workspace, evidence.pods.known()?)?;
     let node = pod.spec.as_ref()?.node_name.as_ref()?;
-    let had = if had_image(pod, events)? {
+    let had = if had_image(pod, evidence.pod_events)? {
         "had"
     } else {
         "did not have"

@@ -8,6 +8,7 @@
 //! - `state`: why it does not run, why it starts slowly.
 //! - `leaving`: why its deletion or its stop takes long.
 //! - `stop`: why it was stopped, when a rule stops it, a full disk, recovery, changes that wait for a restart.
+//! - `parts`: choices, further disks and objects of its template.
 //! - `causes`: pod, claim, quotas, Events -> causes.
 //! - `progress`: how far the start is.
 //! - `consequence`: what an action also deletes or ends.
@@ -29,6 +30,7 @@ mod actions;
 mod causes;
 pub mod consequence;
 mod leaving;
+pub mod parts;
 pub mod progress;
 mod remedies;
 mod state;
@@ -76,21 +78,14 @@ pub struct Evidence<'a> {
     pub claim: Read<Option<PersistentVolumeClaim>>,
     /// Quotas of the namespace.
     pub quotas: Read<Vec<ResourceQuota>>,
-    /// What tells whether its node had its image in advance. `None`: it has no template, or its pod no node.
-    pub pull: Option<Pull<'a>>,
+    /// Its template. `None`: it has none, or it could not be read.
+    pub template: Option<&'a WorkspaceTemplate>,
+    /// Events of its pod. Others are ignored.
+    pub pod_events: &'a [Event],
     /// Whether the user may read the output of its pods. The role of users does not have this right.
     pub reads_logs: bool,
     /// The present time.
     pub now: Timestamp,
-}
-
-/// The template of a workspace, and the Events of its pod.
-#[derive(Debug)]
-pub struct Pull<'a> {
-    /// The template, which may have nodes pull its images in advance.
-    pub template: &'a WorkspaceTemplate,
-    /// Events of the pod. Others are ignored.
-    pub events: &'a [Event],
 }
 
 /// The findings, and failed reads.
@@ -161,6 +156,7 @@ pub fn is_in_recovery(workspace: &Workspace) -> bool {
 pub fn workspace(evidence: &Evidence<'_>) -> Explanation {
     let (as_wanted, mut findings) = state::findings(evidence);
     findings.extend(stop::findings(evidence));
+    findings.extend(parts::findings(evidence));
     if !evidence.reads_logs {
         for remedy in findings.iter_mut().flat_map(|finding| &mut finding.remedies) {
             remedy

@@ -10,7 +10,7 @@ use rules::{expiry, keep, stops};
 
 use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
 
-/// Why it was stopped, when a rule stops it, a full disk, further disks, and changes that wait for a restart.
+/// Why it was stopped, when a rule stops it, a full disk, and changes that wait for a restart.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let workspace = evidence.workspace;
     if workspace.metadata.deletion_timestamp.is_some() {
@@ -18,7 +18,6 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let status = workspace.status.clone().unwrap_or_default();
     let mut found = Vec::from_iter(disk(workspace, &status));
-    found.extend(further_disks(workspace, &status));
     if workspace.spec.desired_status == DesiredStatus::Stopped {
         found.push(stop_finding(evidence, &status));
     } else if status.phase == Some(Phase::Running) {
@@ -206,24 +205,6 @@ fn disk(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
             .into_iter()
             .collect(),
     })
-}
-
-/// What is to be said of further disks, unless the first finding says it: what blocks the workspace is in a condition.
-fn further_disks(workspace: &Workspace, status: &WorkspaceStatus) -> Vec<Finding> {
-    let is_told = |message: &str| status.conditions.iter().any(|it| it.message.starts_with(message));
-    let claims = status
-        .claims
-        .iter()
-        .filter_map(|claim| Some((claim, claim.message.as_ref()?)));
-    claims
-        .filter(|(_, message)| !is_told(message))
-        .map(|(claim, _)| Finding {
-            what: format!("Its disk {}: {}", claim.name, claim.in_words()),
-            reason: claim.reason.clone(),
-            because: vec![of_workspace(workspace, "status.claims.claim", &claim.claim, None)],
-            ..Finding::default()
-        })
-        .collect()
 }
 
 fn annotation(workspace: &Workspace, name: &str) -> Option<Cause> {

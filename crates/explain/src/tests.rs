@@ -34,17 +34,25 @@ fn workspace_with(spec: Value, status: Value) -> Workspace {
     }))
 }
 
-fn evidence(workspace: &Workspace) -> Evidence<'_> {
-    Evidence {
-        workspace,
-        events: Read::Known(Vec::new()),
-        pods: Read::Known(Vec::new()),
-        claim: Read::Known(None),
-        quotas: Read::Known(Vec::new()),
-        pull: None,
-        reads_logs: false,
-        now: NOW.parse().unwrap(),
+impl<'a> Evidence<'a> {
+    /// All is read, and there is nothing beside the workspace.
+    pub(super) fn of(workspace: &'a Workspace) -> Self {
+        Self {
+            workspace,
+            events: Read::Known(Vec::new()),
+            pods: Read::Known(Vec::new()),
+            claim: Read::Known(None),
+            quotas: Read::Known(Vec::new()),
+            template: None,
+            pod_events: &[],
+            reads_logs: false,
+            now: NOW.parse().unwrap(),
+        }
     }
+}
+
+fn evidence(workspace: &Workspace) -> Evidence<'_> {
+    Evidence::of(workspace)
 }
 
 #[test]
@@ -67,13 +75,10 @@ fn a_start_says_whether_its_node_had_the_image_in_advance() {
         let template: WorkspaceTemplate = from(json!({
             "metadata": {"name": "lab", "labels": labels}, "spec": {"displayName": "Lab", "defaultImage": "lab:1"}, "status": {"pulled": "7/8"},
         }));
-        let pull = Pull {
-            template: &template,
-            events,
-        };
         let evidence = Evidence {
             pods: Read::Known(vec![pod.clone()]),
-            pull: Some(pull),
+            template: Some(&template),
+            pod_events: events,
             ..evidence(&workspace)
         };
         let finding = super::workspace(&evidence).findings.remove(0);
@@ -233,7 +238,7 @@ fn memory_that_ran_out_is_told_of_a_running_workspace_with_the_field_that_raises
 }
 
 #[test]
-fn a_further_disk_is_explained_once() {
+fn what_is_wrong_with_a_further_disk_is_said_once() {
     let finding = |message: &str, degraded: &str| {
         let conditions = [
             condition("Available", "False", reason::QUOTA_EXCEEDED, ""),
@@ -256,7 +261,10 @@ fn a_further_disk_is_explained_once() {
     let refused = "The PersistentVolumeClaim wsc-db-demo was refused.";
     assert_eq!(
         finding(refused, &format!("{refused} More.")),
-        [format!("{refused} More.")]
+        [
+            format!("{refused} More."),
+            "Its disk db: wsc-db-demo, Bound.".to_owned()
+        ]
     );
 }
 

@@ -62,16 +62,31 @@ async fn a_disk_that_is_nearly_full_is_named_with_buttons_for_what_helps() {
 }
 
 #[tokio::test]
-async fn a_further_disk_is_shown_with_its_claim() {
+async fn further_disks_and_objects_are_shown_with_their_states() {
     let mut lab = json!(workspace("lab"));
     lab["status"] = json!({
         "phase": "Running", "observedGeneration": 1, "resolved": {"storage": {"mountPath": "/home/jovyan", "size": "10Gi"}},
         "claims": [{"name": "db", "claim": "wsc-db-lab", "phase": "Bound"}],
     });
+    lab["spec"]["templateRef"] = json!("monitored");
+    lab["status"]["podName"] = json!("workspace-lab");
     let lab: Workspace = serde_json::from_value(lab).unwrap();
-    let portal = Portal::start(|server| server.put(&lab)).await;
+    let mut monitored = template("monitored");
+    monitored.spec.objects = serde_json::from_value(json!([
+        {"name": "metrics", "manifest": {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor"}},
+    ]))
+    .unwrap();
+    let portal = Portal::start(|server| {
+        server.put(&lab);
+        server.put(&monitored);
+    })
+    .await;
     portal.grant(ALICE);
     let page = portal.json("alice", "/w/team/lab").await;
+    let mut values = page["facts"]["values"].as_array().unwrap().iter();
+    let object = values.find(|value| value["label"] == "Object metrics").unwrap();
+    assert_eq!(object["effective"], "PodMonitor wso-metrics-lab, made");
+    assert_eq!(object["from"], "Template monitored, or default");
     let mut facts = page["facts"]["disk"].as_array().unwrap().iter();
     let disk = facts.find(|fact| fact["label"] == "Disk db").unwrap();
     assert_eq!(disk["text"], "wsc-db-lab, Bound");

@@ -336,8 +336,16 @@ async fn a_template_opens_in_a_namespace_in_which_it_may_be_used() {
 }
 
 #[tokio::test]
-async fn the_page_of_a_template_names_what_runs_beside_the_application() {
+async fn the_page_of_a_template_names_what_it_gives_beside_the_application() {
     let mut template = template("jupyterlab");
+    template.spec.volume_claims = serde_json::from_value(json!([{
+        "name": "db", "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}},
+    }]))
+    .unwrap();
+    template.spec.objects = serde_json::from_value(json!([
+        {"name": "metrics", "manifest": {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor"}},
+    ]))
+    .unwrap();
     template.spec.pod_template = serde_json::from_value(json!({"spec": {
         "containers": [{"name": "workspace"}, {"name": "database"}],
     }}))
@@ -349,9 +357,14 @@ async fn the_page_of_a_template_names_what_runs_beside_the_application() {
     .await;
     portal.grant(ALICE);
     let page = portal.json("alice", "/templates/jupyterlab").await;
+    let facts = page["facts"].as_array().unwrap();
     assert_eq!(
-        page["facts"][1],
-        json!({"label": "Also runs", "text": "database"})
+        facts[1..],
+        [
+            json!({"label": "Also runs", "text": "database"}),
+            json!({"label": "Disk db", "text": "2Gi"}),
+            json!({"label": "Object metrics", "text": "PodMonitor of monitoring.coreos.com/v1"}),
+        ]
     );
 }
 

@@ -3,7 +3,8 @@
 use api::WorkspaceTemplate;
 use api::condition::PREPARED;
 use api::names::{DEFAULT_TEMPLATE_LABEL, DEPRECATED, REPLACED_BY, USE_VERB};
-use api::template::{OptionChoice, PodTemplate, Presentation, TemplateOption};
+use api::template::{OptionChoice, PodTemplate, Presentation, TemplateObject, TemplateOption, VolumeClaim};
+use explain::parts::{self, Part};
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
 use rules::options::in_words;
 use serde::Deserialize as _;
@@ -179,6 +180,7 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
         let range = range(disk, "minSize", "maxSize");
         rows.push(("Disk", format!("{range}, default {default}")));
     }
+    rows.extend(parts_of(spec));
     let idle = &spec["defaultIdleShutdown"];
     if idle.is_object() && idle["enabled"] != false {
         let minutes = idle["idleTimeoutInMinutes"].as_i64().unwrap_or(60);
@@ -254,6 +256,16 @@ fn options(spec: &Value) -> Vec<(&'static str, String)> {
         }
     }
     rows
+}
+
+/// Further disks and objects of its workspaces, each in a row.
+fn parts_of(spec: &Value) -> impl Iterator<Item = (&'static str, String)> {
+    let claims = Vec::<VolumeClaim>::deserialize(&spec["volumeClaims"]).unwrap_or_default();
+    let objects = Vec::<TemplateObject>::deserialize(&spec["objects"]).unwrap_or_default();
+    let row = |title| move |Part { name, text }: Part| (title, format!("{name}: {text}"));
+    let disks = parts::disks_of_template(&claims).into_iter();
+    let objects = parts::objects_of_template(&objects).into_iter();
+    disks.map(row("Further disk")).chain(objects.map(row("Object")))
 }
 
 fn image(choice: &OptionChoice) -> Option<&str> {

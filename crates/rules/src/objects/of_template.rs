@@ -10,7 +10,7 @@ use super::check::{AllowList, name, shape};
 use super::identity::{Identity, kind_of, second};
 use super::render::render as render_manifest;
 use super::{Objects, RenderedObject};
-use crate::effective::options::{Resolution, exclude_each_other, holds_with};
+use crate::effective::options::{Resolution, exclude_each_other, holds_with, resolve};
 use crate::effective::variables::Scope;
 use crate::names;
 use crate::settings::{ObjectKind, Settings};
@@ -58,7 +58,7 @@ pub fn check(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation
             .filter(|(_, when)| !exclude_each_other(when, &object.when));
         found.extend(second(&path, &identity, earlier.map(|(identity, _)| identity)));
         described.push((identity, &object.when));
-        let sample = of_workspace(&path, object, SAMPLE, &scope);
+        let sample = render_one(&path, object, SAMPLE, &scope);
         found.extend(sample.err().into_iter().flatten());
     }
     found
@@ -123,13 +123,10 @@ pub(crate) fn render(
     if let Some(violations) = Violations::from_list(check(spec, settings)) {
         return Ok(Objects::Unknown(violations));
     }
-    let scope = Scope::for_workspace(workspace).of_objects(variables(choices));
     let name = workspace.metadata.name.as_deref().unwrap_or_default();
     let (mut rendered, mut described, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-    let wanted = spec.objects.iter().enumerate();
-    for (index, object) in wanted.filter(|(_, object)| holds_with(&object.when, &choices.chosen)) {
-        let path = format!("spec.objects[{index}].manifest");
-        match of_workspace(&path, object, name, &scope) {
+    for (path, _, object) in of_workspace(workspace, spec, choices) {
+        match object {
             Ok(object) => {
                 let identity = object.identity();
                 faults.extend(of_routes(&path, &identity, name));
@@ -151,7 +148,36 @@ pub(crate) fn render(
     Err(Violation::new("spec.templateRef", template, rule))
 }
 
-fn of_workspace(
+/// The objects of a workspace with these choices, each with its name in the template. Without those that cannot be made.
+pub fn of_choices<'a>(
+    workspace: &Workspace,
+    spec: &'a WorkspaceTemplateSpec,
+    chosen: &BTreeMap<String, String>,
+) -> Vec<(&'a str, RenderedObject)> {
+    let choices = resolve(spec, chosen);
+    let all = of_workspace(workspace, spec, &choices);
+    all.filter_map(|(_, object, rendered)| Some((object.name.as_str(), rendered.ok()?)))
+        .collect()
+}
+
+/// Those whose `when` holds, each with its place in the template, or why it cannot be made.
+fn of_workspace<'a>(
+    workspace: &Workspace,
+    spec: &'a WorkspaceTemplateSpec,
+    choices: &Resolution<'_>,
+) -> impl Iterator<Item = (String, &'a TemplateObject, Result<RenderedObject, Vec<Violation>>)> {
+    let scope = Scope::for_workspace(workspace).of_objects(variables(choices));
+    let name = workspace.metadata.name.as_deref().unwrap_or_default();
+    let wanted = spec.objects.iter().enumerate();
+    let wanted = wanted.filter(|(_, object)| holds_with(&object.when, &choices.chosen));
+    wanted.map(move |(index, object)| {
+        let path = format!("spec.objects[{index}].manifest");
+        let rendered = render_one(&path, object, name, &scope);
+        (path, object, rendered)
+    })
+}
+
+fn render_one(
     path: &str,
     object: &TemplateObject,
     workspace: &str,

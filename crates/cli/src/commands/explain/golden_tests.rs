@@ -210,7 +210,8 @@ impl Case {
             pods: self.read("pods", pods),
             claim: self.read("claims", claim),
             quotas: Read::Known(self.quotas.iter().cloned().map(from).collect()),
-            pull: None,
+            template: None,
+            pod_events: &[],
             reads_logs: false,
             now: NOW.parse().unwrap(),
         }))

@@ -17,7 +17,7 @@ mod text;
 use api::workspace::Phase;
 use api::{Workspace, WorkspaceTemplate};
 use explain::progress::{current_pod, phase};
-use explain::{Evidence, Pull, Read};
+use explain::{Evidence, Read};
 use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SubjectAccessReview};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::jiff::Timestamp;
@@ -96,39 +96,43 @@ async fn state(
         claim => read_one::<PersistentVolumeClaim>(claim),
     };
     let pods = read_all(pods);
-    let image = pull(cluster, &workspace, &pods).await;
+    let (template, pod_events) = of_its_template(cluster, &workspace, &pods).await;
     let explanation = explain::workspace(&Evidence {
         workspace: &workspace,
         events: read_all(events),
         pods,
         claim,
         quotas: read_all(quotas),
-        pull: image.as_ref().map(|(template, events)| Pull { template, events }),
+        template: template.as_ref(),
+        pod_events: &pod_events,
         reads_logs: reads_logs.known() == Some(&true),
         now: Timestamp::now(),
     });
     conclude(args, "WorkspaceExplanation", &explanation, console)
 }
 
-/// The template of a start and the Events of its pod. They only add to what else is known, so a failed read is not named.
-async fn pull(
+/// The template, and while it starts the Events of its pod. They only add to what else is known, so a failed read is not named.
+async fn of_its_template(
     cluster: &Cluster,
     workspace: &Workspace,
     pods: &Read<Vec<Pod>>,
-) -> Option<(WorkspaceTemplate, Vec<Event>)> {
-    let template = workspace.spec.template_ref.as_deref()?;
-    if phase(workspace) != Phase::Starting {
-        return None;
-    }
-    let pod = current_pod(workspace, pods.known()?)?;
-    let about = format!("involvedObject.kind=Pod,involvedObject.name={}", pod.name_any());
-    let namespace = pod.metadata.namespace.as_deref();
-    let (template, events) = futures::join!(
-        cluster.get::<WorkspaceTemplate>(None, template),
-        cluster.list::<Event>(namespace, None, Some(&about)),
-    );
-    let template = serde_json::from_value(template.ok()?).ok()?;
-    Some((template, read_all(events).known()?.clone()))
+) -> (Option<WorkspaceTemplate>, Vec<Event>) {
+    let Some(name) = workspace.spec.template_ref.as_deref() else {
+        return (None, Vec::new());
+    };
+    let starts = phase(workspace) == Phase::Starting;
+    let pods = pods.known().filter(|_| starts);
+    let pod = pods.and_then(|pods| current_pod(workspace, pods));
+    let events = async {
+        let pod = pod?;
+        let about = format!("involvedObject.kind=Pod,involvedObject.name={}", pod.name_any());
+        let namespace = pod.metadata.namespace.as_deref();
+        let events = read_all(cluster.list::<Event>(namespace, None, Some(&about)).await);
+        events.known().cloned()
+    };
+    let (template, events) = futures::join!(cluster.get::<WorkspaceTemplate>(None, name), events);
+    let template = read_one(template).known().cloned().flatten();
+    (template, events.unwrap_or_default())
 }
 
 /// Shows the explanation. What is not as wanted is the exit code's.

@@ -11,6 +11,7 @@ use api::names::{DEPRECATED, REPLACED_BY, USE_VERB};
 use api::template::{DaysRange, MinutesRange, PodTemplate};
 use api::{WorkspaceSpec, WorkspaceTemplate};
 use axum::response::Response;
+use explain::parts::{self, Part};
 use futures::{StreamExt as _, stream};
 use kube::ResourceExt as _;
 use rules::form::{self, Kind};
@@ -167,6 +168,7 @@ pub(crate) async fn one(context: Context, Path(name): Path<String>) -> Response 
         }]
         .into_iter()
         .chain(other_containers(template))
+        .chain(parts_of(template))
         .collect(),
         actions: vec![link(
             "New workspace from this template",
@@ -187,6 +189,20 @@ fn other_containers(template: &WorkspaceTemplate) -> Option<Fact> {
         label: "Also runs".to_owned(),
         text: names.join(", "),
     })
+}
+
+/// Further disks and objects of its workspaces.
+fn parts_of(template: &WorkspaceTemplate) -> impl Iterator<Item = Fact> {
+    let spec = &template.spec;
+    let fact = |what: &'static str| {
+        move |part: Part| Fact {
+            label: format!("{what} {}", part.name),
+            text: part.text,
+        }
+    };
+    let disks = parts::disks_of_template(&spec.volume_claims).into_iter();
+    let objects = parts::objects_of_template(&spec.objects).into_iter();
+    disks.map(fact("Disk")).chain(objects.map(fact("Object")))
 }
 
 fn images(field: &form::Field) -> Vec<Card> {

@@ -1,11 +1,10 @@
 //! A workspace -> its values, its disk, what it uses, and who may connect (IO: the metrics API).
 
-use std::collections::BTreeMap;
-
 use api::names::{APPLICATION_CONTAINER, WORKSPACE_LABEL};
-use api::template::{PresentedOption, TemplateOption};
+use api::template::TemplateOption;
 use api::workspace::{AccessType, OwnershipType, Phase, UpdatePolicy};
 use api::{Workspace, WorkspaceTemplate};
+use explain::parts;
 use explain::progress::phase;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -46,12 +45,14 @@ pub(super) fn facts(workspace: &Workspace, template_object: Option<&WorkspaceTem
             from,
         })
     };
-    let chosen = template_object
-        .map(|template| options(template, [&resolved.options, &spec.options]))
-        .unwrap_or_default();
-    let mut values: Vec<_> = chosen
-        .into_iter()
-        .map(|(label, [effective, chosen])| value(&label, effective, chosen))
+    let options = template_object.map_or(&[][..], |template| template.spec.options.as_slice());
+    let mut values: Vec<_> = options
+        .iter()
+        .map(|TemplateOption { name, .. }| {
+            let [effective, chosen] = [&resolved.options, &spec.options]
+                .map(|map| Some(parts::choice_in_words(template_object, name, map.get(name)?)));
+            value(parts::option_in_words(template_object, name), effective, chosen)
+        })
         .collect();
     values.push(value("Image", resolved.image.clone(), spec.image.clone()));
     let own = spec.resources.clone().unwrap_or_default();
@@ -119,38 +120,16 @@ pub(super) fn facts(workspace: &Workspace, template_object: Option<&WorkspaceTem
             UpdatePolicy::Always => "at once, by a restart".to_owned(),
         }),
     ));
+    let objects = template_object.map(|template| parts::objects(template, workspace));
+    values.extend(
+        objects
+            .into_iter()
+            .flatten()
+            .map(|object| value(&format!("Object {}", object.name), Some(object.text), None)),
+    );
     Facts {
         values: values.into_iter().flatten().collect(),
         disk: disk(workspace),
-    }
-}
-
-/// Name of each option, and its choices in these maps.
-fn options(
-    template: &WorkspaceTemplate,
-    maps: [&BTreeMap<String, String>; 2],
-) -> Vec<(String, [Option<String>; 2])> {
-    let one = |option: &TemplateOption| {
-        let name = &option.name;
-        let label = presented(template, name).and_then(|it| it.display_name.clone());
-        let choices = maps.map(|map| Some(choice_in_words(template, name, map.get(name)?)));
-        (label.unwrap_or_else(|| name.clone()), choices)
-    };
-    template.spec.options.iter().map(one).collect()
-}
-
-/// How the template shows an option.
-fn presented<'a>(template: &'a WorkspaceTemplate, option: &str) -> Option<&'a PresentedOption> {
-    template.spec.presentation.as_ref()?.options.get(option)
-}
-
-/// The name of a choice for users, and why it goes away.
-fn choice_in_words(template: &WorkspaceTemplate, option: &str, choice: &str) -> String {
-    let texts = presented(template, option).and_then(|it| it.choices.get(choice));
-    let name = texts.and_then(|it| it.display_name.as_deref()).unwrap_or(choice);
-    match texts.and_then(|it| it.deprecated.as_deref()) {
-        Some(why) => format!("{name}. Deprecated: {why}"),
-        None => name.to_owned(),
     }
 }
 
@@ -211,8 +190,8 @@ fn disk(workspace: &Workspace) -> Vec<Fact> {
         (false, _) => deletion.text,
     };
     facts.push(fact("Files", kept));
-    let claims = workspace.status.iter().flat_map(|status| &status.claims);
-    facts.extend(claims.map(|claim| fact(&format!("Disk {}", claim.name), claim.in_words())));
+    let further = workspace.status.iter().flat_map(parts::disks);
+    facts.extend(further.map(|disk| fact(&format!("Disk {}", disk.name), disk.text)));
     facts
 }
 

@@ -15,7 +15,7 @@ use api::workspace::Phase;
 use axum::response::Response;
 use explain::consequence;
 use explain::progress;
-use explain::{Evidence, Pull, Read};
+use explain::{Evidence, Read};
 use futures::future::try_join_all;
 use futures::join;
 use jiff::{SignedDuration, Timestamp};
@@ -125,17 +125,14 @@ pub(super) async fn view(context: &Context, seen: &VisibleWorkspace) -> View {
         facts::usage(context, workspace),
     );
     let template = context.app.index.template_of(workspace);
-    let pull = template.as_deref().map(|template| Pull {
-        template,
-        events: evidence.happened.as_deref().unwrap_or_default(),
-    });
     let explained = explain::workspace(&Evidence {
         workspace,
         events: evidence.events,
         pods: evidence.pods,
         claim: evidence.claim,
         quotas: evidence.quotas,
-        pull,
+        template: template.as_deref(),
+        pod_events: evidence.happened.as_deref().unwrap_or_default(),
         reads_logs: beside.logs,
         now: context.now,
     });
