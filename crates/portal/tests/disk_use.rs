@@ -86,7 +86,7 @@ async fn further_disks_and_objects_are_shown_with_their_states() {
     let mut values = page["facts"]["values"].as_array().unwrap().iter();
     let object = values.find(|value| value["label"] == "Object metrics").unwrap();
     assert_eq!(object["effective"], "PodMonitor wso-metrics-lab, made");
-    assert_eq!(object["from"], "Template monitored, or default");
+    assert_eq!(object["from"], "Template monitored");
     let mut facts = page["facts"]["disk"].as_array().unwrap().iter();
     let disk = facts.find(|fact| fact["label"] == "Disk db").unwrap();
     assert_eq!(disk["text"], "wsc-db-lab, Bound");

@@ -120,17 +120,24 @@ pub(super) fn facts(workspace: &Workspace, template_object: Option<&WorkspaceTem
             UpdatePolicy::Always => "at once, by a restart".to_owned(),
         }),
     ));
-    let objects = template_object.map(|template| parts::objects(template, workspace));
-    values.extend(
-        objects
-            .into_iter()
-            .flatten()
-            .map(|object| value(&format!("Object {}", object.name), Some(object.text), None)),
-    );
+    let objects = template_object.map(|template| objects(template, workspace));
+    let objects = objects.into_iter().flatten();
     Facts {
-        values: values.into_iter().flatten().collect(),
+        values: values.into_iter().flatten().chain(objects).collect(),
         disk: disk(workspace),
     }
+}
+
+/// Further objects, with what is known of them.
+fn objects(template: &WorkspaceTemplate, workspace: &Workspace) -> Vec<Value> {
+    let value = |part: parts::Part| Value {
+        label: format!("Object {}", part.name),
+        effective: part.text,
+        chosen: String::new(),
+        from: format!("Template {}", template.name_any()),
+    };
+    let objects = parts::objects(template, workspace).into_iter();
+    objects.map(value).collect()
 }
 
 fn label(resource: &str, word: &str) -> String {
