@@ -1,4 +1,4 @@
-//! Five users x eight actions: portal and kubectl do and refuse the same, in the same words.
+//! Five users x ten actions: portal and kubectl do and refuse the same, in the same words.
 //!
 //! The portal differs from kubectl in what it shows, on purpose (docs/using.md): a guest sees state, owner and link, and for users without
 //! the right to list, the workspace does not exist, where kubectl names the missing right.
@@ -15,8 +15,9 @@ use api::{
     workspace::DesiredStatus,
 };
 use e2e::{
+    Environment,
     cluster::{self, Scratch},
-    objects::workspace,
+    objects::{template, workspace},
     portal::attested::{Answer, Connection, User, keys, signer},
     wait,
 };
@@ -42,6 +43,9 @@ const HIDDEN: &str = "There is nothing here for you";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Page,
+    /// Of a workspace of the user's own.
+    Create,
+    Edit,
     Restart,
     Stop,
     /// Of the other workspace.
@@ -53,8 +57,10 @@ enum Action {
     Delete,
 }
 
-const ACTIONS: [Action; 8] = [
+const ACTIONS: [Action; 10] = [
     Action::Page,
+    Action::Create,
+    Action::Edit,
     Action::Restart,
     Action::Stop,
     Action::Start,
@@ -63,6 +69,11 @@ const ACTIONS: [Action; 8] = [
     Action::Transfer,
     Action::Delete,
 ];
+
+/// The new display name.
+const EDITED: &str = "Edited";
+/// Who may create workspaces, with the chart's role of users.
+const CREATORS: [&str; 2] = ["alice", "bob"];
 
 /// The share with that group.
 const SHARE: &str = "of-guests";
@@ -84,7 +95,7 @@ use Outcome::{AsGuest, Done, Hidden, Refused};
 
 /// Users in the order in which they act, their groups, and the outcomes of the page and of each change.
 const USERS: [(&str, &[&str], Outcome, Outcome); 5] = [
-    // A neighbour, with the chart's role of users: the webhook refuses.
+    // A neighbour, with the chart's role of users: the webhook refuses changes of what is not his.
     ("bob", &[], Done, Refused),
     // May only read workspaces and shares.
     ("carol", &[], Done, Refused),
@@ -136,10 +147,28 @@ impl Actor<'_> {
         self.api::<K>().delete(name, &dry).await.map(drop)
     }
 
+    /// A workspace that the user would own. It does not start.
+    fn new_workspace(&self) -> Value {
+        let name = of_creator(&self.user.name);
+        json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace", "metadata": {"name": name},
+            "spec": {"displayName": name, "templateRef": self.scratch.namespace, "desiredStatus": "Stopped"},
+        })
+    }
+
     /// The refusal of the user's own request to the API server, as a dry run.
     async fn by_kubectl(&self, action: Action) -> anyhow::Result<Option<Status>> {
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
         let asked = match action {
             Action::Page => self.api::<Workspace>().get(NAME).await.map(drop),
+            Action::Create => {
+                let wanted: Box<Workspace> = Box::new(serde_json::from_value(self.new_workspace())?);
+                self.api::<Workspace>().create(&dry, &wanted).await.map(drop)
+            }
+            Action::Edit => self.patch(NAME, json!({"spec": {"displayName": EDITED}})).await,
             Action::Restart => {
                 let restarted =
                     json!({"metadata": {"annotations": {RESTARTED_AT: Timestamp::now().to_string()}}});
@@ -158,10 +187,6 @@ impl Actor<'_> {
                 self.patch(NAME, owner).await
             }
             Action::Share => {
-                let dry = PostParams {
-                    dry_run: true,
-                    ..PostParams::default()
-                };
                 let share = share("further", "User", FRIEND)?;
                 self.api::<WorkspaceShare>().create(&dry, &share).await.map(drop)
             }
@@ -182,6 +207,24 @@ impl Actor<'_> {
         let at = |rest: &str| format!("/w/{}/{NAME}{rest}", self.scratch.namespace);
         match action {
             Action::Page => portal.get(user, &at("")).await,
+            Action::Create => {
+                let (namespace, text) = (self.scratch.namespace.as_str(), self.new_workspace().to_string());
+                let place = [("namespace", namespace), ("template", namespace)];
+                let written = [("written", "yaml"), ("yaml", text.as_str())];
+                portal.post(user, "/new", &[place, written].concat()).await
+            }
+            Action::Edit => {
+                // Of the owner's page: the others have no form.
+                let owner = User {
+                    name: "alice".to_owned(),
+                    groups: Vec::new(),
+                };
+                let page = portal.get(&owner, &at("/edit")).await?.view;
+                let hidden: Vec<(String, String)> = serde_json::from_value(page["form"]["hidden"].clone())?;
+                let mut form: Vec<_> = hidden.iter().map(|(name, value)| (&**name, &**value)).collect();
+                form.extend([("do", "save"), ("spec.displayName", EDITED)]);
+                portal.post(user, &at("/edit"), &form).await
+            }
             Action::Restart => portal.post(user, &at("/restart"), &[uid, ("name", NAME)]).await,
             Action::Stop => portal.post(user, &at("/stop"), &[uid, ("name", NAME)]).await,
             Action::Start => {
@@ -211,7 +254,7 @@ impl Actor<'_> {
         let answer = self.by_portal(action).await?;
         let view = &answer.view;
         let found = match (action, answer.status) {
-            (_, 404) if view["layout"]["title"] == HIDDEN => Some(Hidden),
+            (_, 404) if answer.says(HIDDEN) => Some(Hidden),
             (Action::Page, 200) if view["facts"].is_null() && view["events"].is_null() => Some(AsGuest),
             (Action::Page, 200) if !view["facts"].is_null() => Some(Done),
             (_, 303) if action != Action::Page => Some(Done),
@@ -233,7 +276,8 @@ fn words(status: &Status, action: Action) -> Vec<String> {
         .filter(|cause| !cause.field.is_empty())
         .map(|cause| cause.message.clone())
         .collect();
-    if action == Action::Share && !of_fields.is_empty() {
+    let is_form = matches!(action, Action::Create | Action::Edit | Action::Share);
+    if is_form && !of_fields.is_empty() {
         of_fields
     } else {
         // A policy's words follow the name of the object, which the portal may generate.
@@ -241,6 +285,11 @@ fn words(status: &Status, action: Action) -> Vec<String> {
         let (_, words) = message.split_once(" denied request: ").unwrap_or(("", message));
         vec![words.to_owned()]
     }
+}
+
+/// The name of the workspace that a user creates.
+fn of_creator(user: &str) -> String {
+    format!("of-{user}")
 }
 
 fn share(name: &str, kind: &str, with: &str) -> anyhow::Result<WorkspaceShare> {
@@ -262,6 +311,25 @@ async fn stored(scratch: &Scratch, name: &str) -> anyhow::Result<(Option<Workspa
     ))
 }
 
+/// Before the owner acts, there is what was made for the test, and what the neighbour created.
+async fn ensure_refusals_stored_nothing(scratch: &Scratch) -> anyhow::Result<()> {
+    let all = scratch.api::<Workspace>().list(&ListParams::default()).await?;
+    let all: Vec<_> = all.iter().map(kube::ResourceExt::name_any).collect();
+    anyhow::ensure!(all == [of_creator("bob").as_str(), STOPPED, NAME], "{all:?}");
+    let (other, _) = stored(scratch, STOPPED).await?;
+    let other = other.map(|other| other.spec.desired_status);
+    anyhow::ensure!(other == Some(DesiredStatus::Stopped), "{other:?}");
+    let (now, subjects) = stored(scratch, NAME).await?;
+    let now = now.context("it is gone")?;
+    anyhow::ensure!(now.metadata.deletion_timestamp.is_none(), "{now:?}");
+    anyhow::ensure!(now.spec.desired_status == DesiredStatus::Running, "{now:?}");
+    anyhow::ensure!(now.spec.display_name != EDITED, "{now:?}");
+    anyhow::ensure!(!now.annotations().contains_key(RESTARTED_AT), "{now:?}");
+    anyhow::ensure!(owner(&now.metadata) == Some("alice"), "{now:?}");
+    anyhow::ensure!(subjects == [GROUP], "{subjects:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::Result<()> {
     let scratch = Scratch::new("portal-matrix", &["alice", "bob"]).await?;
@@ -269,6 +337,8 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
         "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces", "workspaceshares"], "verbs": ["get", "list", "watch"],
     }]);
     scratch.grant("viewer", "carol", &reads).await?;
+    let image = &Environment::get()?.images.echo;
+    template::make(&scratch, &json!({"defaultImage": image})).await?;
     let stopped = workspace::stopped(&scratch, "alice", STOPPED).await?;
     let of_stopped = stopped.uid().context("no UID")?;
     let uid = workspace::running(&scratch, NAME)
@@ -302,22 +372,24 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
             }
         })
         .await?;
+        if CREATORS.contains(&name) {
+            let form = format!("/new?namespace={0}&template={0}", scratch.namespace);
+            wait::until("the portal to offer the template", wait::USUAL, || async {
+                match portal.get(&actor.user, &form).await {
+                    Ok(page) if page.view["template"] == scratch.namespace.as_str() => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await?;
+        }
         if name == "alice" {
-            // No refusal has stored anything.
-            let (other, _) = stored(&scratch, STOPPED).await?;
-            let other = other.map(|other| other.spec.desired_status);
-            anyhow::ensure!(other == Some(DesiredStatus::Stopped), "{other:?}");
-            let (now, subjects) = stored(&scratch, NAME).await?;
-            let now = now.context("it is gone")?;
-            anyhow::ensure!(now.metadata.deletion_timestamp.is_none(), "{now:?}");
-            anyhow::ensure!(now.spec.desired_status == DesiredStatus::Running, "{now:?}");
-            anyhow::ensure!(!now.annotations().contains_key(RESTARTED_AT), "{now:?}");
-            anyhow::ensure!(owner(&now.metadata) == Some("alice"), "{now:?}");
-            anyhow::ensure!(subjects == [GROUP], "{subjects:?}");
+            ensure_refusals_stored_nothing(&scratch).await?;
         }
         for action in ACTIONS {
             let expected = match action {
                 Action::Page => page,
+                Action::Create if CREATORS.contains(&name) => Done,
+                Action::Create => Refused,
                 // Nobody here may name another owner.
                 Action::Transfer if change == Done => Refused,
                 _ => change,
@@ -327,10 +399,16 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
                 other => differ.push(format!("{name} {action:?}: {other:?}, by the rules {expected:?}")),
             }
             if name == "alice" {
-                let name = if action == Action::Start { STOPPED } else { NAME };
-                let (now, subjects) = stored(&scratch, name).await?;
+                let name = match action {
+                    Action::Start => STOPPED.to_owned(),
+                    Action::Create => of_creator(name),
+                    _ => NAME.to_owned(),
+                };
+                let (now, subjects) = stored(&scratch, &name).await?;
                 let is_done = match action {
                     Action::Page => true,
+                    Action::Create => now.is_some_and(|it| owner(&it.metadata) == Some("alice")),
+                    Action::Edit => now.is_some_and(|it| it.spec.display_name == EDITED),
                     Action::Restart => now.is_some_and(|it| it.annotations().contains_key(RESTARTED_AT)),
                     Action::EndShare => !subjects.iter().any(|subject| subject == GROUP),
                     Action::Transfer => now.is_some_and(|it| owner(&it.metadata) == Some("alice")),
@@ -344,5 +422,5 @@ async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::R
         }
     }
     anyhow::ensure!(differ.is_empty(), "{}", differ.join("\n"));
-    scratch.finish().await
+    template::finish(scratch).await
 }
