@@ -13,7 +13,7 @@ use api::{
     names,
     workspace::Phase,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{core::v1::Pod, events::v1::Event},
@@ -234,12 +234,11 @@ impl Fixture {
         for part in parts {
             anyhow::ensure!(message.contains(part), "{part:?} is missing in: {message}");
         }
-        let reported = Moment::written(&first).context("no times on the workspace")?;
         let held = evidence(&self.histories)
             .with_context(|| format!("{reason} is reported without evidence: {message}"))?;
         let (evidence_at, reported) = (
             self.moments.evidence(&held).await?,
-            self.moments.reported(&reported).await?,
+            self.written_at(&first).await?,
         );
         let delay = reported.duration_since(evidence_at);
         {
@@ -252,6 +251,12 @@ impl Fixture {
         );
         let versions = || self.histories.workspaces.all();
         self.readings.explain(reason, versions).await
+    }
+
+    /// When the API server had stored the status of this version.
+    pub async fn written_at(&self, version: &Workspace) -> anyhow::Result<Timestamp> {
+        let written = Moment::written(version).context("no times on the workspace")?;
+        self.moments.reported(&written).await
     }
 
     /// Waits until portal and plugin explain what the status says without `Degraded`.

@@ -5,6 +5,7 @@
 
 mod admission;
 mod evidence;
+mod grace;
 mod images;
 mod runtime;
 mod scheduling;

@@ -21,7 +21,7 @@ use crate::evidence::{at, failed, unscheduled};
 /// The scheduling gate of a queue.
 const GATE: &str = "e2e.test/queue";
 
-fn resources(name: &str, amount: &str) -> Value {
+pub(crate) fn resources(name: &str, amount: &str) -> Value {
     let mut map = json!({"cpu": "10m", "memory": "32Mi"});
     map[name] = json!(amount);
     json!({"requests": map, "limits": map})
@@ -56,7 +56,7 @@ async fn reports(fixture: &Fixture, expected: &[&str]) -> anyhow::Result<()> {
 }
 
 /// The pod that now has a node becomes ready, as its kubelet would say.
-async fn gets_ready(fixture: &Fixture) -> anyhow::Result<()> {
+pub(crate) async fn gets_ready(fixture: &Fixture) -> anyhow::Result<()> {
     let pod = fixture.bound_pod().await?;
     fixture.write_pod(&pod, container_runs()).await?;
     fixture.recovered().await

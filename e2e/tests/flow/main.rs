@@ -15,6 +15,7 @@ mod pages;
 mod plugin;
 mod pod;
 mod ports;
+mod private_images;
 mod profiles;
 mod provider_link;
 mod recovery;

@@ -71,13 +71,15 @@ type Tool = (&'static str, PathBuf);
 /// Profiles of nextest, in order.
 static STAGES: [(&str, Release); 8] = [
     ("installed", Release::Installed(&[])),
-    // Tickets and sessions that end soon, tokens in place of a browser's cookie.
+    // Tickets, sessions and the grace for autoscalers that end soon, tokens in place of a browser's cookie, a pull Secret.
     (
         "settings",
         Release::Installed(&[
             "gateway.session.ticketSeconds=60",
             "gateway.session.lifetimeMinutes=11",
             "gateway.bearer.enabled=true",
+            "settings.unschedulableGraceSeconds=10",
+            "settings.imagePullSecrets={e2e-credentials}",
         ]),
     ),
     ("stops", Release::Installed(&[])),
