@@ -10,6 +10,9 @@ const WARM_UP: u32 = 2_000;
 /// Most that a decision costs, compared with a bare server.
 const DECISION: Target = Target::Ratio(1.5);
 
+/// Most that a review of a full template costs, compared with one of the plain template.
+const FULL_REVIEW: Target = Target::Ratio(2.5);
+
 /// The server that is measured, and a bare one.
 struct Pair([Server; 2]);
 
@@ -22,20 +25,34 @@ impl Pair {
 
     /// Medians of both, which take turns, so that a machine that becomes slower slows both.
     fn measure(&self, case: &str, load: Load, status: u16, rounds: usize) -> anyhow::Result<[Round; 2]> {
-        let question = self.0[0].questions.get(case);
-        let question = question.with_context(|| format!("the server has no case {case}"))?;
+        self.compare([case; 2], load, [status, 200], rounds)
+    }
+
+    /// The same with a case for each side: one of the first server's.
+    fn compare(
+        &self,
+        cases: [&str; 2],
+        load: Load,
+        statuses: [u16; 2],
+        rounds: usize,
+    ) -> anyhow::Result<[Round; 2]> {
+        let question = |case: &str| {
+            let question = self.0[0].questions.get(case);
+            question.with_context(|| format!("the server has no case {case}"))
+        };
+        let questions = [question(cases[0])?, question(cases[1])?];
         let warm_up = load.count(load.count.min(WARM_UP));
         let mut measured = [Vec::new(), Vec::new()];
         for number in 0..=rounds {
             let load = if number == 0 { warm_up } else { load };
-            for (side, status) in [status, 200].into_iter().enumerate() {
+            for (side, (question, status)) in questions.into_iter().zip(statuses).enumerate() {
                 let round = self.0[side].round(question, load, status)?;
                 if number > 0 {
                     measured[side].push(round);
                 }
             }
         }
-        eprintln!("{case}: done");
+        eprintln!("{}: done", cases[0]);
         Ok(measured.map(|rounds| median(&rounds)))
     }
 }
@@ -76,7 +93,7 @@ pub(crate) fn gateway(rounds: usize) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Reviews, saturated and at 500 a second.
+/// Reviews, saturated and at 500 a second; and those of a full template beside those of the plain one.
 pub(crate) fn webhook(rounds: usize) -> anyhow::Result<Vec<Figure>> {
     let pair = Pair::start("webhook", Transport::Tls, 150)?;
     let load = Load::saturated(25, 1);
@@ -98,6 +115,19 @@ pub(crate) fn webhook(rounds: usize) -> anyhow::Result<Vec<Figure>> {
         ));
         let p99 = Figure::new("the same, 500 a second: p99, ms", both.map(|round| round.p99));
         figures.push(p99.within(Target::AtMost(5.0)));
+    }
+    let both = || Server::start("webhook", Transport::Tls, 0);
+    let pair = Pair([both()?, both()?]);
+    for (name, cases) in [
+        ("`/mutate`", ["mutate-full", "mutate"]),
+        ("`/validate`", ["validate-full", "validate"]),
+    ] {
+        let both = pair.compare(cases, load.count(6_000), [200; 2], rounds)?;
+        let cpu = Figure::new(
+            format!("{name}, full template beside the plain one: CPU, µs"),
+            both.map(|round| round.cpu),
+        );
+        figures.push(cpu.within(FULL_REVIEW));
     }
     Ok(figures)
 }

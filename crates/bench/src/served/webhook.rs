@@ -1,4 +1,4 @@
-//! Transport -> the webhook with the sample template, and reviews of the API server (IO).
+//! Transport -> the webhook with two templates, and reviews of the API server (IO).
 
 use anyhow::ensure;
 use api::{WorkspaceExecutionProfile, WorkspaceTemplate, names};
@@ -14,6 +14,7 @@ use webhook::{Accounts, Enforcement, Metrics, Rules};
 use super::{listen, tls};
 use crate::load::Question;
 
+/// The plain template.
 const SAMPLE: &str = include_str!("../../../../deploy/samples/workspacetemplate_production.yaml");
 
 pub(super) async fn serve() -> anyhow::Result<()> {
@@ -22,11 +23,12 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     server.put(&serde_json::from_value::<Namespace>(
         json!({"metadata": {"name": testkit::objects::NAMESPACE}}),
     )?);
-    let template: WorkspaceTemplate = serde_saphyr::from_str(SAMPLE)?;
-    let name = template.metadata.name.clone();
+    let plain: WorkspaceTemplate = serde_saphyr::from_str(SAMPLE)?;
+    let name = plain.metadata.name.clone();
+    let full = full(&plain)?;
     let lookups = Lookups::new(
         client,
-        store([template]),
+        store([plain, full]),
         store([testkit::objects::manager("main")]),
         store::<WorkspaceExecutionProfile>([]),
     );
@@ -47,6 +49,9 @@ pub(super) async fn serve() -> anyhow::Result<()> {
         "storage": {"size": "5Gi"},
         "env": [{"name": "LANG", "value": "C.UTF-8"}, {"name": "EDITOR", "value": "nano"}],
     });
+    let mut of_full = good.clone();
+    of_full["templateRef"] = json!(FULL);
+    of_full["options"] = json!({"gpu": "a100", "size": "whole", "data": "yes"});
     let env = (0..20).map(|number| json!({"name": format!("={number}"), "value": "x"}));
     let bad = json!({
         "displayName": "Nothing but faults", "templateRef": name, "desiredStatus": "Running", "updatePolicy": "OnStop",
@@ -60,6 +65,8 @@ pub(super) async fn serve() -> anyhow::Result<()> {
         ("mutate", "/mutate", &good, true),
         ("validate", "/validate", &good, true),
         ("refused", "/validate", &bad, false),
+        ("mutate-full", "/mutate", &of_full, true),
+        ("validate-full", "/validate", &of_full, true),
     ] {
         let question = Question {
             path: path.to_owned(),
@@ -79,6 +86,55 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let socket = listen(questions).await?;
     kit::https::serve(socket, tls()?, router, kit::https::IDLE, CancellationToken::new()).await;
     Ok(())
+}
+
+/// Name of the full template.
+const FULL: &str = "full";
+
+/// The plain template with a sidecar, a container that runs before, two further disks and three options.
+fn full(plain: &WorkspaceTemplate) -> anyhow::Result<WorkspaceTemplate> {
+    let mut object = serde_json::to_value(plain)?;
+    object["metadata"]["name"] = json!(FULL);
+    let spec = &mut object["spec"];
+    spec["resourceBounds"]["gpu"] = json!({"max": 1});
+    let small =
+        json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}});
+    spec["podTemplate"] = json!({
+        "metadata": {"labels": {"team": "data"}, "annotations": {"example.com/owner": "{workspace.name}"}},
+        "spec": {
+            "volumes": [{"name": "database", "persistentVolumeClaim": {"claimName": "{pvcs.db}"}}],
+            "initContainers": [{"name": "clone", "image": "registry.example.org/git:1", "args": ["clone", "{repository}"], "resources": small}],
+            "containers": [
+                {
+                    "name": "database", "image": "registry.example.org/postgres:17", "resources": small,
+                    "ports": [{"name": "sql", "containerPort": 5432}],
+                    "volumeMounts": [{"name": "database", "mountPath": "/var/lib/postgresql/data"}],
+                },
+            ],
+        },
+    });
+    let disk =
+        |size: &str| json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}});
+    spec["volumeClaims"] = json!([
+        {"name": "db", "spec": disk("2Gi")},
+        {"name": "data", "mountPath": "/data", "when": {"data": ["yes"]}, "spec": disk("50Gi")},
+    ]);
+    let gpu = json!({"limits": {"nvidia.com/gpu": "1"}});
+    spec["options"] = json!([
+        {"name": "gpu", "choices": [
+            {"name": "none", "default": true},
+            {"name": "a100", "set": {"resources": gpu, "nodeSelector": {"nvidia.com/gpu.product": "A100"}, "shmSize": "1Gi"}},
+        ]},
+        {"name": "size", "choices": [
+            {"name": "slice", "when": {"gpu": ["a100"]}, "default": true, "set": {"env": [{"name": "GPU_MEMORY", "value": "10Gi"}]}},
+            {"name": "whole", "when": {"gpu": ["a100"]}, "set": {"env": [{"name": "GPU_MEMORY", "value": "80Gi"}]}},
+        ]},
+        {"name": "data", "choices": [
+            {"name": "no", "default": true},
+            {"name": "yes", "set": {"variables": {"repository": "https://git.example.org/data"}}},
+        ]},
+    ]);
+    Ok(serde_json::from_value(object)?)
 }
 
 /// Objects as a watch keeps them.
