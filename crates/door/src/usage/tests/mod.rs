@@ -104,8 +104,8 @@ fn the_last_act_of_a_recording_is_the_last_key_or_click_or_what_jupyterlab_saves
     let recorded = Trace::all().into_iter().filter(|trace| trace.recorded.is_some());
     for trace in recorded {
         let sorted = sorted_events(&trace);
-        let acts = sorted.iter().filter(|(_, usage)| *usage == Usage::User);
-        let last = acts.last().map_or(0.0, |(at, _)| at / 60.0);
+        let mut acts = sorted.iter().filter(|(_, usage)| *usage == Usage::User);
+        let last = acts.next_back().map_or(0.0, |(at, _)| at / 60.0);
         let acted = trace.acted / 60.0;
         let is_it = last >= acted.floor() && last <= acted + SAVED;
         assert_eq!(
