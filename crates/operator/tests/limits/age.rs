@@ -148,19 +148,19 @@ async fn no_write_to_a_running_workspace_moves_its_maximum_age() {
             stage.edit_spec(|spec| spec["accessType"] = json!("Public"));
         }),
         ("recovery", |stage| {
-            stage.edit_spec(|spec| spec["recoveryMode"] = json!(true))
+            stage.edit_spec(|spec| spec["recoveryMode"] = json!(true));
         }),
         ("a hand-over to an administrator", |stage| {
             annotate(stage, |all| all[names::CREATED_BY] = json!("system:admin"));
         }),
         ("kept", |stage| {
             annotate(stage, |all| {
-                all[names::KEEP_UNTIL] = json!("2026-01-01T23:00:00Z")
+                all[names::KEEP_UNTIL] = json!("2026-01-01T23:00:00Z");
             });
         }),
         ("a stop that was forged", |stage| {
             annotate(stage, |all| {
-                all[names::STOPPED_BECAUSE] = json!("MaxAge 2026-01-01T00:10:00Z x")
+                all[names::STOPPED_BECAUSE] = json!("MaxAge 2026-01-01T00:10:00Z x");
             });
         }),
         ("a thousand annotations", |stage| {
