@@ -213,7 +213,8 @@ fn cases() -> Vec<Case> {
 /// Number of the case for a child process. In one process, a case could reuse memory that another case has freed.
 const CASE: &str = "MEMORY_CASE";
 
-#[tokio::test]
+// Paused: on a slow machine an answer lasts longer than a review may take.
+#[tokio::test(start_paused = true)]
 async fn no_body_takes_more_memory_than_the_chart_s_limit_allows_for() {
     if let Ok(number) = std::env::var(CASE) {
         return measure(cases().swap_remove(number.parse().unwrap())).await;
