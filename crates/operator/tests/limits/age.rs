@@ -4,7 +4,7 @@ use api::{
     Workspace, WorkspaceTemplate,
     condition::reason,
     names,
-    workspace::{DesiredStatus, StopRule},
+    workspace::{AccessType, DesiredStatus, Phase, StopRule, WorkspaceStatus},
 };
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
@@ -136,42 +136,68 @@ fn annotate(stage: &Stage, change: fn(&mut Value)) {
 #[tokio::test(start_paused = true)]
 async fn no_write_to_a_running_workspace_moves_its_maximum_age() {
     type Write = fn(&Stage);
-    let writes: [(&str, Write); 7] = [
-        ("another image, idle rule and name", |stage| {
-            stage.edit_spec(|spec| {
-                spec["image"] = json!("other:1");
-                spec["displayName"] = json!("other");
-                spec["idleShutdown"] = json!({"enabled": false});
-            });
-        }),
-        ("open to all", |stage| {
-            stage.edit_spec(|spec| spec["accessType"] = json!("Public"));
-        }),
-        ("recovery", |stage| {
-            stage.edit_spec(|spec| spec["recoveryMode"] = json!(true));
-        }),
-        ("a hand-over to an administrator", |stage| {
-            annotate(stage, |all| all[names::CREATED_BY] = json!("system:admin"));
-        }),
-        ("kept", |stage| {
-            annotate(stage, |all| {
-                all[names::KEEP_UNTIL] = json!("2026-01-01T23:00:00Z");
-            });
-        }),
-        ("a stop that was forged", |stage| {
-            annotate(stage, |all| {
-                all[names::STOPPED_BECAUSE] = json!("MaxAge 2026-01-01T00:10:00Z x");
-            });
-        }),
-        ("a thousand annotations", |stage| {
-            annotate(stage, |all| {
-                for number in 0..1000 {
-                    all[format!("x.example/{number}")] = json!("1");
-                }
-            });
-        }),
+    type IsSeen = fn(&WorkspaceStatus) -> bool;
+    let writes: [(&str, Write, IsSeen); 7] = [
+        (
+            "another image, idle rule and name",
+            |stage| {
+                stage.edit_spec(|spec| {
+                    spec["image"] = json!("other:1");
+                    spec["displayName"] = json!("other");
+                    spec["idleShutdown"] = json!({"enabled": false});
+                });
+            },
+            |status| !status.pending_update.is_empty(),
+        ),
+        (
+            "open to all",
+            |stage| stage.edit_spec(|spec| spec["accessType"] = json!("Public")),
+            |status| {
+                let resolved = status.resolved.as_ref();
+                resolved.is_some_and(|values| values.access_type == Some(AccessType::Public))
+            },
+        ),
+        (
+            "recovery",
+            |stage| stage.edit_spec(|spec| spec["recoveryMode"] = json!(true)),
+            |status| !status.pending_update.is_empty(),
+        ),
+        (
+            "a hand-over to an administrator",
+            |stage| annotate(stage, |all| all[names::CREATED_BY] = json!("system:admin")),
+            |status| status.owner.as_deref() == Some("system:admin"),
+        ),
+        (
+            "kept",
+            |stage| {
+                annotate(stage, |all| {
+                    all[names::KEEP_UNTIL] = json!("2026-01-01T23:00:00Z")
+                })
+            },
+            |status| status.kept.is_some(),
+        ),
+        (
+            "a stop that was forged",
+            |stage| {
+                annotate(stage, |all| {
+                    all[names::STOPPED_BECAUSE] = json!("MaxAge 2026-01-01T00:10:00Z x");
+                });
+            },
+            |status| status.stopped_because.is_none(),
+        ),
+        (
+            "as many annotations as are allowed",
+            |stage| {
+                annotate(stage, |all| {
+                    for number in 0..names::MAX_ANNOTATIONS - 10 {
+                        all[format!("x.example/{number}")] = json!("1");
+                    }
+                });
+            },
+            |status| status.phase == Some(Phase::Running),
+        ),
     ];
-    for (what, write) in writes {
+    for (what, write, is_seen) in writes {
         let mut stage = running(json!({"maxAgeMinutes": 60})).await;
         let expected = announced(&stage).unwrap();
         assert_eq!(
@@ -184,6 +210,7 @@ async fn no_write_to_a_running_workspace_moves_its_maximum_age() {
             stage.reconcile().await.unwrap();
             let found = (desired(&stage), announced(&stage));
             assert_eq!(found, (DesiredStatus::Running, Some(expected)), "{what}");
+            assert!(is_seen(&stage.status()), "{what}");
         }
         write(&stage);
         pass(&mut stage, MINUTE).await;
