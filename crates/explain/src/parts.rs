@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use api::condition::{DEGRADED, find};
+use api::condition::{DEGRADED, find, reason};
 use api::template::{PresentedOption, TemplateObject, VolumeClaim, When};
 use api::workspace::{ClaimStatus, DesiredStatus, Retain};
 use api::{Workspace, WorkspaceStatus, WorkspaceTemplate};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use rules::objects::{self, kind_of};
 use rules::options::in_words;
@@ -102,33 +103,34 @@ pub fn objects(template: &WorkspaceTemplate, workspace: &Workspace) -> Vec<Part>
             "{} {}, {}",
             object.kind.kind,
             object.name,
-            state(workspace, &object.name)
+            state(workspace, &object)
         ),
     };
     wanted.into_iter().map(part).collect()
 }
 
-/// What is known of an object. The operator makes it with the pod, and tells one problem at a time.
-fn state(workspace: &Workspace, name: &str) -> String {
+/// What is known of an object. The operator makes it with the pod. `Degraded` tells of all objects that fail, or of something that is worse.
+fn state(workspace: &Workspace, object: &objects::RenderedObject) -> &'static str {
     let status = workspace.status.as_ref();
     if workspace.spec.desired_status == DesiredStatus::Stopped {
-        return "not there while the workspace is stopped".to_owned();
+        return "not there while the workspace is stopped";
     }
     let conditions = status.map_or(&[][..], |status| status.conditions.as_slice());
     match find(conditions, DEGRADED).filter(|it| it.status == "True") {
-        Some(problem) if is_named(&problem.message, name) => {
-            format!("not as the template has it: {}", problem.reason)
-        }
-        Some(_) => "not known, because only the workspace's first problem is".to_owned(),
-        None if status.is_some_and(|status| status.pod_name.is_some()) => "made".to_owned(),
-        None => "made with the pod".to_owned(),
+        Some(problem) if is_told(problem, object) => "not as the template has it: see why it is Degraded",
+        Some(_) => "not known while Degraded tells of something else",
+        None if status.is_some_and(|status| status.pod_name.is_some()) => "made",
+        None => "made with the pod",
     }
 }
 
-/// Whether a message has the name as a word of its own.
-fn is_named(message: &str, name: &str) -> bool {
-    let mut words = message.split([' ', ':', ',']);
-    words.any(|word| word.trim_end_matches('.') == name)
+/// Whether a problem is the object's: its message has the object's name, or the kind with its version where that cannot be used.
+fn is_told(problem: &Condition, object: &objects::RenderedObject) -> bool {
+    let words = problem.message.split([' ', ':', ',']);
+    let words: Vec<_> = words.map(|word| word.trim_matches(['"', '.'])).collect();
+    let kind = [object.kind.api_version.as_str(), object.kind.kind.as_str()];
+    words.contains(&object.name.as_str())
+        || problem.reason == reason::OBJECT_FAILED && words.windows(2).any(|pair| pair == kind)
 }
 
 /// What a workspace has of its template.
@@ -315,12 +317,33 @@ mod tests {
         let refused = degraded("ObjectFailed", "The Widget demo-fast was refused: no room.");
         assert_eq!(
             told("Running", "l", refused, pod()),
-            is("not as the template has it: ObjectFailed")
+            is("not as the template has it: see why it is Degraded")
+        );
+        let missing = degraded(
+            "ObjectFailed",
+            "example.com/v1 Widget is not installed on this cluster.",
+        );
+        assert_eq!(
+            told("Running", "l", missing, pod()),
+            is("not as the template has it: see why it is Degraded")
+        );
+        let second = "A Gadget named demo exists and is not this workspace's. The Widget demo-fast was refused: no room.";
+        assert_eq!(
+            told("Running", "l", degraded("NameConflict", second), pod()),
+            is("not as the template has it: see why it is Degraded")
         );
         let other = degraded("ObjectFailed", "The Widget demo-fast-2 was refused: no room.");
         assert_eq!(
             told("Running", "l", other, pod()),
-            is("not known, because only the workspace's first problem is")
+            is("not known while Degraded tells of something else")
+        );
+        let other = degraded(
+            "ObjectFailed",
+            "example.com/v1 WidgetSet is not installed on this cluster.",
+        );
+        assert_eq!(
+            told("Running", "l", other, pod()),
+            is("not known while Degraded tells of something else")
         );
         assert_eq!(
             told("Running", "s", json!([]), pod()),
