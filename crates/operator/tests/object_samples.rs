@@ -82,6 +82,9 @@ fn the_sample_monitors_a_port_that_prometheus_may_reach_and_that_wants_no_sign_i
         "the door's"
     );
     assert_ne!(port, "http");
+    let mut volumes = pod.spec.as_ref().unwrap().volumes.iter().flatten();
+    let home = volumes.find(|volume| volume.name == "workspace-storage").unwrap();
+    assert!(home.persistent_volume_claim.is_some(), "a stop keeps its files");
 
     let (_, policy) = sample();
     let spec = policy.spec.unwrap();
