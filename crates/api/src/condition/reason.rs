@@ -372,7 +372,7 @@ reasons! {
         Administrator: "Do what the message says: then the manager becomes ready and routes are created by themselves.";
     OBJECT_FAILED = "ObjectFailed", Wrong, "Degraded=True",
         "An object of the WorkspaceTemplate cannot be written. The workspace runs without it.",
-        Administrator: "Do what the message says: have the template's objects, the setting objectKinds or the operator's rights corrected.";
+        Administrator: "Correct what the message names, or create the workspace from a template with corrected objects.";
     OBJECT_KIND_UNAVAILABLE = "ObjectKindUnavailable", Wrong, "Valid=False of a WorkspaceTemplate",
         "A kind in the template's objects is not allowed by the setting objectKinds, not installed or not namespaced, or the operator has no rights on it. Objects of a kind that was taken off the list stay until their workspaces are deleted.",
         Administrator: "Do what the message says: have the kind allowed or installed, and the objects are created by themselves. Or delete those that stay.";

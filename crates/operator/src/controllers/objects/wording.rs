@@ -66,12 +66,14 @@ pub(super) fn conflict(purpose: Purpose, object: &RenderedObject) -> Blocker {
 
 /// The API server refused the object.
 pub(super) fn refused(purpose: Purpose, object: &RenderedObject, why: &str, is_unrouted: bool) -> Blocker {
-    let source = match purpose {
-        Purpose::Route => "routing.custom of the WorkspaceManager",
-        Purpose::Template => "objects of the WorkspaceTemplate",
+    let remedy = match purpose {
+        Purpose::Route => "Have routing.custom of the WorkspaceManager corrected, or what the message names.",
+        Purpose::Template => {
+            "Correct what is refused, or create the workspace from a template with corrected objects."
+        }
     };
     let message = format!(
-        "The {} {} was refused: {}. Have {source} corrected, or what the message names.",
+        "The {} {} was refused: {}. {remedy}",
         object.kind.kind,
         object.name,
         why.trim_end_matches('.')
