@@ -105,10 +105,10 @@ pub fn kinds_of(spec: &WorkspaceTemplateSpec) -> BTreeSet<ObjectKind> {
     manifests.filter_map(kind_of).collect()
 }
 
-/// Those of them that the settings do not list, although they could.
+/// Those of them that the settings do not list, although they could. A text that names no kind is none of them.
 pub fn unlisted_kinds(spec: &WorkspaceTemplateSpec, settings: &Settings) -> BTreeSet<ObjectKind> {
     let mut kinds = kinds_of(spec);
-    kinds.retain(|kind| !settings.object_kinds.contains(kind) && !kind.is_denied());
+    kinds.retain(|kind| !settings.object_kinds.contains(kind) && kind.is_well_formed() && !kind.is_denied());
     kinds
 }
 

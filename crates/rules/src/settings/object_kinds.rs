@@ -97,6 +97,15 @@ impl ObjectKind {
         self.group() == other.group() && self.kind == other.kind
     }
 
+    /// Whether kind, group and version can be those of a kind, so that they are safe to show in a command.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        self.kind.starts_with(|c: char| c.is_ascii_uppercase())
+            && self.kind.chars().all(|c| c.is_ascii_alphanumeric())
+            && self.version().starts_with('v')
+            && self.version().chars().all(|c| c.is_ascii_alphanumeric())
+            && crate::names::is_dns_1123_subdomain(self.group())
+    }
+
     /// Whether no setting can allow it.
     pub(crate) fn is_denied(&self) -> bool {
         let group = self.group();
@@ -121,17 +130,13 @@ impl fmt::Display for ObjectKind {
 pub(super) fn violations(field: &str, what: &str, kinds: &[ObjectKind]) -> Vec<Violation> {
     let fault = |(index, kind): (usize, &ObjectKind)| {
         let field = format!("{field}[{index}]");
-        let well_formed = kind.kind.starts_with(|c: char| c.is_ascii_uppercase())
-            && kind.kind.chars().all(|c| c.is_ascii_alphanumeric())
-            && kind.version().starts_with('v')
-            && crate::names::is_dns_1123_subdomain(kind.group());
         if kind.is_denied() {
             let rule = format!(
                 "can never be {what}: list no kind that runs something, gives rights or holds secrets, and none of Kubernetes' own \
                  groups but those that route"
             );
             Some(Violation::new(field, kind.to_string(), rule))
-        } else if !well_formed {
+        } else if !kind.is_well_formed() {
             let rule = "must have an apiVersion such as networking.k8s.io/v1 and a kind such as Ingress";
             Some(Violation::new(field, kind.to_string(), rule))
         } else {
@@ -232,6 +237,7 @@ mod tests {
             ("traefik.io", "IngressRoute"),
             ("traefik.io/v1alpha1", "ingressroutes"),
             ("traefik.io/", "IngressRoute"),
+            ("traefik.io/v1 --all;", "IngressRoute"),
         ] {
             assert_eq!(
                 violations("routeKinds", "a route", &[kind(version, name)]).len(),
