@@ -281,6 +281,10 @@ async fn objects_of_a_kind_that_is_taken_off_the_list_stay_and_the_status_says_h
     assert!(labels.contains_key(names::WORKSPACE_LABEL));
     let calls = stage.server.take_calls();
     assert!(
+        !calls.is_empty(),
+        "the stop and the template's condition are written"
+    );
+    assert!(
         calls.iter().all(|call| !call.path.contains("/ingresses")),
         "{calls:?}"
     );

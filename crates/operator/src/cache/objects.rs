@@ -288,8 +288,16 @@ mod tests {
         assert_eq!(found(), ["a"]);
         store.update(&kind, thing(ours, "b", &identity.name, "2"));
         assert_eq!(found(), ["a", "b"]);
+        store.update(&kind, thing(ours, "b", "another", "1"));
+        assert_eq!(found(), ["a", "b"], "an older version changes nothing");
         store.update(&kind, thing(ours, "a", "another", "2"));
         assert_eq!(found(), ["b"]);
+        store.update(&kind, thing(ours, "a", &identity.name, "3"));
+        let mut unlabelled = thing(ours, "a", "", "4");
+        unlabelled.metadata.labels = None;
+        store.update(&kind, unlabelled);
+        assert_eq!(found(), ["b"]);
+        assert!(store.get(&kind, ours, "a").is_none());
         store.remove(&kind, ours, "b");
         assert_eq!(found(), [""; 0]);
         store.set_available(&kind, &resource, listed.to_vec());
