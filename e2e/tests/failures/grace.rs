@@ -12,7 +12,7 @@ use e2e::{
     failures::{Fixture, table},
     row,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::json;
@@ -22,7 +22,7 @@ use crate::{
     scheduling::{gets_ready, resources},
 };
 
-/// `settings.unschedulableGraceSeconds` of the stage (`crates/xtask/src/test/end_to_end.rs`). The scheduler's report has whole seconds.
+/// `settings.unschedulableGraceSeconds` of the stage (`crates/xtask/src/test/end_to_end.rs`).
 const GRACE: SignedDuration = SignedDuration::from_secs(10);
 /// The status says so soon after that.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
@@ -38,6 +38,13 @@ fn is_unschedulable(workspace: &Workspace) -> bool {
         .map(|status| status.conditions.as_slice());
     condition::find(conditions.unwrap_or_default(), DEGRADED)
         .is_some_and(|it| it.status == "True" && it.reason == reason::UNSCHEDULABLE)
+}
+
+/// When the scheduler found no node for the pod, from which the grace counts.
+fn unscheduled_since(pod: &Pod) -> Option<Timestamp> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let unscheduled = conditions.find(|it| it.type_ == "PodScheduled" && it.status == "False")?;
+    unscheduled.last_transition_time.as_ref().map(|time| time.0)
 }
 
 /// It is `Degraded` at once and `Failed` only when the grace ends. Its pod waits on, and runs once a node takes it.
@@ -65,16 +72,17 @@ async fn no_node_until_the_grace_ends(fixture: &Fixture) -> anyhow::Result<()> {
     ensure!(phase(&reported) == Some(Phase::Starting), "{:?}", reported.status);
     let failed = versions.first(|version| phase(version) == Some(Phase::Failed));
     let failed = failed.context("no version of it has failed")?;
-    let (from, to) = (
+    let (told, ended) = (
         fixture.written_at(&reported).await?,
         fixture.written_at(&failed).await?,
     );
-    let grace = to.duration_since(from);
-    // The report comes a second after the scheduler's, whose time is cut to whole seconds.
-    let least = GRACE - SignedDuration::from_secs(3);
+    let since = fixture.histories.pods.all().iter().find_map(unscheduled_since);
+    let since = since.context("the scheduler has not reported it")?;
+    // Both times may be cut to whole seconds.
+    let least = GRACE - SignedDuration::from_secs(1);
     ensure!(
-        (least..=GRACE + SOON).contains(&grace),
-        "it failed {grace:?} after the report"
+        ended.duration_since(since) >= least && ended.duration_since(told) <= GRACE + SOON,
+        "it failed at {ended}: the scheduler's report is of {since}, the status says so since {told}"
     );
     // An autoscaler's node has come.
     let pod = format!("workspace-{}", fixture.name);
