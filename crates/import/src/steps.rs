@@ -111,7 +111,7 @@ impl Steps {
             &format!(
                 "Delete the old {kind}. Keep the export from which this folder was made: it is the way back. One that owns a claim stays, and ends \
                  the commands, which print how to free it: do so, and run this step again. If a workspace needs that claim, import again into a new \
-                 folder, from an export with it; copy the file `policies` of this folder there first, and run the steps from the first."
+                 folder, from an export with it. Then copy the file `policies` of this folder there, before you run its steps from the first."
             ),
             &format!("(\n{})\n", shifted(&each(&body))),
             &format!(

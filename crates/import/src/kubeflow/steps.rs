@@ -14,8 +14,8 @@ const DIFFERENCES: &str = "\
   limit too, and where it had neither, the installation's default.
 - Kubeflow's images do not check who calls them. Put the door into them, or rely on network policies: docs/templates.md, \"Who is the caller\".
 - Namespaces of Profiles put Istio's containers into new pods: `kubectl get namespaces -L istio-injection,istio.io/rev`. Their init container
-  breaks the rules of pods here, and Kubeflow's policies refuse this product's gateway. So the templates have the label
-  `sidecar.istio.io/inject: \"false\"` (`baseLabels`). Other templates need it for workspaces in these namespaces.
+  breaks the rules of pods here, and Kubeflow's policies refuse this product's gateway. So the templates have
+  `baseLabels: [{name: sidecar.istio.io/inject, value: \"false\"}]`. Other templates need it for workspaces in these namespaces.
 - Kubeflow's culling is `defaultIdleShutdown` of a template here, contributors are shares, and Istio and the header `kubeflow-userid` are
   the gateway. None of them comes over.
 - A template does not change once it is made. To adapt one, edit `templates.yaml` before you apply it.
