@@ -52,7 +52,7 @@ that minute or up to {SAVED} minutes later: JupyterLab saves so late what was ty
 
 const OTHERWISE: &str = "\
 - `code-printing`: the page answers what the terminal prints, which acts as long as it prints.
-- `lab-asleep`: JupyterLab saves once more when the laptop wakes, which acts.
+- `lab-asleep`: JupyterLab saves once more when the laptop wakes, which acts. The stop is 8 minutes late.
 - `lab-reading`: scrolling is no act. The open page alone counts.";
 
 const FOOT: &str = "\
