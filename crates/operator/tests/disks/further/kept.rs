@@ -61,18 +61,33 @@ async fn what_becomes_of_a_disk_that_is_not_chosen_is_as_its_template_says_today
 
 #[tokio::test]
 async fn a_restored_claim_is_the_workspace_s_once_it_has_its_uid_and_label() {
-    for when in [json!({}), json!({"when": {"db": ["no"]}})] {
-        let mut stage = with_disks(&json!([disk(&when)]));
+    let (chosen, left_out) = (json!({}), json!({"when": {"db": ["no"]}}));
+    for (when, made_for, is_kept) in [
+        (&chosen, None, true),
+        (&left_out, None, true),
+        // Without a volume it is made anew for today's template: who restores it removes what it was made for.
+        (&chosen, Some("fast/1Gi"), false),
+        (&left_out, Some("fast/1Gi"), true),
+    ] {
+        let mut stage = with_disks(&json!([disk(when)]));
         let mut restored = claim(DISK, "ReadWriteOnce");
         restored.metadata.uid = Some("restored".to_owned());
-        let given = [(names::WORKSPACE_UID.to_owned(), "first".to_owned())];
-        restored.metadata.annotations = Some(given.into());
+        restored.status.get_or_insert_default().phase = Some("Pending".to_owned());
+        let given = [(names::WORKSPACE_UID, Some("first")), (names::MADE_FOR, made_for)];
+        let given = given
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+        restored.metadata.annotations = Some(given.collect());
         let labels = [(names::WORKSPACE_LABEL.to_owned(), "demo".to_owned())];
         restored.metadata.labels = Some(labels.into());
         stage.server.put(&restored);
         stage.run().await;
         let now = found(&stage).unwrap();
-        assert_eq!(now.uid().as_deref(), Some("restored"));
+        assert_eq!(
+            now.uid().as_deref() == Some("restored"),
+            is_kept,
+            "{when} {made_for:?}"
+        );
         assert_eq!(
             now.owner_references()[0].uid,
             "first",
