@@ -171,8 +171,8 @@ async fn no_write_to_a_running_workspace_moves_its_maximum_age() {
             "kept",
             |stage| {
                 annotate(stage, |all| {
-                    all[names::KEEP_UNTIL] = json!("2026-01-01T23:00:00Z")
-                })
+                    all[names::KEEP_UNTIL] = json!("2026-01-01T23:00:00Z");
+                });
             },
             |status| status.kept.is_some(),
         ),
