@@ -208,9 +208,10 @@ impl Disk {
         let Some(disk) = &status.disk else {
             return Self::NeverMade;
         };
-        // A claim in `spec.volumes` that does not exist has the same reason.
-        let is_unbound =
-            problem == reason::VOLUME_UNBOUND && spec.is_some_and(|spec| spec.volumes.is_empty());
+        // Another claim of the pod that does not exist has the same reason. Messages about the home name its claim.
+        let names_home = degraded.is_some_and(|it| it.message.contains(&names::child("")));
+        let names_no_other = spec.is_some_and(|spec| spec.volumes.is_empty());
+        let is_unbound = problem == reason::VOLUME_UNBOUND && names_home && names_no_other;
         let is_gone = disk.size.is_none() || is_unbound;
         if disk.volume_name.is_none() && (is_gone || problem == reason::STORAGE_CLASS_NOT_FOUND) {
             return Self::NeverMade;

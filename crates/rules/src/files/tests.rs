@@ -11,8 +11,12 @@ fn disk(spec: &Value, status: &Value) -> Disk {
 }
 
 fn degraded(reason: &str, status: &str) -> Value {
+    degraded_by(reason, status, "The disk workspace-demo: see why.")
+}
+
+fn degraded_by(reason: &str, status: &str, message: &str) -> Value {
     json!([{
-        "type": "Degraded", "status": status, "reason": reason, "message": "",
+        "type": "Degraded", "status": status, "reason": reason, "message": message,
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }])
 }
@@ -190,6 +194,9 @@ fn a_status_tells_the_disk() {
         let claim = json!({"name": "db", "claim": "wsc-db-demo", "reason": "VolumeUnbound"});
         json!({"conditions": degraded("VolumeUnbound", "True"), "claims": [claim]})
     };
+    // The problem is of a claim that the template names.
+    let unbound_data =
+        || json!({"conditions": degraded_by("VolumeUnbound", "True", "The claim data does not exist.")});
     let is = |reason: &str| json!({"conditions": degraded(reason, "True")});
     let was = |reason: &str| json!({"conditions": degraded(reason, "False")});
     let waits = |field: &str| json!({"pendingUpdate": [field]});
@@ -255,6 +262,7 @@ fn a_status_tells_the_disk() {
         (none(), used(none(), none(), is("VolumeUnbound")), Disk::Lost),
         (none(), used(none(), none(), was("VolumeUnbound")), Disk::Own),
         (none(), used(none(), none(), unbound_db()), Disk::Own),
+        (none(), used(none(), none(), unbound_data()), Disk::Own),
         (volumes(), used(none(), none(), is("VolumeUnbound")), Disk::Own),
         (
             none(),
