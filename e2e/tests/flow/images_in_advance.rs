@@ -29,7 +29,7 @@ async fn templates() -> anyhow::Result<Api<WorkspaceTemplate>> {
     Ok(Api::all(cluster::admin().await?))
 }
 
-pub(crate) async fn label(name: &str, labels: &Value) -> anyhow::Result<()> {
+async fn label(name: &str, labels: &Value) -> anyhow::Result<()> {
     let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
     templates()
         .await?
@@ -39,12 +39,7 @@ pub(crate) async fn label(name: &str, labels: &Value) -> anyhow::Result<()> {
 }
 
 /// Waits until the template has this number of pulls, this reason, and a message with these parts.
-pub(crate) async fn prepared(
-    name: &str,
-    pulled: Option<&str>,
-    reason: &str,
-    parts: &[&str],
-) -> anyhow::Result<()> {
+async fn prepared(name: &str, pulled: Option<&str>, reason: &str, parts: &[&str]) -> anyhow::Result<()> {
     let templates = templates().await?;
     wait::until(
         &format!("{name} to be {reason} with {parts:?}"),
@@ -66,12 +61,12 @@ pub(crate) async fn prepared(
 }
 
 /// The namespace of images.
-pub(crate) fn images() -> anyhow::Result<String> {
+fn images() -> anyhow::Result<String> {
     Ok(format!("{}-images", Environment::get()?.release))
 }
 
 /// Waits until the namespace of images has nothing that mentions this text. Others' objects may be there.
-pub(crate) async fn gone(text: &str) -> anyhow::Result<()> {
+async fn gone(text: &str) -> anyhow::Result<()> {
     let namespace = images()?;
     let admin = cluster::admin().await?;
     let sets = Api::<DaemonSet>::namespaced(admin.clone(), &namespace);

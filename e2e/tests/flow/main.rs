@@ -15,7 +15,6 @@ mod pages;
 mod plugin;
 mod pod;
 mod ports;
-mod private_images;
 mod profiles;
 mod provider_link;
 mod recovery;

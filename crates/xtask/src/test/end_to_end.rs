@@ -71,7 +71,7 @@ type Tool = (&'static str, PathBuf);
 /// Profiles of nextest, in order.
 static STAGES: [(&str, Release); 8] = [
     ("installed", Release::Installed(&[])),
-    // Tickets, sessions and the grace for autoscalers that end soon, tokens in place of a browser's cookie, a pull Secret.
+    // Tickets, sessions and the grace for autoscalers that end soon, tokens in place of a browser's cookie.
     (
         "settings",
         Release::Installed(&[
@@ -79,7 +79,6 @@ static STAGES: [(&str, Release); 8] = [
             "gateway.session.lifetimeMinutes=11",
             "gateway.bearer.enabled=true",
             "settings.unschedulableGraceSeconds=10",
-            "settings.imagePullSecrets={e2e-credentials}",
         ]),
     ),
     ("stops", Release::Installed(&[])),
