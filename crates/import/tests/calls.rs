@@ -66,7 +66,8 @@ fn ways_back_call_what_the_guide_says() {
         (
             block.join("\n"),
             "kubectl workspace stop -n team-a demo --yes --wait\nkubectl workspace stop -n team-b y --yes --wait\n\
-             kubectl delete -f workspaces.yaml --ignore-not-found\n",
+             kubectl delete -f workspaces.yaml --ignore-not-found\n\
+             kubectl delete clusterrolebinding,clusterrole workspace-importer --ignore-not-found\n",
         ),
         (
             row("| `kubeflow` | \"Delete the old Notebooks\" | "),
