@@ -331,7 +331,7 @@ async fn a_refused_object_is_reported_with_the_api_server_s_message_and_leaves_t
     let (reason, message) = degraded(&stage);
     assert_eq!(reason, reason::OBJECT_FAILED);
     assert!(
-        message.contains("no such class") && message.contains("objects of the WorkspaceTemplate"),
+        message.contains("no such class") && message.contains("a template with corrected objects"),
         "{message}"
     );
     assert_eq!(names_of_all(&stage), [CHOSEN]);
