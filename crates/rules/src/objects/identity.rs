@@ -38,8 +38,21 @@ pub fn kind_of(manifest: &Value) -> Option<ObjectKind> {
     })
 }
 
+/// The objects that manifests described so far.
+#[derive(Debug, Default)]
+pub(crate) struct Described(Vec<Identity>);
+
+impl Described {
+    /// Adds the object of a manifest. Returns the violation of one that an earlier manifest describes as well.
+    pub(crate) fn add(&mut self, path: &str, identity: Identity) -> Option<Violation> {
+        let violation = second(path, &identity, self.0.iter());
+        self.0.push(identity);
+        violation
+    }
+}
+
 /// The violation of a manifest whose object an earlier one describes as well: the two would replace each other at each reconcile.
-pub(crate) fn second<'a>(
+pub(super) fn second<'a>(
     path: &str,
     identity: &Identity,
     mut earlier: impl Iterator<Item = &'a Identity>,

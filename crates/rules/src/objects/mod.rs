@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use check::{AllowList, each_text, name, shape};
 pub use identity::kind_of;
-pub(crate) use identity::{Identity, second};
+pub(crate) use identity::{Described, Identity};
 pub(crate) use of_template::render as render_template;
 pub use of_template::{check as check_template, kinds_of, of_choices, unlisted_kinds};
 pub(crate) use render::render;

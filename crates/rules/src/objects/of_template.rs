@@ -7,7 +7,7 @@ use api::{Workspace, WorkspaceTemplate, WorkspaceTemplateSpec};
 use serde_json::{Map, Value};
 
 use super::check::{AllowList, name, shape};
-use super::identity::{Identity, kind_of, second};
+use super::identity::{Described, Identity, kind_of, second};
 use super::render::render as render_manifest;
 use super::{Objects, RenderedObject};
 use crate::effective::options::{Resolution, exclude_each_other, holds_with, resolve};
@@ -124,14 +124,13 @@ pub(crate) fn render(
         return Ok(Objects::Unknown(violations));
     }
     let name = workspace.metadata.name.as_deref().unwrap_or_default();
-    let (mut rendered, mut described, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rendered, mut described, mut faults) = (Vec::new(), Described::default(), Vec::new());
     for (path, _, object) in of_workspace(workspace, spec, choices) {
         match object {
             Ok(object) => {
                 let identity = object.identity();
                 faults.extend(of_routes(&path, &identity, name));
-                faults.extend(second(&path, &identity, described.iter()));
-                described.push(identity);
+                faults.extend(described.add(&path, identity));
                 rendered.push(object);
             }
             Err(found) => faults.extend(found),

@@ -11,7 +11,7 @@ use super::{RESOURCES, collisions, url_template};
 use crate::effective::effective;
 use crate::effective::variables::{self, Scope};
 use crate::names;
-use crate::objects::{AllowList, Identity, each_text, kind_of, name, second, shape};
+use crate::objects::{AllowList, Described, Identity, each_text, kind_of, name, shape};
 use crate::settings::{ObjectKind, Settings};
 use crate::violation::Violation;
 
@@ -53,15 +53,14 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
         never: "can never be a route: use a kind that only routes, such as Ingress",
         author: "a manager",
     };
-    let (usual, mut described) = (names::child("{workspace.name}"), Vec::new());
+    let (usual, mut described) = (names::child("{workspace.name}"), Described::default());
     for (index, manifest) in custom.resources.iter().enumerate() {
         let path = format!("{RESOURCES}[{index}]");
         found.extend(shape(&path, manifest, allowed));
         found.extend(name(&path, manifest, &DISTINCT));
         found.extend(collisions::in_manifest(&path, manifest, manager));
         if let Some(identity) = Identity::from_manifest(manifest, &usual) {
-            found.extend(second(&path, &identity, described.iter()));
-            described.push(identity);
+            found.extend(described.add(&path, identity));
         }
         each_text(&path, manifest, &mut |field, text| {
             found.extend(unknown(field, text, &scope));

@@ -7,9 +7,10 @@ use super::scope::scope;
 use super::{RESOURCES, Routes, url_template};
 use crate::effective::Effective;
 use crate::effective::variables;
+use crate::names;
+use crate::objects::{self, Described};
 use crate::settings::Settings;
 use crate::violation::{Violation, Violations};
-use crate::{names, objects};
 
 /// The routes of a workspace and its URL as browsers see it, if the manager knows one, or violations for values that cannot be part of them.
 pub(crate) fn render(
@@ -28,15 +29,13 @@ pub(crate) fn render(
         return Ok((Routes::Unknown(violations), usual));
     }
     let name = names::child(workspace.metadata.name.as_deref().unwrap_or_default());
-    let (mut routes, mut described, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut routes, mut described, mut faults) = (Vec::new(), Described::default(), Vec::new());
     let manifests = routing.custom.iter().flat_map(|custom| &custom.resources);
     for (index, manifest) in manifests.enumerate() {
         let path = format!("{RESOURCES}[{index}]");
         match objects::render(&path, manifest, &name, &scope) {
             Ok(route) => {
-                let identity = route.identity();
-                faults.extend(objects::second(&path, &identity, described.iter()));
-                described.push(identity);
+                faults.extend(described.add(&path, route.identity()));
                 routes.push(route);
             }
             Err(found) => faults.extend(found),
