@@ -80,13 +80,13 @@ pub fn effective(
         &settings.default_resources,
         template.and_then(|template| template.resource_bounds.as_ref()),
     );
+    let home = home(
+        spec.storage.as_ref(),
+        template.and_then(|template| template.primary_storage.as_ref()),
+        settings,
+    );
     Effective {
         image: settings.resolve_image(image).to_owned(),
-        home: home(
-            spec.storage.as_ref(),
-            template.and_then(|template| template.primary_storage.as_ref()),
-            settings,
-        ),
         shm_size: spec
             .shm_size
             .clone()
@@ -107,7 +107,8 @@ pub fn effective(
             template.map_or(&[], |template| &template.environment_variables),
             &spec.env,
         ),
-        pod: pod::shape(spec, template, &resources, settings),
+        pod: pod::shape(spec, template, &resources, &home, settings),
+        home,
         resources,
         pod_security: template.map(|template| template.pod_security).unwrap_or_default(),
         base_labels: template

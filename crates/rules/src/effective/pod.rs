@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
     Affinity, Container, Lifecycle, PodSecurityContext, Probe, SecurityContext, Toleration,
 };
 
-use super::home::mount_home;
+use super::home::{Home, mount_home};
 use super::resources::fill;
 use crate::checks::resources::of_container;
 use crate::settings::Settings;
@@ -45,6 +45,7 @@ pub(super) fn shape(
     spec: &WorkspaceSpec,
     template: Option<&WorkspaceTemplateSpec>,
     application: &ResourceRequirements,
+    home: &Home,
     settings: &Settings,
 ) -> PodFields {
     let mut init_containers = listed(
@@ -53,9 +54,8 @@ pub(super) fn shape(
     );
     // A user's own mounts name folders of the disk, for which the user needs permission.
     if spec.init_containers.is_empty() {
-        let folder = spec.storage.as_ref().and_then(|own| own.sub_path.as_deref());
         for container in &mut init_containers {
-            mount_home(container, folder);
+            mount_home(container, home.sub_path());
         }
     }
     PodFields {
