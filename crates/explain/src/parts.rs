@@ -82,15 +82,6 @@ fn of_template(name: &str, mut text: String, when: &When) -> Part {
     }
 }
 
-/// The further disks that a workspace has.
-pub fn disks(status: &WorkspaceStatus) -> Vec<Part> {
-    let part = |claim: &ClaimStatus| Part {
-        name: claim.name.clone(),
-        text: claim.in_words(),
-    };
-    status.claims.iter().map(part).collect()
-}
-
 /// The further objects that a workspace should have by its choices, each with what is known of it.
 pub fn objects(template: &WorkspaceTemplate, workspace: &Workspace) -> Vec<Part> {
     let nothing = BTreeMap::new();
@@ -305,46 +296,45 @@ mod tests {
         };
         let pod = || json!("workspace-demo");
         let is = |state: &str| vec![format!("Its object queue: Widget demo-fast, {state}.")];
-        assert_eq!(told("Running", "l", json!([]), pod()), is("made"));
-        assert_eq!(
-            told("Running", "l", json!([]), Value::Null),
-            is("made with the pod")
-        );
-        assert_eq!(
-            told("Stopped", "l", json!([]), Value::Null),
-            is("not there while the workspace is stopped")
-        );
-        let refused = degraded("ObjectFailed", "The Widget demo-fast was refused: no room.");
-        assert_eq!(
-            told("Running", "l", refused, pod()),
-            is("not as the template has it: see why it is Degraded")
-        );
-        let missing = degraded(
-            "ObjectFailed",
-            "example.com/v1 Widget is not installed on this cluster.",
-        );
-        assert_eq!(
-            told("Running", "l", missing, pod()),
-            is("not as the template has it: see why it is Degraded")
-        );
-        let second = "A Gadget named demo exists and is not this workspace's. The Widget demo-fast was refused: no room.";
-        assert_eq!(
-            told("Running", "l", degraded("NameConflict", second), pod()),
-            is("not as the template has it: see why it is Degraded")
-        );
-        let other = degraded("ObjectFailed", "The Widget demo-fast-2 was refused: no room.");
-        assert_eq!(
-            told("Running", "l", other, pod()),
-            is("not known while Degraded tells of something else")
-        );
-        let other = degraded(
-            "ObjectFailed",
-            "example.com/v1 WidgetSet is not installed on this cluster.",
-        );
-        assert_eq!(
-            told("Running", "l", other, pod()),
-            is("not known while Degraded tells of something else")
-        );
+        let whole = || json!([]);
+        for (desired, pod, state) in [
+            ("Running", pod(), "made"),
+            ("Running", Value::Null, "made with the pod"),
+            ("Stopped", Value::Null, "not there while the workspace is stopped"),
+        ] {
+            assert_eq!(told(desired, "l", whole(), pod), is(state), "{desired}");
+        }
+        for (reason, message, is_its_own) in [
+            ("ObjectFailed", "The Widget demo-fast was refused: no room.", true),
+            (
+                "ObjectFailed",
+                "example.com/v1 Widget is not installed on this cluster.",
+                true,
+            ),
+            (
+                "NameConflict",
+                "A Gadget named demo exists and is not this workspace's. The Widget demo-fast was refused: no room.",
+                true,
+            ),
+            (
+                "ObjectFailed",
+                "The Widget demo-fast-2 was refused: no room.",
+                false,
+            ),
+            (
+                "ObjectFailed",
+                "example.com/v1 WidgetSet is not installed on this cluster.",
+                false,
+            ),
+        ] {
+            let state = if is_its_own {
+                "not as the template has it: see why it is Degraded"
+            } else {
+                "not known while Degraded tells of something else"
+            };
+            let found = told("Running", "l", degraded(reason, message), pod());
+            assert_eq!(found, is(state), "{message}");
+        }
         assert_eq!(
             told("Running", "s", json!([]), pod()),
             [""; 0],

@@ -51,10 +51,6 @@ impl<'a> Evidence<'a> {
     }
 }
 
-fn evidence(workspace: &Workspace) -> Evidence<'_> {
-    Evidence::of(workspace)
-}
-
 #[test]
 fn a_start_says_whether_its_node_had_the_image_in_advance() {
     let status = json!({
@@ -79,7 +75,7 @@ fn a_start_says_whether_its_node_had_the_image_in_advance() {
             pods: Read::Known(vec![pod.clone()]),
             template: Some(&template),
             pod_events: events,
-            ..evidence(&workspace)
+            ..Evidence::of(&workspace)
         };
         let finding = super::workspace(&evidence).findings.remove(0);
         let of_template = finding
@@ -124,7 +120,7 @@ fn a_running_workspace_says_when_it_stops_and_what_waits_for_a_restart() {
         "idle": {"signals": [{"name": "server", "lastActivity": "2026-01-01T11:50:00Z"}, {"name": "kernels", "error": "no answer"}]},
     });
     let workspace = workspace_with(json!({}), status);
-    let explanation = super::workspace(&evidence(&workspace));
+    let explanation = super::workspace(&Evidence::of(&workspace));
     assert!(explanation.as_wanted);
     let whats: Vec<_> = explanation.findings.iter().map(|it| it.what.as_str()).collect();
     assert_eq!(
@@ -148,7 +144,7 @@ fn a_stopped_workspace_says_when_it_is_deleted_and_what_prevents_it() {
             "disk": {"claimUID": "c", "size": "1Gi"},
         });
         let workspace = workspace_with(json!({"desiredStatus": "Stopped"}), status);
-        let mut findings = super::workspace(&evidence(&workspace)).findings.into_iter();
+        let mut findings = super::workspace(&Evidence::of(&workspace)).findings.into_iter();
         findings.find(|finding| finding.what.starts_with("It is deleted"))
     };
     assert!(of(json!(null)).is_none());
@@ -183,7 +179,7 @@ fn a_kept_workspace_says_until_when_and_no_longer_than_that() {
             "kept": {"until": until, "annotation": until},
         });
         let workspace = workspace_with(json!({}), status);
-        let explanation = super::workspace(&evidence(&workspace));
+        let explanation = super::workspace(&Evidence::of(&workspace));
         assert_eq!(explanation.findings[1].what, said);
     }
 }
@@ -196,7 +192,7 @@ fn an_open_page_that_is_the_last_use_is_told_with_its_end_and_the_field_that_mov
             "resolved": {"idleTimeoutInMinutes": 30, "openTabMinutes": 240}, "stopsAt": "2026-01-01T12:20:00Z",
         });
         let workspace = workspace_with(json!({}), status);
-        super::workspace(&evidence(&workspace)).findings
+        super::workspace(&Evidence::of(&workspace)).findings
     };
     let found = findings(json!({"openTabUntil": "2026-01-01T14:00:00Z"}));
     assert_eq!(
@@ -222,7 +218,7 @@ fn memory_that_ran_out_is_told_of_a_running_workspace_with_the_field_that_raises
     };
     let findings = |out_of_memory| {
         let workspace = workspace_with(json!({}), status(out_of_memory));
-        let findings = super::workspace(&evidence(&workspace)).findings;
+        let findings = super::workspace(&Evidence::of(&workspace)).findings;
         let is_its = |it: &Finding| it.reason.as_deref() == Some(reason::OOM_KILLED);
         findings.into_iter().filter(is_its).collect::<Vec<_>>()
     };
@@ -247,7 +243,7 @@ fn what_is_wrong_with_a_further_disk_is_said_once() {
         let claim = json!({"name": "db", "claim": "wsc-db-demo", "phase": "Bound", "message": message});
         let status = json!({"phase": "Starting", "conditions": conditions, "claims": [claim]});
         let workspace = workspace_with(json!({}), status);
-        let findings = super::workspace(&evidence(&workspace)).findings;
+        let findings = super::workspace(&Evidence::of(&workspace)).findings;
         let texts: Vec<_> = findings.into_iter().map(|it| it.what).collect();
         texts
             .into_iter()
@@ -275,7 +271,7 @@ fn a_disk_that_is_nearly_full_is_named_with_what_helps() {
             "phase": phase, "conditions": [condition("Available", "True", reason::READY, "")], "disk": disk,
         });
         let workspace = workspace_with(spec, status);
-        let findings = super::workspace(&evidence(&workspace)).findings;
+        let findings = super::workspace(&Evidence::of(&workspace)).findings;
         let is_its = |it: &Finding| it.reason.as_deref() == Some(reason::DISK_NEARLY_FULL);
         findings.into_iter().find(is_its)
     };
@@ -329,7 +325,7 @@ fn a_new_disk_in_place_of_a_deleted_one_is_reported_while_it_runs_and_while_it_i
         let conditions = [condition(type_, "True", reason::READY, message)];
         let status = json!({"phase": desired, "disk": disk, "conditions": conditions});
         let workspace = workspace_with(json!({"desiredStatus": desired}), status);
-        let explanation = super::workspace(&evidence(&workspace));
+        let explanation = super::workspace(&Evidence::of(&workspace));
         assert!(explanation.as_wanted, "{desired}");
         let is_its = |it: &&Finding| it.reason.as_deref() == Some(reason::VOLUME_REPLACED);
         let finding = explanation.findings.iter().find(is_its).unwrap();
@@ -351,7 +347,7 @@ fn a_change_of_the_last_seconds_is_being_applied_and_no_finding_of_a_slow_operat
             {"manager": "kubectl", "time": time, "subresource": subresource},
             {"manager": "operator", "time": NOW, "subresource": "status"},
         ])));
-        let explanation = super::workspace(&evidence(&workspace));
+        let explanation = super::workspace(&Evidence::of(&workspace));
         (
             is_applying(&workspace, NOW.parse().unwrap()),
             explanation.findings[0].clone(),

@@ -197,8 +197,8 @@ fn disk(workspace: &Workspace) -> Vec<Fact> {
         (false, _) => deletion.text,
     };
     facts.push(fact("Files", kept));
-    let further = workspace.status.iter().flat_map(parts::disks);
-    facts.extend(further.map(|disk| fact(&format!("Disk {}", disk.name), disk.text)));
+    let claims = workspace.status.iter().flat_map(|status| &status.claims);
+    facts.extend(claims.map(|claim| fact(&format!("Disk {}", claim.name), claim.in_words())));
     facts
 }
 
