@@ -105,12 +105,10 @@ pub struct Plan {
 
 /// Every child that stays from one run to the next.
 pub fn lasting(workspace: &ValidWorkspace) -> Plan {
+    let disks = workspace.volume_claims.iter();
     Plan {
         claim: claim::plan(workspace),
-        further_claims: {
-            let disks = workspace.volume_claims.iter();
-            disks.map(|disk| claim::further(workspace, disk)).collect()
-        },
+        further_claims: disks.map(|disk| claim::further(workspace, disk)).collect(),
         service: workspace.has_service.then(|| service::plan(workspace)),
         account: service_account::plan(workspace),
     }
