@@ -177,7 +177,7 @@ pub(super) const FEATURES: &[Feature] = &[
         "claimName: homes",
     ),
     (
-        "a variable with a field, which is no empty one",
+        "a variable with a field, which must not become an empty one",
         Replace,
         "singleuser.extraEnv: {A: 'x-{username}', B: b}",
         &["singleuser.extraEnv.A"],
