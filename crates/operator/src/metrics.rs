@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{Workspace, workspace::Phase};
+use api::{
+    Workspace,
+    workspace::{Phase, StopRule},
+};
 use kube::Resource as _;
 use prometheus_client::{
     collector::Collector,
@@ -41,6 +44,7 @@ pub struct Metrics {
     errors: Family<Labels<2>, Counter>,
     writes: Family<Labels<1>, Counter>,
     unanswered: Counter,
+    rule_stops: Family<Labels<1>, Counter>,
     expired: Counter,
     leading: Gauge,
     audit: kit::audit::Counters,
@@ -54,6 +58,7 @@ impl Default for Metrics {
             errors: Family::default(),
             writes: Family::default(),
             unanswered: Counter::default(),
+            rule_stops: Family::default(),
             expired: Counter::default(),
             leading: Gauge::default(),
             audit: kit::audit::Counters::default(),
@@ -82,6 +87,15 @@ impl Metrics {
             "idle_checks_unanswered",
             "Requests for the last activity of a pod that got no answer",
             self.unanswered.clone(),
+        );
+        // Rates need the time series before their first stop.
+        for rule in StopRule::ALL {
+            self.stops_by(rule);
+        }
+        registry.register(
+            "rule_stops",
+            "Stops of workspaces that a rule required, by rule",
+            self.rule_stops.clone(),
         );
         registry.register(
             "expired_workspaces",
@@ -147,6 +161,16 @@ impl Metrics {
     /// Counts a pod that did not report whether it is used. This is a problem of the pod, not an error of the operator.
     pub fn count_unanswered(&self) {
         self.unanswered.inc();
+    }
+
+    /// Counts a stop by a rule.
+    pub fn count_stop(&self, rule: StopRule) {
+        self.stops_by(rule).inc();
+    }
+
+    fn stops_by(&self, rule: StopRule) -> Counter {
+        self.rule_stops
+            .get_or_create_owned(&[("rule", rule.name().into())])
     }
 
     /// Counts a deletion of a stopped workspace.

@@ -96,13 +96,19 @@ async fn events_are_written_in_order_and_before_the_process_ends() {
     assert_eq!(stage.events(), [reason::STARTING, reason::READY]);
 }
 
-/// Reasons for which Events were lost, with their number, as the metric has them.
-fn lost_events(stage: &Stage) -> Vec<String> {
+/// The metrics of the operator.
+pub(crate) fn metrics(stage: &Stage) -> String {
     let mut registry = Registry::default();
     let workspaces = stage.context.stores.workspaces.clone();
     stage.context.metrics.register(&mut registry, workspaces, false);
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
+    text
+}
+
+/// Reasons for which Events were lost, with their number, as the metric has them.
+fn lost_events(stage: &Stage) -> Vec<String> {
+    let text = metrics(stage);
     let of_events = text.lines().filter_map(|line| {
         let (labels, count) = line.split_once("} ")?;
         let (_, reason) = labels.split_once("step=\"event\",reason=\"")?;

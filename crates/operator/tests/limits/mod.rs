@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use testkit::objects::NAMESPACE;
 
 use crate::{
+    faults::metrics,
     stage::{CHILD, Stage},
     start_timeout::now,
 };
@@ -106,6 +107,11 @@ fn announced(stage: &Stage) -> Option<(StopRule, Timestamp)> {
 /// It was stopped by this rule at this time. Its pod ends, and the status then says why.
 async fn is_stopped_by(stage: &mut Stage, rule: StopRule, at: Timestamp) -> StoppedBecause {
     assert_eq!(desired(stage), DesiredStatus::Stopped, "{:?}", stage.status());
+    for other in StopRule::ALL {
+        let count = u8::from(other == rule);
+        let counted = format!("rule_stops_total{{rule=\"{}\"}} {count}\n", other.name());
+        assert!(metrics(stage).contains(&counted), "{counted}");
+    }
     stage.reconcile().await.unwrap();
     let because = stage.status().stopped_because.unwrap();
     assert_eq!((because.rule, because.time.0), (rule, at));

@@ -124,6 +124,7 @@ async fn stop(
     match sent {
         Ok(()) => {
             context.metrics.write("idle");
+            context.metrics.count_stop(because.rule);
             tracing::info!(
                 workspace = identity.key(),
                 run,
