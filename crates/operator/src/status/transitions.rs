@@ -3,7 +3,7 @@
 use api::{
     WorkspaceStatus,
     condition::{self, AVAILABLE, DEGRADED, STOPPED, VALID, reason},
-    workspace::{Phase, StopRule},
+    workspace::{IdleStatus, Phase, StopRule},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
@@ -30,10 +30,7 @@ fn rule_note(before: &WorkspaceStatus, after: &WorkspaceStatus, rule: StopRule) 
     let values = values.find(|values| stops::minutes(rule, values).is_some());
     let when = stops::when(rule, values);
     let known = match rule {
-        StopRule::Idle => {
-            let last = before.idle.as_ref().and_then(|idle| idle.last_activity.as_ref());
-            last.map(|time| format!("; last activity about {}", time.0))
-        }
+        StopRule::Idle => before.idle.as_ref().and_then(last_use),
         StopRule::MaxAge => before
             .running_since
             .as_ref()
@@ -47,6 +44,22 @@ fn rule_note(before: &WorkspaceStatus, after: &WorkspaceStatus, rule: StopRule) 
     let known = known.trim_end_matches('.');
     let field = rule.field().map(|field| format!(" (spec.{field})"));
     format!("Stopped {when}{}{known}.", field.unwrap_or_default())
+}
+
+/// The last use of an idle workspace, and what each signal told of it.
+fn last_use(idle: &IdleStatus) -> Option<String> {
+    let last = idle.last_activity.as_ref()?.0;
+    let told = idle.signals.iter().map(|signal| {
+        let time = signal.last_activity.as_ref().map(|time| time.0.to_string());
+        format!("{} {}", signal.name, time.as_deref().unwrap_or("never"))
+    });
+    let told = told.collect::<Vec<_>>().join(", ");
+    let told = if told.is_empty() {
+        told
+    } else {
+        format!(" ({told})")
+    };
+    Some(format!("; last activity about {last}{told}"))
 }
 
 /// The Event if a pod no longer reports whether it is used.
@@ -349,7 +362,10 @@ mod tests {
     #[test]
     fn a_stop_for_idleness_has_one_event_of_its_own() {
         let running: WorkspaceStatus = serde_json::from_value(serde_json::json!({
-            "phase": "Running", "resolved": {"idleTimeoutInMinutes": 30}, "idle": {"lastActivity": "2026-01-01T00:00:00Z"},
+            "phase": "Running", "resolved": {"idleTimeoutInMinutes": 30},
+            "idle": {"lastActivity": "2026-01-01T00:00:00Z", "signals": [
+                {"name": "user", "lastActivity": "2026-01-01T00:00:00Z"}, {"name": "kernels"},
+            ]},
             "disk": {"claimUID": "c", "size": "1Gi"},
         }))
         .unwrap();
@@ -367,7 +383,7 @@ mod tests {
             changes[0].note.as_deref(),
             Some(
                 "Stopped after 30 min without use (spec.idleShutdown.idleTimeoutInMinutes); last activity about \
-                 2026-01-01T00:00:00Z. The pod is being stopped; the disk is kept."
+                 2026-01-01T00:00:00Z (user 2026-01-01T00:00:00Z, kernels never). The pod is being stopped; the disk is kept."
             )
         );
         let stopped = WorkspaceStatus {
