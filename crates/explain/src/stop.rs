@@ -6,6 +6,7 @@ use api::names::LAST_UPDATED_BY;
 use api::workspace::{DesiredStatus, Phase, StopRule, WorkspaceStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
+use rules::files::{Disks, Moment};
 use rules::{expiry, keep, stops};
 
 use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
@@ -127,8 +128,9 @@ fn limit(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
     let since = since.map(|(field, time)| of_workspace(workspace, field, "set", Some(time.0)));
     Some(Finding {
         what: format!(
-            "It is stopped {}: at the time in status.stopsAt.",
-            stops::when(rule, status.resolved.as_ref())
+            "It is stopped {}: at the time in status.stopsAt.{}",
+            stops::when(rule, status.resolved.as_ref()),
+            lost_files(workspace)
         ),
         because: std::iter::once(of_workspace(workspace, "status.stopsAt", rule.name(), Some(at)))
             .chain(since)
@@ -141,6 +143,16 @@ fn limit(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
         })),
         ..Finding::default()
     })
+}
+
+/// What becomes of its files at a stop, if that loses any.
+fn lost_files(workspace: &Workspace) -> String {
+    let fate = Disks::from_workspace(workspace).fate(Moment::Stop);
+    if fate.loses_files {
+        format!(" {}", fate.sentence())
+    } else {
+        String::new()
+    }
 }
 
 /// When it is deleted because it is stopped, and what prevents that.
@@ -301,7 +313,8 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
     let what = match announced.filter(|_| status.stops_because.is_none_or(|rule| rule == StopRule::Idle)) {
         Some(time) => {
             because.push(of_workspace(workspace, "status.stopsAt", "set", Some(time.0)));
-            format!("It is stopped {when}, not before the time in status.stopsAt.")
+            let files = lost_files(workspace);
+            format!("It is stopped {when}, not before the time in status.stopsAt.{files}")
         }
         None if announced.is_some() => format!("It is stopped {when}, unless a limit stops it before."),
         None => format!("It is stopped {when}; when is not known yet."),

@@ -162,20 +162,22 @@ fn a_stopped_workspace_says_when_it_is_deleted_and_what_prevents_it() {
 }
 
 #[test]
-fn a_kept_workspace_says_until_when_and_no_longer_than_that() {
-    for (until, said) in [
+fn a_kept_workspace_says_until_when_and_that_files_without_a_disk_are_lost_then() {
+    for (until, storage, said) in [
         (
             "2026-01-01T18:00:00Z",
+            json!({"mountPath": "/h"}),
             "It is stopped after 30 min without use, but kept until 2026-01-01T18:00:00Z, not before the time in status.stopsAt.",
         ),
         (
             "2026-01-01T11:59:00Z",
-            "It is stopped after 30 min without use, not before the time in status.stopsAt.",
+            json!({"mountPath": "/h", "ephemeral": true}),
+            "It is stopped after 30 min without use, not before the time in status.stopsAt. Its files are deleted, because it has no disk.",
         ),
     ] {
         let status = json!({
             "phase": "Running", "conditions": [condition("Available", "True", reason::READY, "")],
-            "resolved": {"idleTimeoutInMinutes": 30}, "stopsAt": until, "stopsBecause": "Idle",
+            "resolved": {"idleTimeoutInMinutes": 30, "storage": storage}, "stopsAt": until, "stopsBecause": "Idle",
             "kept": {"until": until, "annotation": until},
         });
         let workspace = workspace_with(json!({}), status);
