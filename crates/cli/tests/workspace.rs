@@ -390,6 +390,12 @@ async fn the_list_shows_state_reason_and_url() {
         object["status"] =
             json!({"phase": "Failed", "reason": "ImagePullFailed", "message": "no\u{1b}[31m such image"});
     }));
+    for (name, pending) in [("repaired", "spec.recoveryMode"), ("ruined", "spec.image")] {
+        server.put(&with(name, |object| {
+            object["spec"]["recoveryMode"] = json!(true);
+            object["status"] = json!({"phase": "Running", "pendingUpdate": [pending]});
+        }));
+    }
     let ran = run(&client, "list").await;
     let rows: Vec<Vec<&str>> = ran
         .out
@@ -399,12 +405,13 @@ async fn the_list_shows_state_reason_and_url() {
     assert_eq!(rows[0], ["NAME", "STATE", "REASON", "URL", "STOPS", "AT", "AGE"]);
     assert_eq!(rows[1][..3], ["demo", "Running", "https://demo.example.org/"]);
     assert_eq!(rows[2][..3], ["new", "Failed", "ImagePullFailed"]);
+    assert_eq!([rows[3][1], rows[4][1]], ["Running", "Running,Recovery"]);
     let wide = run(&client, "list -o wide").await.out;
     assert!(wide.contains("no [31m such image"), "{wide}");
     let names = run(&client, "list -A -o name").await.out;
-    assert_eq!(
-        names,
-        "workspace.workspaces.jupyter.org/demo\nworkspace.workspaces.jupyter.org/new\n"
+    assert!(
+        names.starts_with("workspace.workspaces.jupyter.org/demo\nworkspace.workspaces.jupyter.org/new\n"),
+        "{names}"
     );
     let list: Value = serde_json::from_str(&run(&client, "list -o json").await.out).unwrap();
     assert_eq!(list["items"][1]["metadata"]["name"], "new");

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use rules::access::{self, Decision, Facts, Policy, Requester, Right, Shared};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::identity::current_user;
@@ -164,12 +165,14 @@ fn row(object: &Value, args: &List, now: Timestamp) -> Vec<String> {
         empty if empty.is_empty() => "Pending".to_owned(),
         phase => phase,
     };
+    let runs = ["Starting", "Running", "Failed"].contains(&state.as_str());
+    let in_recovery = runs && Workspace::deserialize(object).is_ok_and(|it| explain::is_in_recovery(&it));
     // A reason that equals the state is shown once.
     let reason = Some(text("/status/reason")).filter(|reason| *reason != state);
     let created = text("/metadata/creationTimestamp");
     let mut row = vec![
         text("/metadata/name"),
-        state,
+        state + if in_recovery { ",Recovery" } else { "" },
         reason.unwrap_or_default(),
         text("/status/url"),
         text("/status/stopsAt"),

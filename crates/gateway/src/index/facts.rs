@@ -190,6 +190,8 @@ impl Projection for WorkspaceFacts {
         let phase = explain::progress::phase(&workspace);
         let files = files(&workspace, phase);
         let deletion = deletion(&workspace, phase);
+        let in_recovery = matches!(phase, Phase::Starting | Phase::Failed | Phase::Stopped)
+            && explain::is_in_recovery(&workspace);
         let mut status = workspace.status.unwrap_or_default();
         let judged = status.observed_generation == workspace.metadata.generation;
         let resolved = status.resolved.take().unwrap_or_default();
@@ -204,6 +206,7 @@ impl Projection for WorkspaceFacts {
             .then(|| StatusDetail {
                 files,
                 deletion,
+                in_recovery,
                 ..status_detail(&mut status, &resolved, phase, created)
             })
             .filter(|status_detail| *status_detail != StatusDetail::default());
@@ -349,6 +352,7 @@ fn status_detail(
         stopped_when: because.map(|because| stops::when(because.rule, Some(resolved))),
         files: String::new(),
         deletion: String::new(),
+        in_recovery: false,
     }
 }
 

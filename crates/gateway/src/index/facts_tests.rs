@@ -156,6 +156,18 @@ fn what_becomes_of_files_is_known_while_a_workspace_stops_and_afterwards() {
 }
 
 #[test]
+fn recovery_is_known_unless_it_waits_for_a_restart() {
+    for (pending, in_recovery) in [(json!([]), true), (json!(["spec.recoveryMode"]), false)] {
+        let (_, facts) = workspace("lab", |object| {
+            object["spec"]["recoveryMode"] = json!(true);
+            object["status"]["phase"] = json!("Failed");
+            object["status"]["pendingUpdate"] = pending;
+        });
+        assert_eq!(facts.target.detail().in_recovery, in_recovery);
+    }
+}
+
+#[test]
 fn a_stopped_workspace_has_the_notice_of_its_deletion() {
     let deletion = |desired: &str, phase: &str| {
         let (_, facts) = workspace("lab", |object| {

@@ -87,6 +87,7 @@ impl Target {
             stopped_when: None,
             files: String::new(),
             deletion: String::new(),
+            in_recovery: false,
         };
         self.status_detail.as_deref().unwrap_or(NONE)
     }
@@ -134,6 +135,8 @@ pub struct StatusDetail {
     pub files: String,
     /// When it is deleted, what becomes of its files and what prevents that, for users who may read the status; empty: it is not.
     pub deletion: String,
+    /// Whether it starts in recovery, cannot, or would at its next start.
+    pub in_recovery: bool,
 }
 
 /// What a gateway serves.

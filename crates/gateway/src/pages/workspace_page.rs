@@ -36,6 +36,8 @@ fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Me
         ..Message::new(NOT_READY, title, text)
     };
     let portal = in_portal(domain, target, audience);
+    let in_recovery = target.detail().in_recovery && audience == Audience::OwnerOrAdmin;
+    let how = if in_recovery { " in recovery" } else { "" };
     match target.phase {
         Phase::Running => Message {
             parts: vec![Part::Percent(percent(target)), steps(ANSWERS, None)],
@@ -52,7 +54,7 @@ fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Me
             reload: Some(RELOAD),
             ..base(
                 "Starting",
-                format!("{name} is starting"),
+                format!("{name} is starting{how}"),
                 &lead(target, audience),
                 Tone::Wait,
             )
@@ -76,7 +78,7 @@ fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Me
             parts: with_details(vec![blocker_part(target, audience), steps_of(target)], portal),
             ..base(
                 "Failed",
-                format!("{name} cannot run"),
+                format!("{name} cannot run{how}"),
                 when_solved(target, audience),
                 Tone::Bad,
             )
@@ -172,10 +174,18 @@ fn stopped(
         None => "Stopped.".to_owned(),
     };
     let texts = match audience {
-        Audience::OwnerOrAdmin => [&target.message, &target.detail().deletion].map(Clone::clone),
-        Audience::Starter | Audience::Viewer => <[String; 2]>::default(),
+        Audience::OwnerOrAdmin => {
+            let detail = target.detail();
+            let next = if detail.in_recovery {
+                "It starts in recovery."
+            } else {
+                ""
+            };
+            [target.message.as_str(), &detail.deletion, next].map(str::to_owned)
+        }
+        Audience::Starter | Audience::Viewer => <[String; 3]>::default(),
     };
-    let [message, deletion] = texts;
+    let [message, deletion, next] = texts;
     let auth = domain.auth_origin();
     let form = Action::Form {
         get: true,
@@ -200,7 +210,7 @@ fn stopped(
         }
     };
     Message {
-        text: vec![why, message, deletion, who.to_owned()]
+        text: vec![why, message, deletion, next, who.to_owned()]
             .into_iter()
             .filter(|text| !text.is_empty())
             .collect(),

@@ -78,6 +78,33 @@ fn only_owners_see_what_becomes_of_files_at_a_stop() {
 }
 
 #[test]
+fn owners_see_that_it_is_in_recovery() {
+    for (phase, words) in [
+        (Phase::Starting, "is starting in recovery"),
+        (Phase::Failed, "cannot run in recovery"),
+        (Phase::Stopped, "It starts in recovery."),
+    ] {
+        for (in_recovery, audience) in [
+            (true, Audience::OwnerOrAdmin),
+            (false, Audience::OwnerOrAdmin),
+            (true, Audience::Starter),
+        ] {
+            let target = Target {
+                status_detail: Some(Arc::new(StatusDetail {
+                    in_recovery,
+                    ..StatusDetail::default()
+                })),
+                ..target(phase, "")
+            };
+            let shown = message(&Domain::new("ws.example", 443), &target, audience, 0);
+            let says = shown.title.contains(words) || shown.text.iter().any(|text| text == words);
+            let expected = in_recovery && audience == Audience::OwnerOrAdmin;
+            assert_eq!(says, expected, "{phase:?} {audience:?}");
+        }
+    }
+}
+
+#[test]
 fn scheduling_is_over_only_where_the_pod_has_a_node() {
     let done = |word: &str| steps_done(&target(Phase::Failed, word));
     for word in [

@@ -25,10 +25,7 @@ pub(crate) fn target(phase: Phase, reason: &str, message: &str) -> Target {
         status_detail: Some(Arc::new(StatusDetail {
             reason: reason.into(),
             since: Some(NOW - 12),
-            started: false,
-            stopped_when: None,
-            files: String::new(),
-            deletion: String::new(),
+            ..StatusDetail::default()
         })),
         ..fixture::target("seismic-lab-abc.ws.example", "alice", AccessType::OwnerOnly)
     }
