@@ -18,7 +18,7 @@ use testkit::{
 
 use crate::stage::Stage;
 
-fn put_share(stage: &Stage, spec: &Value) {
+pub(crate) fn put_share(stage: &Stage, spec: &Value) {
     let mut share = json!({
         "metadata": {"name": "s", "namespace": NAMESPACE, "annotations": {CREATED_BY: OWNER}},
         "spec": {"workspaceRef": "demo", "subjects": [{"kind": "User", "name": "bob"}]},
@@ -35,7 +35,7 @@ fn stored(stage: &Stage) -> Option<WorkspaceShare> {
 }
 
 /// Reason of the condition `Active`.
-fn reported(stage: &Stage) -> String {
+pub(crate) fn reported(stage: &Stage) -> String {
     let status = stored(stage).unwrap().status.unwrap();
     condition::find(&status.conditions, ACTIVE)
         .unwrap()

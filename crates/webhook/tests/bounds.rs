@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::WorkspaceTemplate;
+use api::names::CREATED_BY;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Health};
@@ -84,6 +85,49 @@ async fn an_update_out_of_bounds_is_refused_also_to_the_gateway_that_starts() {
         webhook.validate_update(GATEWAY, &stopped, &started).await.code,
         422
     );
+}
+
+/// Who administers all workspaces exceeds no template either.
+#[tokio::test]
+async fn limits_out_of_bounds_are_refused_to_owners_and_administrators() {
+    let mut bounded = template();
+    bounded.spec.limit_bounds = serde_json::from_value(json!({
+        "maxAgeMinutes": {"min": 10, "max": 60}, "failedTimeoutMinutes": {"max": 30}, "stoppedRetentionDays": {"max": 90},
+    }))
+    .unwrap();
+    bounded.spec.idle_shutdown_overrides = serde_json::from_value(json!({"maxOpenTabMinutes": 120})).unwrap();
+    let webhook = Cluster::with(bounded)
+        .granting(&["root administer workspaces *"])
+        .webhook();
+    let of = |user: &str, field: &str, amount: i32| {
+        let mut object =
+            workspace(json!({"templateRef": "prod", "storage": {"size": "1Gi", "retain": "Delete"}}));
+        object["metadata"]["annotations"][CREATED_BY] = json!(user);
+        let (group, name) = field.split_once('.').unwrap();
+        object["spec"][group] = json!({name: amount});
+        object
+    };
+    for (field, within, beyond) in [
+        ("limits.maxAgeMinutes", 60, 61),
+        ("limits.maxAgeMinutes", 10, 9),
+        ("limits.failedTimeoutMinutes", 30, 31),
+        ("limits.stoppedRetentionDays", 90, 91),
+        ("idleShutdown.openTabMinutes", 120, 121),
+    ] {
+        for user in ["alice", "root"] {
+            let (good, bad) = (of(user, field, within), of(user, field, beyond));
+            let allowed = webhook.validate_create(user, &good).await;
+            assert!(allowed.allowed, "{user} {field}: {allowed:?}");
+            let message = format!("spec.{field}: \"{beyond}\" is ");
+            for refused in [
+                webhook.validate_create(user, &bad).await,
+                webhook.validate_update(user, &good, &bad).await,
+            ] {
+                assert_eq!(refused.code, 422, "{user} {field}: {refused:?}");
+                assert!(refused.message.contains(&message), "{user}: {refused:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use e2e::{
     objects::workspace,
     wait,
 };
+use jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -239,13 +240,16 @@ async fn only_the_operator_writes_statuses_independent_of_roles(scratch: &Scratc
     }]);
     scratch.grant("status", "alice", &rules).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let elsewhere = Patch::Merge(json!({"status": {"url": "https://elsewhere.example.org/"}}));
-    refused(
-        alice
-            .patch_status("lab", &PatchParams::default(), &elsewhere)
-            .await,
-        "only the operator writes it",
-    );
+    let url = json!({"url": "https://elsewhere.example.org/"});
+    // Its maximum age counts from that.
+    let age = json!({"runningSince": Timestamp::now().to_string()});
+    let [elsewhere, younger] = [url, age].map(|status| Patch::Merge(json!({ "status": status })));
+    for change in [&elsewhere, &younger] {
+        refused(
+            alice.patch_status("lab", &PatchParams::default(), change).await,
+            "only the operator writes it",
+        );
+    }
     // An account with all permissions may correct it.
     let admin = scratch.api::<Workspace>();
     admin.patch_status("lab", &dry_patch(), &elsewhere).await?;

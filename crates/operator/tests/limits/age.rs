@@ -2,12 +2,13 @@
 
 use api::{
     Workspace, WorkspaceTemplate,
-    condition::reason,
+    condition::{self, reason},
     names,
     workspace::{AccessType, DesiredStatus, Phase, StopRule, WorkspaceStatus},
 };
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
+use operator::controllers::shares;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
@@ -16,6 +17,7 @@ use super::{
     starts,
 };
 use crate::{
+    sharing::{put_share, reported},
     stage::{Stage, run_id, seconds},
     start_timeout::now,
 };
@@ -137,7 +139,7 @@ fn annotate(stage: &Stage, change: fn(&mut Value)) {
 async fn no_write_to_a_running_workspace_moves_its_maximum_age() {
     type Write = fn(&Stage);
     type IsSeen = fn(&WorkspaceStatus) -> bool;
-    let writes: [(&str, Write, IsSeen); 7] = [
+    let writes: [(&str, Write, IsSeen); 9] = [
         (
             "another image, idle rule and name",
             |stage| {
@@ -156,6 +158,21 @@ async fn no_write_to_a_running_workspace_moves_its_maximum_age() {
                 let resolved = status.resolved.as_ref();
                 resolved.is_some_and(|values| values.access_type == Some(AccessType::Public))
             },
+        ),
+        (
+            "a share",
+            |stage| put_share(stage, &json!({"workspaceUID": "uid-of-demo"})),
+            |status| status.phase == Some(Phase::Running),
+        ),
+        (
+            "what makes it invalid, with a longer limit",
+            |stage| {
+                stage.edit_spec(|spec| {
+                    spec["executionProfileRef"] = json!("gone");
+                    spec["limits"]["maxAgeMinutes"] = json!(600);
+                });
+            },
+            |status| !condition::holds(&status.conditions, condition::VALID),
         ),
         (
             "recovery",
@@ -208,6 +225,8 @@ async fn no_write_to_a_running_workspace_moves_its_maximum_age() {
             tokio::time::advance(MINUTE * minutes).await;
             write(&stage);
             stage.reconcile().await.unwrap();
+            shares::reconcile(&stage.context).await;
+            assert!(what != "a share" || reported(&stage) == reason::SHARED);
             let found = (desired(&stage), announced(&stage));
             assert_eq!(found, (DesiredStatus::Running, Some(expected)), "{what}");
             assert!(is_seen(&stage.status()), "{what}");
