@@ -16,7 +16,7 @@ use k8s_openapi::api::{
     events::v1::Event,
 };
 use serde_json::{Value, json};
-use testkit::objects::NAMESPACE;
+use testkit::objects::{self, NAMESPACE};
 
 use crate::{
     faults::metrics,
@@ -208,11 +208,11 @@ async fn the_earliest_rule_is_announced_and_another_once_that_is_moved_out_of_th
     is_stopped_by(&mut stage, StopRule::MaxAge, minute(70)).await;
 }
 
-/// The claim of `demo` is being deleted, once no pod has it any more.
-fn delete_disk(stage: &Stage) {
+/// The claim of `demo` with this name is being deleted, once no pod has it any more.
+fn delete_disk(stage: &Stage, claim: &str) {
     stage
         .server
-        .edit::<PersistentVolumeClaim>(Some(NAMESPACE), CHILD, |claim| {
+        .edit::<PersistentVolumeClaim>(Some(NAMESPACE), claim, |claim| {
             claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:09:00Z");
             claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
             claim["spec"]["volumeName"] = json!("volume");
@@ -222,15 +222,30 @@ fn delete_disk(stage: &Stage) {
 #[tokio::test(start_paused = true)]
 async fn no_limit_ends_a_run_whose_disk_is_being_deleted_and_the_status_says_so() {
     for rule in [StopRule::MaxAge, StopRule::Failed, StopRule::Requested] {
-        for is_deleted in [true, false] {
-            let mut stage = running(json!({"maxAgeMinutes": 60, "failedTimeoutMinutes": 15})).await;
+        for deleted in [Some(CHILD), Some("wsc-db-demo"), None] {
+            let mut stage = Stage::with_demo();
+            stage.set_clock(now);
+            now();
+            let mut template = objects::template("t");
+            template.spec.volume_claims = serde_json::from_value(json!([{
+                "name": "db", "mountPath": "/db",
+                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+            }]))
+            .unwrap();
+            stage.server.put(&template);
+            stage.edit_spec(|spec| {
+                spec["templateRef"] = json!("t");
+                spec["limits"] = json!({"maxAgeMinutes": 60, "failedTimeoutMinutes": 15});
+            });
+            starts(&mut stage).await;
+            gets_ready(&mut stage).await;
             match rule {
                 StopRule::Failed => crashes(&mut stage).await,
                 StopRule::Requested => requested::ends(&stage, "workspace", "stop-workspace", 0, true),
                 StopRule::Idle | StopRule::MaxAge => {}
             }
-            if is_deleted {
-                delete_disk(&stage);
+            if let Some(claim) = deleted {
+                delete_disk(&stage, claim);
             }
             let minutes = if rule == StopRule::MaxAge { 90 } else { 50 };
             pass(&mut stage, MINUTE * minutes).await;
@@ -238,12 +253,12 @@ async fn no_limit_ends_a_run_whose_disk_is_being_deleted_and_the_status_says_so(
             let says = conditions
                 .iter()
                 .any(|it| it.message.contains("Until then no rule stops it"));
-            if is_deleted {
+            if deleted.is_some() {
                 let found = (desired(&stage), announced(&stage), says);
                 assert_eq!(
                     found,
                     (DesiredStatus::Running, None, true),
-                    "{rule:?}: {conditions:?}"
+                    "{rule:?} {deleted:?}: {conditions:?}"
                 );
             } else {
                 assert_eq!(desired(&stage), DesiredStatus::Stopped, "{rule:?}");
