@@ -260,7 +260,9 @@ async fn a_pod_that_does_not_answer_is_never_stopped_and_reported_once() {
     assert_eq!(reported, 1);
     let status = stage.status();
     assert_eq!(status.stops_at, None);
-    assert!(status.idle.unwrap().signals[0].error.is_some());
+    let signal = status.idle.unwrap().signals.remove(0);
+    let told = (signal.name.as_str(), signal.error.as_deref());
+    assert_eq!(told, ("server", Some("the answer is 500, not 200")));
     assert_eq!(status.stops_because, None);
     let writes = stage.writes();
     let statuses = writes

@@ -190,7 +190,7 @@ async fn a_use_by_ssh_that_cannot_be_read_is_an_error_and_no_silence() {
 }
 
 #[tokio::test]
-async fn redirects_refusals_and_errors_are_no_answers() {
+async fn redirects_refusals_errors_and_answers_with_a_wrong_clock_are_no_answers() {
     let moved = why(|_| {
         Some("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n".to_owned())
     });
@@ -203,6 +203,15 @@ async fn redirects_refusals_and_errors_are_no_answers() {
     );
     let broken = why(|_| Some("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n".to_owned()));
     assert_eq!(broken.await, "the answer is 500, not 200");
+    let late = pod(|line| {
+        let answer = jupyter(line)?;
+        Some(answer.replacen("\r\n", "\r\nDate: Thu, 01 Jan 2026 10:59:59 GMT\r\n", 1))
+    });
+    let unanswered = ask(at(late.await.0)).await.unwrap_err();
+    assert!(
+        unanswered.name == "server" && unanswered.why.contains("correct the wrong clock"),
+        "{unanswered:?}"
+    );
     assert_eq!(
         why(|_| Some("SSH-2.0-OpenSSH\r\n".to_owned())).await,
         "the connection broke"
