@@ -262,18 +262,6 @@ mod tests {
             }
         }
 
-        /// Once announced, the stop comes at its time, whatever else changes about use: nothing gets round it.
-        #[test]
-        fn a_maximum_age_that_is_over_stops_whatever_the_use(
-            values in any_values(), since in any_times(), over in 0_i64..100,
-        ) {
-            let own = times(&values, &since).find(|stop| stop.rule == StopRule::MaxAge);
-            prop_assume!(own.is_some());
-            let now = own.unwrap().at + SignedDuration::from_mins(over);
-            let next = first(&values, &since, now);
-            prop_assert!(decide(next, next, now).is_some_and(|rule| rule != StopRule::Idle));
-        }
-
         /// Keeping moves no other rule, and never makes a stop come sooner.
         #[test]
         fn keeping_moves_the_idle_stop_alone(values in any_values(), kept in any_times(), now in 0_i64..120) {

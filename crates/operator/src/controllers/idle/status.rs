@@ -334,3 +334,7 @@ mod tests {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "status_property_tests.rs"]
+mod property_tests;
