@@ -83,7 +83,9 @@ impl Cluster {
     pub(crate) fn webhook(self) -> Webhook {
         let (server, client) = ApiServer::start();
         self.fill(&server);
-        let parsed = Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}");
+        let parsed = Settings::parse(
+            "{defaultImage: uv, recoveryImage: r/recovery:1, imageAliases: {uv: r/jupyter:1}}",
+        );
         let object_kinds = self.object_kinds.iter().map(|(api_version, kind)| ObjectKind {
             api_version: (*api_version).to_owned(),
             kind: (*kind).to_owned(),

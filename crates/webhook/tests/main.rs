@@ -16,6 +16,7 @@ mod objects;
 mod ownership;
 mod public_access;
 mod public_ownership;
+mod recovery;
 mod references;
 mod shares;
 mod support;
