@@ -82,3 +82,26 @@ async fn it_says_where_keeping_changes_nothing_and_which_limit_comes_before() {
     assert_eq!(ran.code(), exit_code::FAILED);
     assert!(ran.error().contains("does not exist"), "{}", ran.error());
 }
+
+/// As the webhook refuses it.
+#[tokio::test]
+async fn a_time_beyond_the_template_s_is_refused_with_the_latest_that_is_allowed() {
+    let (server, client) = ApiServer::start();
+    server.put(&demo(&json!({})));
+    server.admit(|object| {
+        let until = object["metadata"]["annotations"][KEEP_UNTIL].as_str()?;
+        let found = rules::keep::check(until, SignedDuration::from_hours(24), false, Timestamp::now())?;
+        Some(json!({"kind": "Status", "status": "Failure", "code": 422, "reason": "Invalid", "message": found.to_string()}))
+    });
+    let latest = Timestamp::now() + SignedDuration::from_hours(24);
+    let ran = run(&client, "keep demo 30h").await;
+    assert_eq!((ran.code(), ran.out.as_str()), (exit_code::FAILED, ""));
+    let error = ran.error();
+    let (_, told) = error.rsplit_once("choose at most ").unwrap();
+    let told: Timestamp = told.trim().parse().unwrap();
+    let off = told.duration_since(latest).abs();
+    assert!(off < SignedDuration::from_mins(1), "{error}");
+    assert_eq!(annotation(&server), None);
+    assert_eq!(run(&client, "keep demo 23h").await.code(), 0, "the control");
+    assert!(annotation(&server).is_some());
+}
