@@ -13,7 +13,7 @@ use api::{
 };
 use e2e::{
     Environment,
-    cluster::{self, Scratch},
+    cluster::{self, Scratch, service_account::token_of},
     installation::unasked::{UNASKED, unasked},
     objects::workspace,
     wait,
@@ -53,12 +53,9 @@ fn refused<T: std::fmt::Debug>(result: kube::Result<T>, expected: &str) {
 /// Acts as the account of one of the product's components.
 async fn account(component: &str) -> anyhow::Result<Client> {
     let environment = Environment::get()?;
-    let namespace = &environment.system_namespace;
-    let user = format!(
-        "system:serviceaccount:{namespace}:{}-{component}",
-        environment.release
-    );
-    cluster::acting_as(&user, &["system:serviceaccounts"]).await
+    let accounts = Api::namespaced(cluster::admin().await?, &environment.system_namespace);
+    let name = format!("{}-{component}", environment.release);
+    cluster::with_token(&token_of(&accounts, &name, None).await?).await
 }
 
 fn stopped(name: &str, annotations: Value, spec: Value) -> anyhow::Result<Workspace> {
