@@ -23,7 +23,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn a_maximum_age_stops_a_busy_workspace_at_the_announced_time_and_a_start_begins_anew() {
+async fn a_maximum_age_stops_a_workspace_at_the_announced_time_and_a_start_begins_anew() {
     let mut stage = running(json!({"maxAgeMinutes": 60})).await;
     assert_eq!(announced(&stage), Some((StopRule::MaxAge, minute(60))));
     stage.server.take_calls();
