@@ -157,18 +157,18 @@ class Started(Server):
                 *command, "--allow-root", cwd=self.home, env=self.environment, stdin=DEVNULL, stdout=log, stderr=log
             )
 
-        async def ends():
-            if process.returncode is None:
-                process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 10)
-            except TimeoutError:
-                # A server that has only begun to listen may forget the signal. The kubelet ends it in the same way.
-                process.kill()
-                await process.wait()
-
-        self.addAsyncCleanup(ends)
+        self.addAsyncCleanup(self.end, process)
         return process
+
+    async def end(self, process):
+        if process.returncode is None:
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        except TimeoutError:
+            # A server that has only begun to listen may forget the signal. The kubelet ends it in the same way.
+            process.kill()
+            await process.wait()
 
     def listens(self):
         with socket.socket(socket.AF_UNIX) as client:
@@ -178,6 +178,7 @@ class Started(Server):
         process = await self.run_in_home(self.command)
         await until(lambda: process.returncode is not None or self.listens())
         self.assertIsNone(process.returncode, self.log())
+        return process
 
     async def call(self, path, method="GET", content=None):
         """The answer to a request of alice's program."""
