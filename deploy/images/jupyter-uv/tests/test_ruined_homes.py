@@ -20,9 +20,9 @@ CONFIG = ".jupyter/jupyter_server_config.json"
 LAYOUT = ".jupyter/lab/workspaces/default-37a8.jupyterlab-workspace"
 EXTENSION = ".local/share/jupyter/labextensions/{}/package.json"
 NOTEBOOK = json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
-# Seconds in which a server ends. Alone it takes 2; here it shares the machine with two others and with builds, which take no part in the
-# seconds of the processor that it may use.
-END = 30
+# Seconds after which a server that shares the machine with two others and with builds hangs, and seconds of the processor that its end may
+# take, which the others do not lengthen. Alone it ends in 2.
+END = 90
 PROCESSOR = 10
 # The page is empty without each of these.
 BLANK = ("@jupyterlab/application-extension", "@jupyterlab/apputils-extension:settings", "@jupyterlab/services-extension")
