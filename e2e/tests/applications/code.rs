@@ -35,8 +35,20 @@ const MADE: &str = "/home/jovyan/made";
 const MADE_AGAIN: &str = "/home/jovyan/again";
 /// Time in which a page that has loaded shows a terminal after the shortcut, which hides one that is shown.
 const OPENS: Duration = Duration::from_secs(10);
-/// A file of settings of code-server with a mistake, which it does not read.
-const MISTAKE: &str = "mkdir -p ~/.config/code-server && echo 'auth: [' > ~/.config/code-server/config.yaml";
+/// Settings, extensions and state that are cut off, a configuration with a mistake that code-server does not read, and programs of its names
+/// that are none.
+const RUIN: &str = r#"
+cd
+user=.local/share/code-server
+mkdir -p .config/code-server .local/bin $user/User/globalStorage $user/Machine $user/extensions/mine-1.0.0
+echo 'auth: [' > .config/code-server/config.yaml
+printf '{"workbench.colorTheme": "Ju' > $user/User/settings.json
+printf '[{"key": ' > $user/User/keybindings.json
+printf '{"name": ' > $user/extensions/mine-1.0.0/package.json
+printf '[{' > $user/extensions/extensions.json
+for file in User/globalStorage/storage.json Machine/settings.json languagepacks.json coder.json; do printf '{"a": ' > $user/$file; done
+for name in node code-server; do echo 'no program' > .local/bin/$name; chmod +x .local/bin/$name; done
+"#;
 /// The text in the editor.
 const TEXT: &str = ".monaco-editor .view-lines";
 /// The terminal.
@@ -155,7 +167,7 @@ async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<
     browser.page.goto(&with_file(&running)?).await?;
     shown(&browser, TEXT).await?;
 
-    code.exec(&["sh", "-c", MISTAKE]).await?;
+    code.exec(&["sh", "-euc", RUIN]).await?;
     workspace::stop(&code.workspaces, NAME).await?;
     let again = workspace::start(&code.workspaces, NAME).await?;
     ensure!(workspace::run_id(&again)? != workspace::run_id(&running)?);
