@@ -12,6 +12,7 @@
 //! | `pictures` | nothing: it makes the pictures of the documentation (`PICTURES` names the folder to write them to) |
 //! | `production` | nothing: another namespace has a release by the values of the installation guide |
 //! | `providers` | two identity providers |
+//! | `ruined_homes` | nothing: a workspace of it starts on one ruined home after another |
 //! | `uninstall` | nothing: it is removed and installed again |
 //! | `usage` | nothing: metrics-server measures its workspaces |
 
@@ -25,5 +26,6 @@ mod one_namespace;
 mod pictures;
 mod production;
 mod providers;
+mod ruined_homes;
 mod uninstall;
 mod usage;
