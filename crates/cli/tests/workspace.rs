@@ -176,17 +176,13 @@ async fn a_stop_that_deletes_files_asks_as_a_deletion_does() {
         let (server, client) = ApiServer::start();
         server.put(&in_phase("demo", "Running", "Running"));
         server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
-            let mut degraded = condition("Degraded", "True");
-            degraded["reason"] = json!(api::condition::reason::VOLUME_TERMINATING);
-            object["status"]["conditions"]
-                .as_array_mut()
-                .unwrap()
-                .push(degraded);
+            object["status"]["terminatingClaims"] = json!(["workspace-demo"]);
         });
         let ran = run(&client, &format!("{action} demo")).await;
         assert_eq!(ran.code(), exit_code::USAGE, "{action}: {}", ran.err);
         assert!(
-            ran.err.contains("files are deleted with"),
+            ran.err
+                .contains("files are deleted with the PersistentVolumeClaim workspace-demo"),
             "{action}: {}",
             ran.err
         );

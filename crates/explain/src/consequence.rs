@@ -72,26 +72,22 @@ mod tests {
 
     #[test]
     fn an_action_says_what_ends_and_what_becomes_of_files() {
-        let workspace = |desired: &str, conditions: &serde_json::Value| -> Workspace {
+        let workspace = |desired: &str, terminating: &[&str]| -> Workspace {
             serde_json::from_value(json!({
                 "metadata": {"name": "demo"},
                 "spec": {"displayName": "d", "desiredStatus": desired},
                 "status": {
                     "resolved": {"storage": {"mountPath": "/home"}},
                     "disk": {"claimUID": "c", "size": "1Gi"},
-                    "conditions": conditions,
+                    "terminatingClaims": terminating,
                 },
             }))
             .unwrap()
         };
-        let terminating = json!([{
-            "type": "Degraded", "status": "True", "reason": "VolumeTerminating", "message": "",
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        }]);
-        let claim =
-            "files are deleted with a PersistentVolumeClaim that a user deleted, unless its volume is kept";
+        let terminating = ["workspace-demo"];
+        let claim = "files are deleted with the PersistentVolumeClaim workspace-demo, which a user deleted, unless its volume is kept";
         let stop = |desired: &str| {
-            let disk = Consequence::from_action(Action::Stop, &workspace(desired, &json!([])));
+            let disk = Consequence::from_action(Action::Stop, &workspace(desired, &[]));
             let lost = Consequence::from_action(Action::Restart, &workspace(desired, &terminating));
             [disk, lost].map(|it| it.map(|it| (it.text, it.loses_files)))
         };
@@ -101,7 +97,7 @@ mod tests {
         let lost_text = format!("demo: kernels and terminals end; {claim}");
         assert_eq!(lost, Some((lost_text, true)));
         assert_eq!(stop("Stopped"), [None, None]);
-        let delete = Consequence::from_action(Action::Delete, &workspace("Stopped", &json!([]))).unwrap();
+        let delete = Consequence::from_action(Action::Delete, &workspace("Stopped", &[])).unwrap();
         assert!(delete.loses_files);
         assert!(
             delete.text.starts_with("demo: its disk workspace-demo"),

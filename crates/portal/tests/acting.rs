@@ -180,6 +180,30 @@ async fn a_deletion_that_loses_a_further_disk_needs_the_name_and_names_the_disk(
 }
 
 #[tokio::test]
+async fn a_claim_that_a_user_deleted_is_named_beside_the_home_that_a_deletion_deletes() {
+    let claim = json!({"name": "db", "claim": "wsc-db-lab", "phase": "Bound", "retain": "Retain"});
+    for terminating in [json!(["wsc-db-lab"]), json!([])] {
+        let is_lost = terminating != json!([]);
+        let status = json!({"disk": disk(), "claims": [claim], "terminatingClaims": terminating});
+        let portal = portal_with(status).await;
+        let question = portal.json("alice", "/w/team/lab/delete").await;
+        let text = question["text"][0].as_str().unwrap();
+        assert!(
+            text.contains("its disk workspace-lab and all files on it are deleted"),
+            "{text}"
+        );
+        let named = "files are deleted with the PersistentVolumeClaim wsc-db-lab, which a user deleted";
+        assert_eq!(text.contains(named), is_lost, "{text}");
+        let effects = question["consequences"].as_array().unwrap();
+        for (disk, is_lost) in [("Disk workspace-lab", true), ("Disk wsc-db-lab", is_lost)] {
+            let found: Vec<_> = effects.iter().filter(|it| it["what"] == disk).collect();
+            assert_eq!(found.len(), 1, "{disk}: {effects:?}");
+            assert_eq!(found[0]["lost"], json!(is_lost), "{disk}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn after_a_deletion_the_list_says_so_and_its_links_do_not() {
     let portal = portal().await;
     portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
@@ -221,10 +245,6 @@ async fn a_link_says_nothing_that_is_not_so() {
 
 #[tokio::test]
 async fn a_stop_that_deletes_files_is_asked_about_as_a_deletion_and_its_page_says_so() {
-    let terminating = json!([{
-        "type": "Degraded", "status": "True", "reason": "VolumeTerminating", "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }]);
     for (status, text, deletes) in [
         (
             json!({"resolved": {"storage": {"mountPath": "/home", "ephemeral": true}}}),
@@ -232,8 +252,8 @@ async fn a_stop_that_deletes_files_is_asked_about_as_a_deletion_and_its_page_say
             true,
         ),
         (
-            json!({"disk": disk(), "conditions": terminating}),
-            "files are deleted with a PersistentVolumeClaim that a user deleted",
+            json!({"disk": disk(), "terminatingClaims": ["workspace-lab"]}),
+            "files are deleted with the PersistentVolumeClaim workspace-lab, which a user deleted",
             true,
         ),
         (json!({"disk": disk()}), "the disk is kept", false),

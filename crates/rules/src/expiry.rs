@@ -72,7 +72,7 @@ pub fn when(values: Option<&Resolved>) -> String {
 
 /// What becomes of the files of the workspace of this name then.
 pub fn fate(name: &str, status: &WorkspaceStatus) -> Fate {
-    Disks::from_status(status).fate_of_stopped(name)
+    Disks::from_status(name, status).fate_of_stopped(name)
 }
 
 /// That the workspace of this name is deleted, when, what becomes of its files, and what prevents it; `None`: it is not.

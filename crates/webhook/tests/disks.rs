@@ -188,10 +188,7 @@ async fn a_stop_that_deletes_files_gives_a_warning() {
         "resolved": {"storage": {"mountPath": "/home"}}, "disk": {"claimUID": "c", "size": "1Gi"},
     });
     let mut terminating = disk.clone();
-    terminating["conditions"] = json!([{
-        "type": "Degraded", "status": "True", "reason": "VolumeTerminating", "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }]);
+    terminating["terminatingClaims"] = json!(["data"]);
     for (state, warning) in [
         (
             &no_disk,
@@ -199,7 +196,8 @@ async fn a_stop_that_deletes_files_gives_a_warning() {
         ),
         (
             &terminating,
-            "the workspace stops: files are deleted with a PersistentVolumeClaim that a user deleted, unless its volume is kept",
+            "the workspace stops: its home is kept; files are deleted with the PersistentVolumeClaim data, which a user deleted, \
+             unless its volume is kept",
         ),
     ] {
         let stop = webhook

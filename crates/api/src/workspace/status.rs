@@ -92,6 +92,10 @@ pub struct WorkspaceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub claims: Vec<ClaimStatus>,
+    /// Names of the claims of the workspace that a user deleted and that are not gone yet. Each goes with its files once no
+    /// pod uses it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terminating_claims: Vec<String>,
     /// When the first container of this run started. Until then it is absent, and a change of the spec applies at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,

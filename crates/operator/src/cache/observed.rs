@@ -10,7 +10,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
-use kube::{Resource as _, ResourceExt as _};
+use kube::{Resource as _, ResourceExt};
 
 use crate::{
     cache::{
@@ -162,6 +162,18 @@ impl Observed {
             .filter(|claim| self.identity.owns(&claim.metadata))
     }
 
+    /// Names of its disks, and of claims that its pod mounts, that a user deleted and that are not gone yet.
+    pub fn terminating_claims(&self) -> Vec<String> {
+        let own = self
+            .claims()
+            .filter(|claim| self.identity.owns(&claim.metadata) && is_deleted(claim));
+        let mut names: Vec<_> = own.map(ResourceExt::name_any).collect();
+        names.extend(self.terminating.iter().cloned());
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// Its further disk of this claim, if there is one.
     pub fn further_claim(&self, name: &str) -> Option<&Arc<PersistentVolumeClaim>> {
         let mut claims = self.further_claims.iter();
@@ -240,6 +252,11 @@ fn run_of(pod: &Pod) -> Option<&str> {
 pub(crate) fn pod_condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Whether a disk was deleted and is not gone yet. One without a volume has no files: the operator itself makes it anew with another class.
+pub(crate) fn is_deleted(claim: &PersistentVolumeClaim) -> bool {
+    claim.metadata.deletion_timestamp.is_some() && rules::claims::has_volume(claim)
 }
 
 /// Whether a pod is ready.

@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn notes(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Vec<String> {
-        let events = transitions::events(Some(before), after);
+        let events = transitions::events("demo", Some(before), after);
         events.into_iter().filter_map(|event| event.note).collect()
     }
 

@@ -97,7 +97,7 @@ pub(crate) async fn publish(
         .wrote_status(&key, answer.meta(), status.clone());
     context.metrics.write("publish");
     context.audit.record_change(identity, stored, before, &status);
-    let mut all = transitions::events(before, &status);
+    let mut all = transitions::events(&identity.name, before, &status);
     all.extend(events);
     let regarding = events::regarding(identity, answer.meta().resource_version.clone());
     events::publish(context, regarding, all).await;

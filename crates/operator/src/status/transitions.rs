@@ -137,8 +137,8 @@ pub(crate) fn not_deleted(why: &str) -> Event {
     event(EventType::Warning, "Delete", reason::DELETION_REFUSED, &note)
 }
 
-/// The Events for the change from one status to the next.
-pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
+/// The Events for the change from one status of the workspace of this name to the next.
+pub(crate) fn events(name: &str, before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
     let nothing = WorkspaceStatus::default();
     let known = before.is_some();
     let before = before.unwrap_or(&nothing);
@@ -164,7 +164,7 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
     let by_rule = because.filter(|_| before.stopped_because != after.stopped_because);
     let stops = after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping);
     if known && (stops || by_rule.is_some()) {
-        events.push(stopping(before, after, by_rule.map(|it| it.rule)));
+        events.push(stopping(name, before, after, by_rule.map(|it| it.rule)));
     }
     if known && becomes_true(before, after, STOPPED) {
         events.push(normal("Stop", reason::STOPPED, "No pod is left."));
@@ -183,9 +183,9 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
 }
 
 /// The Event of a stop. `rule`: it stops the workspace, not a user.
-fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, rule: Option<StopRule>) -> Event {
+fn stopping(name: &str, before: &WorkspaceStatus, after: &WorkspaceStatus, rule: Option<StopRule>) -> Event {
     // What the pod had is in the earlier status, and what happened meanwhile in the new one.
-    let [had, has] = [before, after].map(|status| Disks::from_status(status).fate(Moment::Stop));
+    let [had, has] = [before, after].map(|status| Disks::from_status(name, status).fate(Moment::Stop));
     let files = if had.loses_files { had } else { has };
     let note = format!("The pod is being stopped; {}.", files.text);
     match rule {
@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn reasons(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<String> {
-        events(before, after)
+        events("demo", before, after)
             .into_iter()
             .map(|event| event.reason)
             .collect()
@@ -319,7 +319,7 @@ mod tests {
                 serde_json::json!({"claimUID": "c", "size": "1Gi", "usedPercent": percent, "usedPercentOf": "Bytes"}),
             )
         };
-        let changes = events(Some(&used(85)), &used(90));
+        let changes = events("demo", Some(&used(85)), &used(90));
         assert_eq!(
             changes[0].note.as_deref(),
             Some("At least 90 % of the space on the disk (1Gi) is used.")
@@ -334,27 +334,26 @@ mod tests {
 
     #[test]
     fn the_event_of_a_stop_says_what_becomes_of_files() {
-        let deleted = condition(DEGRADED, "True", reason::VOLUME_TERMINATING, "");
-        let with = |disk: serde_json::Value, conditions: &[Condition], phase: Phase| WorkspaceStatus {
-            disk: serde_json::from_value(disk).unwrap(),
+        let with = |terminating: &[&str], phase: Phase| WorkspaceStatus {
+            disk: serde_json::from_value(serde_json::json!({"claimUID": "c", "size": "1Gi"})).unwrap(),
+            terminating_claims: terminating.iter().map(|&claim| claim.to_owned()).collect(),
             phase: Some(phase),
-            ..status(conditions, Some("a"))
+            ..status(&[], Some("a"))
         };
-        let own = || serde_json::json!({"claimUID": "c", "size": "1Gi"});
         let note = |before: &WorkspaceStatus| {
-            let changes = events(Some(before), &with(own(), &[], Phase::Stopping));
+            let changes = events("demo", Some(before), &with(&[], Phase::Stopping));
             changes
                 .into_iter()
                 .filter_map(|event| event.note)
                 .collect::<Vec<_>>()
         };
-        let kept = note(&with(own(), &[], Phase::Running));
+        let kept = note(&with(&[], Phase::Running));
         assert_eq!(kept, ["The pod is being stopped; the disk is kept."]);
-        let lost = note(&with(own(), &[deleted], Phase::Running));
+        let lost = note(&with(&["workspace-demo"], Phase::Running));
         assert_eq!(
             lost,
             [
-                "The pod is being stopped; files are deleted with a PersistentVolumeClaim that a user deleted, unless its volume is kept."
+                "The pod is being stopped; files are deleted with the PersistentVolumeClaim workspace-demo, which a user deleted, unless its volume is kept."
             ]
         );
     }
@@ -376,7 +375,7 @@ mod tests {
             stopped_because: serde_json::from_value(because).unwrap(),
             ..running.clone()
         };
-        let changes = events(Some(&running), &stopping);
+        let changes = events("demo", Some(&running), &stopping);
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].reason, reason::IDLE_STOPPED);
         assert_eq!(

@@ -258,6 +258,7 @@ async fn a_claim_deleted_under_a_running_pod_is_reported_and_prevents_restarts()
     .await;
     let status = stage.status();
     assert_eq!(status.phase, Some(Phase::Running));
+    assert_eq!(status.terminating_claims, ["data"]);
     let message = status.message.unwrap();
     assert!(
         message.contains("the claim data, which the workspace mounts"),

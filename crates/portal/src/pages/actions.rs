@@ -149,6 +149,8 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
     let disks = Disks::from_workspace(workspace);
     shown.extend(moment.and_then(|moment| effect_on_files(workspace, &disks.home, moment)));
     if moment.is_some() {
+        let terminating = disks.terminating.iter();
+        shown.extend(terminating.map(|claim| effect_on_disk(claim, None, true)));
         let is_deleted = |disk: &FurtherDisk| action == Action::Delete && disk.retain == Retain::Delete;
         let further = disks.further.iter();
         shown.extend(further.map(|disk| effect_on_disk(&disk.claim, None, is_deleted(disk))));
@@ -169,14 +171,14 @@ fn effect_on_files(workspace: &Workspace, disk: &Disk, moment: Moment<'_>) -> Op
     let own = || rules::names::child(&workspace.name_any());
     let claim = match disk {
         Disk::NeverMade | Disk::Lost => return None,
-        Disk::None | Disk::Terminating => {
+        Disk::None => {
             return Some(Shown {
                 lost,
                 what: "Files".to_owned(),
                 effect: "are deleted".to_owned(),
             });
         }
-        Disk::Named(claim) => claim.clone(),
+        Disk::Named(claim) | Disk::Terminating(claim) => claim.clone(),
         Disk::Own | Disk::Retained | Disk::Replaced(_) => own(),
     };
     let storage = resolved_values(workspace).and_then(|resolved| resolved.storage.as_ref());

@@ -2,7 +2,6 @@
 //!
 //! Every sentence about that comes from here, whoever says it.
 
-use api::condition::{DEGRADED, find, reason};
 use api::workspace::{ClaimStatus, Retain, WorkspaceSpec};
 use api::{Workspace, WorkspaceStatus};
 
@@ -24,8 +23,8 @@ pub enum Disk {
     Named(String),
     /// A new, empty one in place of a deleted one, and what becomes of it at a deletion.
     Replaced(Retain),
-    /// A user deleted its claim, or another one that the pod mounts. The claim goes when no pod uses it.
-    Terminating,
+    /// A user deleted its claim of this name. It goes when no pod uses it.
+    Terminating(String),
     /// Its volume is gone.
     Lost,
     /// There was never one, or never a volume for it.
@@ -39,6 +38,8 @@ pub struct Disks {
     pub home: Disk,
     /// Its further disks that may hold files, mounted or not.
     pub further: Vec<FurtherDisk>,
+    /// Its other claims that a user deleted, by name. Each goes when no pod uses it.
+    pub terminating: Vec<String>,
 }
 
 /// A further disk that may hold files.
@@ -82,21 +83,32 @@ impl Fate {
 impl Disks {
     /// The disks of this workspace.
     pub fn from_workspace(workspace: &Workspace) -> Self {
-        let (spec, status) = (&workspace.spec, workspace.status.as_ref());
-        let home = status.map_or_else(|| Disk::from_spec(spec), |status| Disk::new(Some(spec), status));
-        Self::with(home, status)
+        let (spec, name) = (&workspace.spec, workspace.metadata.name.as_deref());
+        match &workspace.status {
+            Some(status) => Self::new(Some(spec), name.unwrap_or_default(), status),
+            None => Self {
+                home: Disk::from_spec(spec),
+                further: Vec::new(),
+                terminating: Vec::new(),
+            },
+        }
     }
 
-    /// The disks, as far as a status alone tells.
-    pub fn from_status(status: &WorkspaceStatus) -> Self {
-        Self::with(Disk::new(None, status), Some(status))
+    /// The disks of the workspace of this name, as far as a status alone tells.
+    pub fn from_status(name: &str, status: &WorkspaceStatus) -> Self {
+        Self::new(None, name, status)
     }
 
-    fn with(home: Disk, status: Option<&WorkspaceStatus>) -> Self {
-        let claims = status.iter().flat_map(|status| &status.claims);
+    fn new(spec: Option<&WorkspaceSpec>, name: &str, status: &WorkspaceStatus) -> Self {
+        let home = Disk::new(spec, name, status);
+        let is_other = |claim: &&String| !matches!(&home, Disk::Terminating(of_home) if of_home == *claim);
+        let terminating = status.terminating_claims.iter().filter(is_other);
+        let is_there = |claim: &&ClaimStatus| !status.terminating_claims.contains(&claim.claim);
+        let further = status.claims.iter().filter(is_there);
         Self {
+            terminating: terminating.cloned().collect(),
+            further: further.filter_map(FurtherDisk::from_status).collect(),
             home,
-            further: claims.filter_map(FurtherDisk::from_status).collect(),
         }
     }
 
@@ -121,19 +133,27 @@ impl Disks {
         let home = self.home.fate(of_home);
         let is_deletion = matches!(of_further, Moment::Deletion(_));
         let is_told = !is_deletion && !matches!(self.home, Disk::None | Disk::NeverMade);
-        if is_told || self.further.is_empty() {
+        if self.terminating.is_empty() && (is_told || self.further.is_empty()) {
             return home;
         }
         let text = match (&self.home, of_home) {
-            (Disk::NeverMade, _) => None,
+            (Disk::NeverMade | Disk::Terminating(_), _) => None,
             (Disk::None, Moment::Stopped) => {
                 Some("the files in its home are gone: the home has no disk".to_owned())
             }
             (Disk::None, _) => {
                 Some("the files in its home are deleted, because the home has no disk".to_owned())
             }
+            (Disk::Own | Disk::Retained | Disk::Named(_), Moment::Stop | Moment::Stopped)
+            | (Disk::Replaced(_), Moment::Stop) => Some("its home is kept".to_owned()),
             _ => Some(home.text),
         };
+        let of_home = match &self.home {
+            Disk::Terminating(claim) => Some(claim),
+            _ => None,
+        };
+        let terminating: Vec<_> = of_home.into_iter().chain(&self.terminating).collect();
+        let terminating = (!terminating.is_empty()).then(|| with_claims(&terminating));
         let (going, staying): (Vec<_>, Vec<_>) = self
             .further
             .iter()
@@ -143,8 +163,9 @@ impl Disks {
             "and all files on it are deleted",
             "and all files on them are deleted",
         );
-        let loses_files = home.loses_files || going.is_some();
-        let clauses = [text, going, in_words(&staying, "is kept", "are kept")];
+        let loses_files = home.loses_files || terminating.is_some() || going.is_some();
+        let staying = in_words(&staying, "is kept", "are kept");
+        let clauses = [text, terminating, going, staying];
         Fate {
             text: clauses.into_iter().flatten().collect::<Vec<_>>().join("; "),
             loses_files,
@@ -162,12 +183,27 @@ fn in_words(disks: &[&FurtherDisk], of_one: &str, of_several: &str) -> Option<St
     }
 }
 
+/// What becomes of the files on claims that a user deleted.
+fn with_claims(claims: &[&String]) -> String {
+    match claims {
+        [one] => format!(
+            "files are deleted with the PersistentVolumeClaim {one}, which a user deleted, unless its volume is kept"
+        ),
+        several => {
+            let names: Vec<_> = several.iter().map(|name| name.as_str()).collect();
+            format!(
+                "files are deleted with the PersistentVolumeClaims {}, which a user deleted, unless their volumes are kept",
+                names.join(", ")
+            )
+        }
+    }
+}
+
 impl FurtherDisk {
-    /// `None`: there is none, it never had a volume, or a user deleted its claim, which is told already.
+    /// `None`: there is none, or it never had a volume.
     fn from_status(claim: &ClaimStatus) -> Option<Self> {
         let phase = claim.phase.as_deref()?;
-        let is_terminating = claim.reason.as_deref() == Some(reason::VOLUME_TERMINATING);
-        (phase != "Pending" && !is_terminating).then(|| Self {
+        (phase != "Pending").then(|| Self {
             claim: claim.claim.clone(),
             retain: claim.retain.unwrap_or_default(),
         })
@@ -181,20 +217,9 @@ impl Disk {
         named.map_or(Self::NeverMade, Self::Named)
     }
 
-    fn new(spec: Option<&WorkspaceSpec>, status: &WorkspaceStatus) -> Self {
+    fn new(spec: Option<&WorkspaceSpec>, name: &str, status: &WorkspaceStatus) -> Self {
         let resolved = status.resolved.as_ref().and_then(|it| it.storage.as_ref());
         let own = spec.and_then(|spec| spec.storage.as_ref());
-        let degraded = find(&status.conditions, DEGRADED).filter(|it| it.status == "True");
-        let problem = degraded.map_or("", |it| it.reason.as_str());
-        if problem == reason::VOLUME_TERMINATING {
-            return Self::Terminating;
-        }
-        let is_of_further = |claim: &ClaimStatus| claim.reason.as_deref() == Some(problem);
-        let problem = if status.claims.iter().any(is_of_further) {
-            ""
-        } else {
-            problem
-        };
         let is_new_home = |path: &String| NEW_HOME.contains(&path.as_str());
         if resolved.is_some_and(|it| it.ephemeral) || status.pending_update.iter().any(is_new_home) {
             return Self::None;
@@ -202,27 +227,26 @@ impl Disk {
         let named = resolved
             .and_then(|it| it.claim_name.clone())
             .or_else(|| own?.claim_name.clone());
+        let claim = named.clone().unwrap_or_else(|| names::child(name));
+        if status.terminating_claims.contains(&claim) {
+            return Self::Terminating(claim);
+        }
         if let Some(claim) = named {
             return Self::Named(claim);
         }
         let Some(disk) = &status.disk else {
             return Self::NeverMade;
         };
-        // Another claim of the pod that does not exist has the same reason. Messages about the home name its claim.
-        let names_home = degraded.is_some_and(|it| it.message.contains(&names::child("")));
-        let names_no_other = spec.is_some_and(|spec| spec.volumes.is_empty());
-        let is_unbound = problem == reason::VOLUME_UNBOUND && names_home && names_no_other;
-        let is_gone = disk.size.is_none() || is_unbound;
-        if disk.volume_name.is_none() && (is_gone || problem == reason::STORAGE_CLASS_NOT_FOUND) {
-            return Self::NeverMade;
-        }
         // As the operator decides it: the spec, even if the status does not show it yet.
         let retain = own.and_then(|own| own.retain).or_else(|| resolved?.retain);
-        match retain.unwrap_or_default() {
-            _ if is_gone => Self::Lost,
-            retain if disk.replaces_deleted => Self::Replaced(retain),
-            Retain::Delete => Self::Own,
-            Retain::Retain => Self::Retained,
+        match (disk.phase.as_deref(), retain.unwrap_or_default()) {
+            (Some("Lost"), _) => Self::Lost,
+            (Some("Pending"), _) => Self::NeverMade,
+            _ if disk.size.is_none() && disk.volume_name.is_none() => Self::NeverMade,
+            _ if disk.size.is_none() => Self::Lost,
+            (_, retain) if disk.replaces_deleted => Self::Replaced(retain),
+            (_, Retain::Delete) => Self::Own,
+            (_, Retain::Retain) => Self::Retained,
         }
     }
 
@@ -260,10 +284,7 @@ impl Disk {
                 format!("the PersistentVolumeClaim {claim}, which is its home, is kept"),
                 false,
             ),
-            (Self::Terminating, _) => (
-                "files are deleted with a PersistentVolumeClaim that a user deleted, unless its volume is kept".to_owned(),
-                true,
-            ),
+            (Self::Terminating(claim), _) => (with_claims(&[claim]), true),
             (Self::Lost, _) => ("its disk is gone, and its files with it".to_owned(), false),
             (Self::NeverMade, _) => ("it has no files yet".to_owned(), false),
         };

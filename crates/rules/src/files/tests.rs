@@ -10,17 +10,6 @@ fn disk(spec: &Value, status: &Value) -> Disk {
     Disks::from_workspace(&serde_json::from_value(object).unwrap()).home
 }
 
-fn degraded(reason: &str, status: &str) -> Value {
-    degraded_by(reason, status, "The disk workspace-demo: see why.")
-}
-
-fn degraded_by(reason: &str, status: &str, message: &str) -> Value {
-    json!([{
-        "type": "Degraded", "status": status, "reason": reason, "message": message,
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }])
-}
-
 #[test]
 fn every_state_of_a_disk_has_its_words_at_a_stop_after_it_and_at_a_deletion() {
     const KEPT: (&str, bool) = ("the disk is kept", false);
@@ -37,7 +26,7 @@ fn every_state_of_a_disk_has_its_words_at_a_stop_after_it_and_at_a_deletion() {
         false,
     );
     const TERMINATING: (&str, bool) = (
-        "files are deleted with a PersistentVolumeClaim that a user deleted, unless its volume is kept",
+        "files are deleted with the PersistentVolumeClaim data, which a user deleted, unless its volume is kept",
         true,
     );
     const GONE: (&str, bool) = ("its disk is gone, and its files with it", false);
@@ -63,7 +52,12 @@ fn every_state_of_a_disk_has_its_words_at_a_stop_after_it_and_at_a_deletion() {
         ),
         (Disk::Replaced(Retain::Delete), KEPT, NEW, DELETED),
         (Disk::Replaced(Retain::Retain), KEPT, NEW, RETAINED),
-        (Disk::Terminating, TERMINATING, TERMINATING, TERMINATING),
+        (
+            Disk::Terminating("data".to_owned()),
+            TERMINATING,
+            TERMINATING,
+            TERMINATING,
+        ),
         (Disk::Lost, GONE, GONE, GONE),
         (Disk::NeverMade, NOTHING, NOTHING, NOTHING),
     ] {
@@ -128,7 +122,7 @@ fn a_deletion_tells_each_disk_and_names_those_that_go() {
     ] {
         let status = used(json!({"retain": retain}), json!({}), json!({"claims": claims}));
         let status: WorkspaceStatus = serde_json::from_value(status).unwrap();
-        let disks = Disks::from_status(&status);
+        let disks = Disks::from_status("demo", &status);
         let told = disks.fate(Moment::Deletion("demo"));
         assert_eq!((told.text, told.loses_files), (expected, loses_files));
         let kept = ("the disk is kept".to_owned(), false);
@@ -146,6 +140,7 @@ fn without_a_home_on_a_disk_a_further_disk_is_told_too() {
     let disks = |home| Disks {
         home,
         further: vec![further.clone()],
+        terminating: Vec::new(),
     };
     let told = |fate: Fate| (fate.text, fate.loses_files);
     let (kept, going) = (
@@ -172,6 +167,53 @@ fn without_a_home_on_a_disk_a_further_disk_is_told_too() {
     assert_eq!(told(deletion), (going.to_owned(), true));
 }
 
+#[test]
+fn a_claim_that_a_user_deleted_is_named_beside_what_becomes_of_the_others() {
+    let claim = |name: &str| json!({"name": name, "claim": format!("wsc-{name}-demo"), "phase": "Bound", "retain": "Delete"});
+    let home = "its disk workspace-demo and all files on it are deleted (spec.storage.retain: Retain would keep them)";
+    let db = "files are deleted with the PersistentVolumeClaim wsc-db-demo, which a user deleted, unless its volume is kept";
+    let both = "files are deleted with the PersistentVolumeClaims workspace-demo, wsc-db-demo, which a user deleted, unless their \
+                volumes are kept";
+    let course = "the PersistentVolumeClaim course, which is its home, is kept";
+    let (going, staying) = (
+        "its further disk wsc-data-demo and all files on it are deleted",
+        "its further disk wsc-data-demo is kept",
+    );
+    for (spec, terminating, of_stop, of_deletion) in [
+        (
+            json!({}),
+            json!(["wsc-db-demo"]),
+            format!("its home is kept; {db}; {staying}"),
+            format!("{home}; {db}; {going}"),
+        ),
+        (
+            json!({}),
+            json!(["workspace-demo", "wsc-db-demo"]),
+            format!("{both}; {staying}"),
+            format!("{both}; {going}"),
+        ),
+        (
+            json!({"storage": {"claimName": "course"}}),
+            json!(["wsc-db-demo"]),
+            format!("its home is kept; {db}; {staying}"),
+            format!("{course}; {db}; {going}"),
+        ),
+    ] {
+        let more = json!({"claims": [claim("db"), claim("data")], "terminatingClaims": terminating});
+        let mut object =
+            json!({"metadata": {"name": "demo"}, "spec": spec, "status": used(json!({}), json!({}), more)});
+        object["spec"]["displayName"] = json!("d");
+        let disks = Disks::from_workspace(&serde_json::from_value(object).unwrap());
+        let told = |moment| {
+            let Fate { text, loses_files } = disks.fate(moment);
+            assert!(loses_files, "{text}");
+            text
+        };
+        assert_eq!(told(Moment::Stop), of_stop);
+        assert_eq!(told(Moment::Deletion("demo")), of_deletion);
+    }
+}
+
 /// A disk of the workspace's own that a pod used, with these changes.
 fn used(storage: Value, disk: Value, more: Value) -> Value {
     let mut status = json!({
@@ -189,22 +231,12 @@ fn used(storage: Value, disk: Value, more: Value) -> Value {
 #[test]
 fn a_status_tells_the_disk() {
     let none = || json!({});
-    // The problem is of a further disk.
-    let unbound_db = || {
-        let claim = json!({"name": "db", "claim": "wsc-db-demo", "reason": "VolumeUnbound"});
-        json!({"conditions": degraded("VolumeUnbound", "True"), "claims": [claim]})
-    };
-    // The problem is of a claim that the template names.
-    let unbound_data =
-        || json!({"conditions": degraded_by("VolumeUnbound", "True", "The claim data does not exist.")});
-    let is = |reason: &str| json!({"conditions": degraded(reason, "True")});
-    let was = |reason: &str| json!({"conditions": degraded(reason, "False")});
+    let terminating = |claim: &str| json!({"terminatingClaims": [claim]});
+    let phase = |phase: &str| json!({"phase": phase});
     let waits = |field: &str| json!({"pendingUpdate": [field]});
     // It may be a retained disk that the workspace took over.
     let fresh = || json!({"volumeName": null});
     let retain = |retain: &str| json!({"storage": {"retain": retain}});
-    let volumes =
-        || json!({"volumes": [{"name": "data", "persistentVolumeClaimName": "data", "mountPath": "/data"}]});
     let named = || json!({"storage": {"claimName": "course"}});
     let course = || Disk::Named("course".to_owned());
     let no_claim = || json!({"size": null});
@@ -249,30 +281,44 @@ fn a_status_tells_the_disk() {
         (named(), Value::Null, course()),
         (
             none(),
-            used(none(), none(), is("VolumeTerminating")),
-            Disk::Terminating,
+            used(none(), none(), terminating("workspace-demo")),
+            Disk::Terminating("workspace-demo".to_owned()),
         ),
-        (none(), used(none(), none(), was("VolumeTerminating")), Disk::Own),
+        (
+            named(),
+            used(none(), none(), terminating("course")),
+            Disk::Terminating("course".to_owned()),
+        ),
+        (
+            none(),
+            used(none(), none(), terminating("wsc-db-demo")),
+            Disk::Own,
+        ),
+        (named(), used(none(), none(), terminating("data")), course()),
         (
             none(),
             used(none(), json!({"replacesDeleted": true}), none()),
             Disk::Replaced(Retain::Delete),
         ),
         (none(), used(none(), no_claim(), none()), Disk::Lost),
-        (none(), used(none(), none(), is("VolumeUnbound")), Disk::Lost),
-        (none(), used(none(), none(), was("VolumeUnbound")), Disk::Own),
-        (none(), used(none(), none(), unbound_db()), Disk::Own),
-        (none(), used(none(), none(), unbound_data()), Disk::Own),
-        (volumes(), used(none(), none(), is("VolumeUnbound")), Disk::Own),
+        (none(), used(none(), phase("Lost"), none()), Disk::Lost),
         (
             none(),
-            used(none(), fresh(), is("VolumeUnbound")),
+            used(
+                json!({"retain": "Retain"}),
+                json!({"phase": "Lost", "volumeName": null}),
+                none(),
+            ),
+            Disk::Lost,
+        ),
+        (
+            none(),
+            used(none(), json!({"phase": "Pending", "volumeName": null}), none()),
             Disk::NeverMade,
         ),
-        (volumes(), used(none(), fresh(), is("VolumeUnbound")), Disk::Own),
         (
             none(),
-            used(none(), fresh(), is("StorageClassNotFound")),
+            used(none(), json!({"size": null, "volumeName": null}), none()),
             Disk::NeverMade,
         ),
         (none(), used(none(), none(), no_disk()), Disk::NeverMade),

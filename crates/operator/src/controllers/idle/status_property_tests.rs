@@ -1,4 +1,4 @@
-//! Lives of a run, step by step: what its status announces, and what then stops it as `reconcile.rs` and `enforce.rs` decide.
+//! Lives of a run, step by step: what its status announces, and what then stops it.
 
 use api::workspace::{Endpoint, Kept, Resolved};
 use proptest::prelude::*;
@@ -97,7 +97,7 @@ proptest! {
             let last_use = now - SignedDuration::from_mins(unused);
             let report = report(&status, last_use, is_silent, is_recent);
 
-            // An answer comes, and the status is still that of an earlier step.
+            // As `reconcile.rs` decides: an answer comes, and the status is still that of an earlier step.
             let is_unused = timeout_of(&status).is_some_and(|timeout| last_use + timeout <= now);
             let first = first_stop(&stored, Some(last_use), now);
             if !is_silent && is_unused && stops::decide(first, announced(&stored), now) == Some(StopRule::Idle) {
@@ -108,7 +108,7 @@ proptest! {
                 prop_assert!(!stored.idle.as_ref().is_some_and(has_error), "its use is unknown");
             }
 
-            // A reconcile.
+            // As `enforce.rs` decides, in a reconcile.
             complete(&mut status, Some(&stored), Some(&report), now);
             let next = announced(&status);
             let known = if is_stored { next } else { announced(&stored) };

@@ -57,7 +57,9 @@ fn loss(before: &WorkspaceStatus, after: &WorkspaceStatus, facts: &Facts<'_>) ->
     let text = format!(
         "The pod {name} was deleted or has failed, but the Workspace was not stopped: its processes have ended. A new pod \
          replaces it; {}.",
-        Disks::from_status(before).fate(Moment::Stop).text
+        Disks::from_status(&facts.observed.identity.name, before)
+            .fate(Moment::Stop)
+            .text
     );
     Some(event(EventType::Warning, "Reconcile", reason::POD_LOST, &text))
 }

@@ -2,6 +2,7 @@
 
 use api::{
     WorkspaceStatus,
+    condition::reason,
     workspace::{ClaimStatus, Retain},
 };
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -10,6 +11,7 @@ use kube::ResourceExt as _;
 use super::Facts;
 use crate::{
     blockers::{Blocker, Problem},
+    cache::observed::{held_by, holders, is_deleted},
     plan::disks::retention,
 };
 
@@ -60,6 +62,11 @@ type Cause = (Option<String>, String);
 
 fn of_disk(facts: &Facts<'_>, name: String, claim: String, cause: Option<Cause>) -> ClaimStatus {
     let own = own(facts, &claim);
+    let is_reported = |cause: &Cause| cause.0.as_deref() == Some(reason::VOLUME_TERMINATING);
+    let cause = match own.filter(|own| is_deleted(own)) {
+        Some(own) if !cause.as_ref().is_some_and(is_reported) => Some(deleted(own)),
+        _ => cause,
+    };
     let (reason, message) = cause.map_or((None, None), |(reason, message)| (reason, Some(message)));
     ClaimStatus {
         phase: own.map(phase_of),
@@ -69,6 +76,17 @@ fn of_disk(facts: &Facts<'_>, name: String, claim: String, cause: Option<Cause>)
         reason,
         message,
     }
+}
+
+/// Of a disk that a user deleted, and that is not gone yet.
+fn deleted(own: &PersistentVolumeClaim) -> Cause {
+    let message = format!(
+        "A user deleted the disk {}. It is removed with its files once no pod uses it, unless its volume is kept; a deletion cannot be \
+         undone.{}",
+        own.name_any(),
+        held_by(holders(&own.metadata).as_deref())
+    );
+    (Some(reason::VOLUME_TERMINATING.to_owned()), message)
 }
 
 /// The workspace's own claim of this name.

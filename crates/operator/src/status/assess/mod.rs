@@ -144,6 +144,10 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
     };
     let problem = problem.map(|problem| with_pending(problem, &pending));
     let disk = remembered::disk(&before, facts.observed, run_id, state == State::Running);
+    let disk = match &problem {
+        Some(_) => disk.map(|disk| remembered::with_phase(disk, facts.observed)),
+        None => disk,
+    };
     let is_written = state == State::Running || problem.is_some();
     let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.observed, is_written));
     let claims = further_claims::statuses(facts, problem.as_ref(), &before);
@@ -189,6 +193,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         out_of_memory: None,
         disk,
         claims,
+        terminating_claims: facts.observed.terminating_claims(),
         started_at,
         running_since,
         failing_since,
@@ -333,7 +338,7 @@ fn evidence(
     let available = condition::find(&before.conditions, AVAILABLE);
     let unavailable = available.filter(|available| available.status == "False");
     let valid = facts.validation.as_ref().ok();
-    let disks = Disks::from_status(before);
+    let disks = Disks::from_status(&facts.observed.identity.name, before);
     let inputs = Inputs {
         now: facts.now,
         // The start timeout also limits how long the pod may wait for a node.

@@ -2,6 +2,7 @@
 
 use api::{WorkspaceStatus, workspace::DiskStatus};
 use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time};
+use rules::claims::has_volume;
 
 use crate::{cache::observed::Observed, plan::disks, status::started};
 
@@ -20,6 +21,7 @@ pub(super) fn disk(
     let Some((claim, claim_uid)) = found else {
         return earlier.map(|earlier| DiskStatus {
             size: None,
+            phase: None,
             ..earlier.clone()
         });
     };
@@ -38,6 +40,20 @@ pub(super) fn disk(
         // Its use is told by the pod (`disk_use.rs`).
         ..DiskStatus::default()
     })
+}
+
+/// The disk, with the phase of a claim that has no volume. It is not worth a write of its own, so only a status with a problem has it.
+pub(super) fn with_phase(disk: DiskStatus, observed: &Observed) -> DiskStatus {
+    let claim = observed.own_claim();
+    let phase = claim.and_then(|claim| claim.status.as_ref()?.phase.as_deref());
+    let phase = match phase {
+        Some("Lost") => Some("Lost"),
+        _ => claim.filter(|claim| !has_volume(claim)).map(|_| "Pending"),
+    };
+    DiskStatus {
+        phase: phase.map(str::to_owned),
+        ..disk
+    }
 }
 
 /// The volume of the lost disk, and whether a claim with this `volume` replaces it. `same`: it is the claim of `earlier`.
@@ -135,6 +151,24 @@ mod tests {
         };
         let next = disk(&status(Some(unused), None), &observed("b"), None, false).unwrap();
         assert!(!next.replaces_deleted);
+    }
+
+    #[test]
+    fn the_phase_of_a_claim_without_a_volume_tells_whether_it_ever_had_one() {
+        for (volume, phase, expected) in [
+            (None, None, Some("Pending")),
+            (None, Some("Pending"), Some("Pending")),
+            (Some("v"), Some("Pending"), None),
+            (Some("v"), Some("Bound"), None),
+            (Some("v"), Some("Lost"), Some("Lost")),
+        ] {
+            let mut observed = on("a", volume);
+            let mut claim = observed.claim.as_deref().unwrap().clone();
+            claim.status.get_or_insert_default().phase = phase.map(str::to_owned);
+            observed.claim = Some(claim.into());
+            let told = with_phase(used(), &observed);
+            assert_eq!(told.phase.as_deref(), expected, "{volume:?} {phase:?}");
+        }
     }
 
     /// An observed state whose claim has this volume, or none yet.

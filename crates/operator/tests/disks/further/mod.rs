@@ -183,6 +183,7 @@ async fn a_disk_that_is_deleted_under_its_pod_is_told_and_comes_back_empty() {
             .unwrap()
             .contains("copy the files elsewhere before it stops")
     );
+    assert_eq!(stage.status().terminating_claims, [DISK]);
     assert_eq!(stage.status().phase, Some(Phase::Running));
     stage.server.remove::<Claim>(Some(NAMESPACE), DISK);
     stage.reconcile().await.unwrap();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cache::{
-        observed::{Observed, claims_of, held_by, holders, pod_condition},
+        observed::{Observed, claims_of, held_by, holders, is_deleted, pod_condition},
         partial::Pod,
         warnings::{Warning, is_transient},
     },
@@ -106,12 +106,9 @@ fn named_terminating(observed: &Observed) -> Evidence {
     Evidence::waiting(reason::VOLUME_TERMINATING, message)
 }
 
-/// The disk, if it was deleted and is not gone yet. One without a volume has no files: the operator itself makes it anew with another class.
+/// The disk, if it was deleted and is not gone yet.
 fn own_deleted(observed: &Observed) -> Option<&PersistentVolumeClaim> {
-    let is_deleted = |claim: &&PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_some();
-    let own = observed.used_own_claims();
-    own.filter(is_deleted)
-        .find(|claim| rules::claims::has_volume(claim))
+    observed.used_own_claims().find(|claim| is_deleted(claim))
 }
 
 fn own_terminating(observed: &Observed) -> Evidence {
@@ -189,7 +186,7 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
         )
     } else {
         format!(
-            "The disk has waited for a volume for over {} s. See why: `kubectl describe -n {} pvc/{name}`.",
+            "The disk {name} has waited for a volume for over {} s. See why: `kubectl describe -n {} pvc/{name}`.",
             SLOW.as_secs(),
             observed.identity.namespace
         )

@@ -88,7 +88,11 @@ fn a_terminating_disk_without_a_pod_is_reported_and_not_as_kept() {
     observed.pods.clear();
     let status = Case::new(observed).deleted_disk().stopped().status();
     assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
-    assert!(!message(&status, STOPPED).contains("kept"));
+    let stopped = message(&status, STOPPED);
+    assert!(
+        stopped.contains("files are deleted with the PersistentVolumeClaim"),
+        "{stopped}"
+    );
     assert_eq!(condition(&status, DEGRADED), ("True", reason::VOLUME_TERMINATING));
 }
 

@@ -25,7 +25,7 @@ fn a_pending_disk_is_reported_by_its_claim() {
         case("Pending")
             .reported()
             .1
-            .contains("The disk has waited for a volume")
+            .contains("The disk workspace-demo has waited for a volume")
     );
     assert!(
         case("Bound")
