@@ -31,6 +31,7 @@ pub(super) fn of_template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
         found.extend(name(&path, disk, spec));
         found.extend(place(&path, disk, &spec.volume_claims[..index], spec));
         found.extend(claim(&format!("{path}.spec"), &disk.spec));
+        found.extend(unsaid_fate(&path, disk, spec));
         if disk.mount_path.is_none() && disk.read_only {
             let rule = "must not be set without mountPath: add mountPath, or set readOnly where a container of podTemplate mounts it";
             found.push(Violation::new(format!("{path}.readOnly"), "true", rule));
@@ -118,6 +119,19 @@ fn name(path: &str, disk: &VolumeClaim, spec: &WorkspaceTemplateSpec) -> Option<
         return None;
     };
     Some(Violation::new(format!("{path}.name"), name, rule))
+}
+
+/// Checks that the template says what becomes of a disk whose stopped workspace it has deleted: no workspace may say it.
+fn unsaid_fate(path: &str, disk: &VolumeClaim, spec: &WorkspaceTemplateSpec) -> Option<Violation> {
+    let limits = spec.default_limits.as_ref();
+    let is_unsaid = disk.retain.is_none();
+    limits.and_then(|limits| limits.stopped_retention_days).filter(|_| is_unsaid).map(|days| {
+        let rule = format!(
+            "must be set where spec.defaultLimits.stoppedRetentionDays is ({days}): write Retain to keep the disk, or Delete to delete its \
+             files with the workspace"
+        );
+        Violation::new(format!("{path}.retain"), "", rule)
+    })
 }
 
 /// Checks the path in the application. Places of the home and of `defaultVolumes` are checked with those of all volumes.

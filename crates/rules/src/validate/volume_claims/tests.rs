@@ -74,6 +74,35 @@ fn disks_for_the_application_and_for_other_containers_pass() {
 }
 
 #[test]
+fn a_retention_for_every_workspace_needs_the_fate_of_each_disk() {
+    let retention = || json!({"defaultLimits": {"stoppedRetentionDays": 30}});
+    let disks = |retain: Value| {
+        json!([
+            disk(json!({"retain": "Delete", "name": "data"})),
+            disk(json!({"retain": retain}))
+        ])
+    };
+    assert_eq!(
+        lines(disks(json!(null)), retention()),
+        [
+            "spec.volumeClaims[1].retain: \"\" must be set where spec.defaultLimits.stoppedRetentionDays is (30): write Retain to keep the \
+             disk, or Delete to delete its files with the workspace"
+        ]
+    );
+    for retain in ["Retain", "Delete"] {
+        assert_eq!(lines(disks(json!(retain)), retention()), [""; 0]);
+    }
+    // A workspace may choose to have none.
+    for more in [
+        json!({}),
+        json!({"defaultLimits": {"maxAgeMinutes": 30}}),
+        json!({"limitBounds": {"stoppedRetentionDays": {"min": 30}}}),
+    ] {
+        assert_eq!(lines(disks(json!(null)), more), [""; 0]);
+    }
+}
+
+#[test]
 fn each_disk_that_no_workspace_could_have_is_refused_with_field_value_rule_and_remedy() {
     let volume = |name: &str, path: &str| json!({"defaultVolumes": [{"name": name, "persistentVolumeClaimName": "c", "mountPath": path}]});
     for (fields, more, expected) in [
