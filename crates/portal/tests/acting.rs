@@ -248,7 +248,7 @@ async fn a_stop_that_deletes_files_is_asked_about_as_a_deletion_and_its_page_say
     for (status, text, deletes) in [
         (
             json!({"resolved": {"storage": {"mountPath": "/home", "ephemeral": true}}}),
-            "its files are deleted, because it has no disk",
+            "the files in its home are deleted, because the home has no disk",
             true,
         ),
         (

@@ -245,13 +245,26 @@ async fn a_home_without_a_disk_is_warned_about_at_creation() {
     let answer = webhook.validate_create("alice", &workspace(json!({}))).await;
     assert!(answer.allowed);
     assert!(
-        answer.warnings[0].contains("its files are deleted, because it has no disk"),
+        answer.warnings[0].contains("the files in its home are deleted, because the home has no disk"),
         "{answer:?}"
     );
     let answer = webhook
         .validate_update("alice", &workspace(json!({})), &workspace(json!({"port": 9999})))
         .await;
     assert!(answer.warnings.is_empty());
+    let mut template = json!(template());
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    template["spec"]["primaryStorage"] = Value::Null;
+    template["spec"]["volumeClaims"] = json!([{"name": "db", "mountPath": "/db", "spec": claim}]);
+    let webhook = Cluster::with(serde_json::from_value(template).unwrap()).webhook();
+    let created = workspace(json!({"templateRef": "prod"}));
+    let answer = webhook.validate_create("alice", &created).await;
+    let name = created["metadata"]["name"].as_str().unwrap();
+    let expected = format!("because the home has no disk; its further disk wsc-db-{name} is kept");
+    assert!(
+        answer.warnings.iter().any(|warning| warning.ends_with(&expected)),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -192,7 +192,7 @@ async fn a_stop_that_deletes_files_gives_a_warning() {
     for (state, warning) in [
         (
             &no_disk,
-            "the workspace stops: its files are deleted, because it has no disk",
+            "the workspace stops: the files in its home are deleted, because the home has no disk",
         ),
         (
             &terminating,

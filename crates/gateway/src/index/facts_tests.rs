@@ -144,12 +144,12 @@ fn what_becomes_of_files_is_known_while_a_workspace_stops_and_afterwards() {
         });
         facts.target.detail().files.clone()
     };
-    let lost = "Its files are deleted, because it has no disk.";
+    let lost = "The files in its home are deleted, because the home has no disk.";
     assert_eq!(files("Stopped", "Stopping", true), lost);
     assert_eq!(files("Stopped", "Running", true), lost, "as the spec wants it");
     assert_eq!(
         files("Stopped", "Stopped", true),
-        "Its files are gone: it has no disk."
+        "The files in its home are gone: the home has no disk."
     );
     assert_eq!(files("Stopped", "Stopping", false), "The disk is kept.");
     assert_eq!(files("Running", "Running", true), "");

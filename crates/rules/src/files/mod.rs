@@ -2,6 +2,7 @@
 //!
 //! Every sentence about that comes from here, whoever says it.
 
+use api::template::VolumeClaim;
 use api::workspace::{ClaimStatus, Retain, WorkspaceSpec};
 use api::{Workspace, WorkspaceStatus};
 
@@ -100,14 +101,37 @@ impl Disks {
     }
 
     fn new(spec: Option<&WorkspaceSpec>, name: &str, status: &WorkspaceStatus) -> Self {
-        let home = Disk::new(spec, name, status);
-        let is_other = |claim: &&String| !matches!(&home, Disk::Terminating(of_home) if of_home == *claim);
-        let terminating = status.terminating_claims.iter().filter(is_other);
-        let is_there = |claim: &&ClaimStatus| !status.terminating_claims.contains(&claim.claim);
-        let further = status.claims.iter().filter(is_there);
+        Self::with_home(
+            Disk::new(spec, name, status),
+            &status.claims,
+            &status.terminating_claims,
+        )
+    }
+
+    /// This home, with the further disks that a template gives the workspace of this name.
+    pub fn from_template(home: Disk, disks: &[VolumeClaim], workspace: &str) -> Self {
+        let further = disks.iter().map(|disk| FurtherDisk {
+            claim: names::further_claim(&disk.name, workspace),
+            retain: disk.retain.unwrap_or_default(),
+        });
         Self {
-            terminating: terminating.cloned().collect(),
-            further: further.filter_map(FurtherDisk::from_status).collect(),
+            home,
+            further: further.collect(),
+            terminating: Vec::new(),
+        }
+    }
+
+    /// This home, with the further disks of a status and its claims that a user deleted.
+    pub fn with_home(home: Disk, claims: &[ClaimStatus], terminating: &[String]) -> Self {
+        let is_other = |claim: &&String| !matches!(&home, Disk::Terminating(of_home) if of_home == *claim);
+        let is_there = |claim: &&ClaimStatus| !terminating.contains(&claim.claim);
+        Self {
+            terminating: terminating.iter().filter(is_other).cloned().collect(),
+            further: claims
+                .iter()
+                .filter(is_there)
+                .filter_map(FurtherDisk::from_status)
+                .collect(),
             home,
         }
     }
@@ -132,20 +156,24 @@ impl Disks {
     fn fates(&self, of_home: Moment<'_>, of_further: Moment<'_>) -> Fate {
         let home = self.home.fate(of_home);
         let is_deletion = matches!(of_further, Moment::Deletion(_));
-        let is_told = !is_deletion && !matches!(self.home, Disk::None | Disk::NeverMade);
-        if self.terminating.is_empty() && (is_told || self.further.is_empty()) {
+        if self.terminating.is_empty() && self.further.is_empty() {
             return home;
         }
-        let text = match (&self.home, of_home) {
-            (Disk::NeverMade | Disk::Terminating(_), _) => None,
-            (Disk::None, Moment::Stopped) => {
-                Some("the files in its home are gone: the home has no disk".to_owned())
+        let is_kept = match &self.home {
+            Disk::Own | Disk::Retained | Disk::Named(_) => !is_deletion,
+            Disk::Replaced(_) => of_home == Moment::Stop,
+            _ => false,
+        };
+        let text = match &self.home {
+            _ if is_kept && self.terminating.is_empty() => {
+                let text = "its disks are kept".to_owned();
+                return Fate {
+                    text,
+                    loses_files: false,
+                };
             }
-            (Disk::None, _) => {
-                Some("the files in its home are deleted, because the home has no disk".to_owned())
-            }
-            (Disk::Own | Disk::Retained | Disk::Named(_), Moment::Stop | Moment::Stopped)
-            | (Disk::Replaced(_), Moment::Stop) => Some("its home is kept".to_owned()),
+            _ if is_kept => Some("its home is kept".to_owned()),
+            Disk::NeverMade | Disk::Terminating(_) => None,
             _ => Some(home.text),
         };
         let of_home = match &self.home {
@@ -255,10 +283,10 @@ impl Disk {
         use Moment::{Deletion, Stop, Stopped};
         let (text, loses_files) = match (self, moment) {
             (Self::None, Stop | Deletion(_)) => (
-                "its files are deleted, because it has no disk".to_owned(),
+                "the files in its home are deleted, because the home has no disk".to_owned(),
                 true,
             ),
-            (Self::None, Stopped) => ("its files are gone: it has no disk".to_owned(), true),
+            (Self::None, Stopped) => ("the files in its home are gone: the home has no disk".to_owned(), true),
             (Self::Replaced(Retain::Delete), Deletion(_)) => return Self::Own.fate(moment),
             (Self::Replaced(Retain::Retain), Deletion(_)) => return Self::Retained.fate(moment),
             (Self::Replaced(_), Stopped) => (

@@ -31,12 +31,15 @@ fn every_state_of_a_disk_has_its_words_at_a_stop_after_it_and_at_a_deletion() {
     );
     const GONE: (&str, bool) = ("its disk is gone, and its files with it", false);
     const NOTHING: (&str, bool) = ("it has no files yet", false);
-    const NO_DISK: (&str, bool) = ("its files are deleted, because it has no disk", true);
+    const NO_DISK: (&str, bool) = (
+        "the files in its home are deleted, because the home has no disk",
+        true,
+    );
     for (disk, stop, stopped, deletion) in [
         (
             Disk::None,
             NO_DISK,
-            ("its files are gone: it has no disk", true),
+            ("the files in its home are gone: the home has no disk", true),
             NO_DISK,
         ),
         (Disk::Own, KEPT, KEPT, DELETED),
@@ -125,7 +128,12 @@ fn a_deletion_tells_each_disk_and_names_those_that_go() {
         let disks = Disks::from_status("demo", &status);
         let told = disks.fate(Moment::Deletion("demo"));
         assert_eq!((told.text, told.loses_files), (expected, loses_files));
-        let kept = ("the disk is kept".to_owned(), false);
+        let kept = if disks.further.is_empty() {
+            "the disk is kept"
+        } else {
+            "its disks are kept"
+        };
+        let kept = (kept.to_owned(), false);
         let stop = disks.fate(Moment::Stop);
         assert_eq!((stop.text, stop.loses_files), kept);
     }
@@ -162,6 +170,11 @@ fn without_a_home_on_a_disk_a_further_disk_is_told_too() {
     assert_eq!(
         told(disks(Disk::NeverMade).fate(Moment::Stop)),
         (kept.to_owned(), false)
+    );
+    let replaced = disks(Disk::Replaced(Retain::Delete)).fate(Moment::Stopped).text;
+    assert!(
+        replaced.starts_with("its disk is a new") && replaced.ends_with(&format!("; {kept}")),
+        "{replaced}"
     );
     let deletion = disks(Disk::NeverMade).fate(Moment::Deletion("demo"));
     assert_eq!(told(deletion), (going.to_owned(), true));

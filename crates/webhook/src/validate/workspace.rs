@@ -300,7 +300,9 @@ impl Referred {
         }
         warnings.extend(self.template.as_ref().and_then(deprecation));
         if template_known && matches!(validation.effective.home, Home::Ephemeral { .. }) {
-            let files = Disk::None.fate(Moment::Stop).text;
+            let further = &validation.effective.volume_claims;
+            let disks = Disks::from_template(Disk::None, further, &workspace.name_any());
+            let files = disks.fate(Moment::Stop).text;
             warnings.push(format!(
                 "spec.storage is not set: when the workspace stops, {files}"
             ));

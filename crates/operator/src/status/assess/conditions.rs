@@ -3,13 +3,13 @@
 use api::{
     WorkspaceStatus,
     condition::{self, AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
-    workspace::{DiskStatus, Phase, Retain},
+    workspace::{ClaimStatus, DiskStatus, Phase, Retain},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use rules::{
     Home,
-    files::{Disk, Moment},
+    files::{Disk, Disks, Moment},
 };
 
 use super::{Facts, State, condition_list::Conditions};
@@ -19,6 +19,8 @@ use crate::{
     plan::record,
 };
 
+/// Said of a workspace without a pod.
+const NO_POD: &str = "No pod is left";
 /// Said of a ready pod in recovery.
 const IN_RECOVERY: &str = " It is in recovery: the home is empty, and the disk is its folder `disk`. Without spec.recoveryMode the next start is a normal one.";
 
@@ -27,6 +29,7 @@ pub(super) fn conditions(
     state: State,
     problem: Option<&Problem>,
     disk: Option<&DiskStatus>,
+    claims: &[ClaimStatus],
     before: &WorkspaceStatus,
 ) -> Vec<Condition> {
     let is_free = facts.observed.is_free();
@@ -101,8 +104,8 @@ pub(super) fn conditions(
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
     match (state, is_free) {
-        (State::Stopped, _) => set.set(STOPPED, true, why, &stopped(facts, new_disk, before)),
-        (State::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
+        (State::Stopped, _) => set.set(STOPPED, true, why, &stopped(facts, new_disk, claims, before)),
+        (State::Invalid, true) => set.set(STOPPED, true, why, &format!("{NO_POD}.")),
         _ => set.set(STOPPED, false, why, "A pod is running or starting."),
     }
     set.finish()
@@ -149,25 +152,25 @@ pub(super) fn decisive(state: State, problem: Option<&Problem>, rejected: bool) 
 }
 
 /// What has become of the files, if that is known.
-fn stopped(facts: &Facts<'_>, new_disk: bool, before: &WorkspaceStatus) -> String {
-    let disk = if new_disk {
+fn stopped(facts: &Facts<'_>, new_disk: bool, claims: &[ClaimStatus], before: &WorkspaceStatus) -> String {
+    let home = if new_disk {
         Disk::Replaced(Retain::Delete)
     } else if has_disk(facts.observed) {
         Disk::Own
     } else if lost_files(facts, before) {
         Disk::None
     } else {
-        return "No pod is left.".to_owned();
+        Disk::NeverMade
     };
-    let mut message = files_after("No pod is left", &disk);
+    let disks = Disks::with_home(home, claims, &facts.observed.terminating_claims());
+    if disks.home == Disk::NeverMade && disks.further.is_empty() && disks.terminating.is_empty() {
+        return format!("{NO_POD}.");
+    }
+    let mut message = format!("{NO_POD}; {}.", disks.fate(Moment::Stopped).text);
     if facts.workspace.spec.recovery_mode {
         message.push_str(" It starts in recovery, as long as spec.recoveryMode is true.");
     }
     message
-}
-
-fn files_after(state: &str, disk: &Disk) -> String {
-    format!("{state}; {}.", disk.fate(Moment::Stopped).text)
 }
 
 /// Whether the home is on a lasting claim.
@@ -180,15 +183,17 @@ fn has_disk(observed: &Observed) -> bool {
 fn lost_files(facts: &Facts<'_>, before: &WorkspaceStatus) -> bool {
     let valid = facts.validation.as_ref().ok();
     let is_ephemeral = valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }));
-    let message = files_after("No pod is left", &Disk::None);
-    let is_known = condition::find(&before.conditions, STOPPED).is_some_and(|it| it.message == message);
+    let told = format!("{NO_POD}; {}", Disk::None.fate(Moment::Stopped).text);
+    let is_known =
+        condition::find(&before.conditions, STOPPED).is_some_and(|it| it.message.starts_with(&told));
     is_ephemeral && (is_known || before.run_id.is_some())
 }
 
 fn ready(observed: &Observed, new_disk: bool) -> String {
     let mut message = "The pod is ready.".to_owned();
     if new_disk {
-        message = files_after("The pod is ready", &Disk::Replaced(Retain::Delete));
+        let files = Disk::Replaced(Retain::Delete).fate(Moment::Stopped).text;
+        message = format!("The pod is ready; {files}.");
     }
     if observed.started_from().is_some_and(record::is_recovery) {
         message.push_str(IN_RECOVERY);

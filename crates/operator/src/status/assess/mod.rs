@@ -151,7 +151,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
     let is_written = state == State::Running || problem.is_some();
     let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.observed, is_written));
     let claims = further_claims::statuses(facts, problem.as_ref(), &before);
-    let conditions = conditions::conditions(facts, state, problem.as_ref(), disk.as_ref(), &before);
+    let conditions = conditions::conditions(facts, state, problem.as_ref(), disk.as_ref(), &claims, &before);
     let decisive = conditions::decisive(state, problem.as_ref(), facts.validation.is_err());
     let resolved = resolved(facts, &before, alive);
     let times = Run {

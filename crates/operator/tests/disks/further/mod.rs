@@ -98,6 +98,8 @@ async fn a_start_makes_each_disk_once_and_a_stop_keeps_it() {
     stage.reconcile().await.unwrap();
     assert_eq!(stage.server.take_calls().len(), 0);
     stage.stop().await;
+    let stopped = stage.status().message;
+    assert_eq!(stopped.as_deref(), Some("No pod is left; its disks are kept."));
     assert_eq!(found(&stage).unwrap().uid(), made.uid());
     stage.set(api::workspace::DesiredStatus::Running);
     stage.run().await;

@@ -223,7 +223,7 @@ fn a_stopped_workspace_without_a_disk_reports_that_its_files_are_gone() {
     };
     assert_eq!(
         stopped(Value::Null),
-        "No pod is left; its files are gone: it has no disk."
+        "No pod is left; the files in its home are gone: the home has no disk."
     );
     assert_eq!(stopped(json!({"size": "1Gi"})), "No pod is left.");
     assert_eq!(stopped(json!({"claimName": "shared"})), "No pod is left.");
