@@ -67,6 +67,8 @@ fn ways_back_call_what_the_guide_says() {
             block.join("\n"),
             "kubectl workspace stop -n team-a demo --yes --wait\nkubectl workspace stop -n team-b y --yes --wait\n\
              kubectl delete -f workspaces.yaml --ignore-not-found\n\
+             kubectl -n team-a delete rolebinding,role imported-demo --ignore-not-found\n\
+             kubectl -n team-b delete rolebinding,role imported-y --ignore-not-found\n\
              kubectl delete clusterrolebinding,clusterrole workspace-importer --ignore-not-found\n",
         ),
         (

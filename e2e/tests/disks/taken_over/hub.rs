@@ -14,7 +14,10 @@ use e2e::{
     test_run::finally::always,
     wait,
 };
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::{
+    core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Secret},
+    rbac::v1::Role,
+};
 use kube::{Api, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 
@@ -93,6 +96,10 @@ async fn replace(scratch: &Scratch, release: &str) -> anyhow::Result<()> {
         .bash(&format!("{stop}{}", start.replace("NAMESPACE", namespace)), "")
         .await?;
     steps.give_back().await?;
+    let roles = Api::<Role>::namespaced(cluster::admin().await?, namespace);
+    let roles = roles.list_metadata(&ListParams::default()).await?;
+    let mut roles = roles.iter().map(ResourceExt::name_any);
+    assert_eq!(roles.find(|name| name.starts_with("imported-")), None);
     assert_eq!(in_hub(scratch, DATABASE).await?, database);
     for ((claim, ..), sum) in HOMES.iter().zip(&sums) {
         assert_eq!(&sum_of_server(scratch, claim).await?, sum, "{claim}");
