@@ -199,7 +199,7 @@ reasons! {
 
     TEMPLATE_NOT_FOUND = "TemplateNotFound", Wrong, "Valid=False, Degraded=True",
         "The WorkspaceTemplate in spec.templateRef does not exist (yet).",
-        Owner: "Have it created: the workspace then starts by itself. Or delete the workspace and create it from another template (`kubectl get wst`). To keep its files, first set spec.storage.retain: Retain.",
+        Owner: "Have it created: the workspace then starts by itself. Or delete the workspace, and create it under its name from another template (`kubectl get wst`). `kubectl delete workspace NAME --cascade=orphan` keeps all its disks for that. spec.storage.retain: Retain keeps the home alone.",
         [Copy, Delete];
     MANAGER_NOT_FOUND = "ManagerNotFound", Wrong, "Valid=False, also of a WorkspaceTemplate, Degraded=True, Active=False of a WorkspaceShare",
         "The WorkspaceManager of the workspace or its template does not exist (yet), or no manager is the default.",
@@ -333,7 +333,7 @@ reasons! {
 
     VOLUME_OF_ANOTHER_WORKSPACE = "VolumeOfAnotherWorkspace", Blocks(Disk), "Degraded=True",
         "A claim in spec.storage.claimName, spec.volumes or the template's podTemplate is or was the disk of another workspace, or the template copies a disk or home of a workspace (volumeClaims, dataSourceRef).",
-        Owner: "Name another claim in spec.volumes. If the template names it, ask for a corrected template. spec.storage.claimName cannot change: create another workspace for another home. To use the disk of a deleted workspace, create a workspace of its name.",
+        Owner: "Name another claim in spec.volumes. spec.storage.claimName and a template never change. For another home create another workspace. Where the template names or copies the claim, create one from another template. To use the disk of a deleted workspace, create a workspace of its name.",
         [Copy];
     VOLUME_IN_USE = "VolumeInUse", Blocks(Disk), "Degraded=True",
         "Another pod mounts the claim in spec.storage.claimName; at most one may write to it.",
@@ -379,7 +379,7 @@ reasons! {
 
     TEMPLATE_IN_USE = "TemplateInUse", Wrong, "Terminating=True of a WorkspaceTemplate; Event",
         "The template is being deleted, but workspaces use it, running or stopped. It stays until the last one is deleted.",
-        Owner: "Delete these workspaces; the message says how to find them. A deleted workspace deletes its disk, unless spec.storage.retain is Retain: set it before, to create the workspace anew on its files.";
+        Owner: "Delete these workspaces; the message says how to find them. A deletion deletes each disk whose retain is not Retain. The home's is spec.storage.retain; those of further disks are the template's. `kubectl delete workspace NAME --cascade=orphan` keeps all disks, for a workspace of the same name from a template with such disks.";
     MANAGER_IN_USE = "ManagerInUse", Wrong, "Terminating=True of a WorkspaceManager; Event",
         "The manager is being deleted, but workspaces use it, running or stopped. It stays until none does.",
         Owner: "Set another manager in these workspaces (spec.managerRef); the message says how to find them.";

@@ -21,7 +21,7 @@ pub struct VolumeClaim {
     #[schemars(length(min = 1, max = 8), regex(pattern = r"^[a-z0-9]+$"))]
     pub name: String,
     /// Choices of options. Unless each of these options is chosen so, the disk is neither made nor mounted. One that was made before stays
-    /// until the workspace is deleted. Unset: the disk is always there.
+    /// with its files, and `retain` says what a deletion of the workspace does. Unset: the disk is always there.
     #[serde(default, skip_serializing_if = "When::is_empty")]
     #[schemars(schema_with = "schema::when")]
     pub when: When,

@@ -66,8 +66,10 @@ pub struct ClaimStatus {
     /// Phase of the claim: `Pending`, `Bound` or `Lost`. Absent while the workspace has no such claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// What becomes of the disk when the workspace is deleted. Absent while the workspace has no such claim.
+    /// What becomes of the disk when the workspace is deleted: it goes, or is kept for a new workspace of the same name and owner (`Retain`).
+    /// Absent while the workspace has no such claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::plain::<Retain>")]
     pub retain: Option<Retain>,
     /// Why the disk cannot be used, as a reason of the condition `Degraded`, such as `QuotaExceeded` or `NameConflict`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -77,8 +77,8 @@ pub struct Set {
     #[arg(long, value_name = "DURATION", value_parser = limit)]
     pub start_timeout: Option<LimitValue>,
 
-    /// Delete it this many days after its stop, such as 30; default: the template's days, if it has some. Its home or the template must
-    /// say retain
+    /// Delete it this many days after its stop, such as 30; default: the template's days, if it has some. It or the template must
+    /// say retain of its home, and the template of each further disk
     #[arg(long, value_name = "DAYS", value_parser = retention)]
     pub stopped_retention: Option<LimitValue>,
 

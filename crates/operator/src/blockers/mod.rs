@@ -217,8 +217,8 @@ impl fmt::Display for Blocker {
 }
 
 /// How a workspace gets another claim than the one that it names.
-const OTHER_CLAIM: &str = "Or name another claim in spec.volumes; spec.storage.claimName cannot change, so create another workspace for \
-                           another home.";
+const OTHER_CLAIM: &str = "name another claim in spec.volumes. spec.storage.claimName and a template never change. For another home create \
+                           another workspace. Where the template names the claim, create one from another template.";
 
 impl DiskBlocker {
     fn reason(&self) -> &'static str {
@@ -273,19 +273,19 @@ impl fmt::Display for DiskBlocker {
             Self::Missing { claim } => write!(
                 f,
                 "The claim {claim}, which the workspace or its template names, does not exist. Have it made, and the workspace starts by \
-                 itself. {OTHER_CLAIM}"
+                 itself. Or {OTHER_CLAIM}"
             ),
             Self::Terminating { claim, holders } => write!(
                 f,
                 "A user deleted the claim {claim}, which the workspace or its template names. It is removed with its files once no pod uses it, \
                  unless its volume is kept; a deletion cannot be undone. Have one of that name created after the removal, and \
-                 the workspace starts by itself. {OTHER_CLAIM}{}",
+                 the workspace starts by itself. Or {OTHER_CLAIM}{}",
                 held_by(holders.as_deref())
             ),
             Self::OfAnother { claim } => write!(
                 f,
-                "The claim {claim}, which the workspace or its template names, is or was the disk of another workspace. Name another claim in \
-                 spec.volumes; spec.storage.claimName cannot change, so create another workspace for another home."
+                "The claim {claim}, which the workspace or its template names, is or was the disk of another workspace. To start it, \
+                 {OTHER_CLAIM}"
             ),
             Self::NoSource { claim, source } => write!(
                 f,
@@ -295,7 +295,8 @@ impl fmt::Display for DiskBlocker {
             Self::CopyOfAnother { claim, source } => write!(
                 f,
                 "The disk {claim} is not made: its template has it copied from the claim {source}, which is or was the disk of a \
-                 workspace, or is the home of one. Have the template's author name another claim in dataSourceRef."
+                 workspace, or is the home of one. A template never changes: create the workspace from one whose dataSourceRef names \
+                 another claim or a VolumeSnapshot. Or have such a template made."
             ),
             Self::InUse { claim, by } => write!(
                 f,

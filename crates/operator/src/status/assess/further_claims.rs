@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// What users read of a disk that is left out.
-const NOT_MOUNTED: &str = "The disk is not mounted: the options that are chosen, the template, or recovery leave it out. It stays until \
-                           the workspace is deleted.";
+const NOT_MOUNTED: &str = "The disk is not mounted: the options that are chosen, the template, or recovery leave it out. Its files \
+                           stay. Whether a deletion of the workspace deletes them, its retain in status.claims says.";
 
 /// The status of each further disk: of those that the workspace has by its choices, and of others that were made before. Those of an invalid
 /// workspace stay as they were.

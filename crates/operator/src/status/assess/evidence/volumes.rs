@@ -67,7 +67,7 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
     } else {
         (
             format!("disk {}", claim.name_any()),
-            "Choose another template",
+            "Create the workspace from another template",
             "",
         )
     };
