@@ -3,16 +3,18 @@
 //! The modules, from top to bottom. Each imports only modules below it:
 //!
 //! - `stops`: when idle workspaces stop, on a cluster with fake nodes
-//! - `operator`: workspaces beside bare pods, on a cluster with fake nodes
+//! - `operator`: workspaces beside a client that makes their children, on a cluster with fake nodes
 //! - `ssh`: ssh into a workspace beside `kubectl exec`
 //! - `click`: the portal's buttons in a browser, until a cell's result
 //! - `hub`: our spawner beside `KubeSpawner`, in a real JupyterHub
 //! - `servers`: gateway, webhook, portal and door beside a bare server, one processor for each side
 //! - `served`: what such a server process runs
+//! - `full_template`: a template that uses everything, made from a plain one
 //! - `load`: a server process and h2load -> processor time and durations
 //! - `page`: figures -> tables in docs/evidence/performance.md
 
 mod click;
+mod full_template;
 mod hub;
 mod load;
 mod operator;

@@ -47,9 +47,9 @@ impl Figure {
         }
     }
 
-    /// With a target.
-    pub(crate) fn within(mut self, target: Target) -> Self {
-        self.target = Some(target);
+    /// With a target, if there is one.
+    pub(crate) fn within(mut self, target: impl Into<Option<Target>>) -> Self {
+        self.target = target.into();
         self
     }
 

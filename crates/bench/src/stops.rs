@@ -119,20 +119,20 @@ impl Stage<'_> {
         // Without rules.
         self.create(false).await?;
         self.follow(|run| run.available.is_some(), count).await?;
-        let (before, begin) = (self.bench.cpu()?, Instant::now());
-        self.bench.forget_peaks()?;
+        let (before, begin) = (self.bench.operators.cpu()?, Instant::now());
+        self.bench.operators.forget_peaks()?;
         tokio::time::sleep(REFERENCE).await;
         let minute = |used: f64, took: Duration| used / took.as_secs_f64() * 60.0;
-        let reference = minute(self.bench.cpu()? - before, begin.elapsed());
-        let reference_peak = self.bench.peak()?;
+        let reference = minute(self.bench.operators.cpu()? - before, begin.elapsed());
+        let reference_peak = self.bench.operators.peak()?;
         self.delete().await?;
         // With them.
         self.create(true).await?;
         self.follow(|run| run.available.is_some(), count).await?;
         let silent = self.silent().await?;
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let (before, begin) = (self.bench.cpu()?, Instant::now());
-        self.bench.forget_peaks()?;
+        let (before, begin) = (self.bench.operators.cpu()?, Instant::now());
+        self.bench.operators.forget_peaks()?;
         let stopping = self.follow(|run| run.stopped.is_some(), count - silent.len());
         let (runs, ended) = tokio::join!(stopping, self.end_leader());
         let (runs, took) = (runs?, begin.elapsed());
@@ -172,12 +172,12 @@ impl Stage<'_> {
             Figure::alone("the same: of those that never answer", questions(true)),
         ];
         if !self.args.end_leader {
-            let used = minute(self.bench.cpu()? - before, took);
+            let used = minute(self.bench.operators.cpu()? - before, took);
             figures.push(Figure::new(
                 "the same: operator's CPU in a minute, ms, and without rules",
                 [used, reference],
             ));
-            if let (Some(peak), Some(without)) = (self.bench.peak()?, reference_peak) {
+            if let (Some(peak), Some(without)) = (self.bench.operators.peak()?, reference_peak) {
                 figures.push(Figure::new(
                     "the same: operator's memory at most, MiB, and without rules",
                     [peak, without],

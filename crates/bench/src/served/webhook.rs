@@ -12,6 +12,7 @@ use webhook::lookups::{Cache, Lookups};
 use webhook::{Accounts, Enforcement, Metrics, Rules};
 
 use super::{listen, tls};
+use crate::full_template::{FULL, choices, full};
 use crate::load::Question;
 
 /// The plain template.
@@ -51,7 +52,7 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     });
     let mut of_full = good.clone();
     of_full["templateRef"] = json!(FULL);
-    of_full["options"] = json!({"gpu": "a100", "size": "whole", "data": "yes"});
+    of_full["options"] = choices();
     let env = (0..20).map(|number| json!({"name": format!("={number}"), "value": "x"}));
     let bad = json!({
         "displayName": "Nothing but faults", "templateRef": name, "desiredStatus": "Running", "updatePolicy": "OnStop",
@@ -86,55 +87,6 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let socket = listen(questions).await?;
     kit::https::serve(socket, tls()?, router, kit::https::IDLE, CancellationToken::new()).await;
     Ok(())
-}
-
-/// Name of the full template.
-const FULL: &str = "full";
-
-/// The plain template with a sidecar, a container that runs before, two further disks and three options.
-fn full(plain: &WorkspaceTemplate) -> anyhow::Result<WorkspaceTemplate> {
-    let mut object = serde_json::to_value(plain)?;
-    object["metadata"]["name"] = json!(FULL);
-    let spec = &mut object["spec"];
-    spec["resourceBounds"]["gpu"] = json!({"max": 1});
-    let small =
-        json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}});
-    spec["podTemplate"] = json!({
-        "metadata": {"labels": {"team": "data"}, "annotations": {"example.com/owner": "{workspace.name}"}},
-        "spec": {
-            "volumes": [{"name": "database", "persistentVolumeClaim": {"claimName": "{pvcs.db}"}}],
-            "initContainers": [{"name": "clone", "image": "registry.example.org/git:1", "args": ["clone", "{repository}"], "resources": small}],
-            "containers": [
-                {
-                    "name": "database", "image": "registry.example.org/postgres:17", "resources": small,
-                    "ports": [{"name": "sql", "containerPort": 5432}],
-                    "volumeMounts": [{"name": "database", "mountPath": "/var/lib/postgresql/data"}],
-                },
-            ],
-        },
-    });
-    let disk =
-        |size: &str| json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}});
-    spec["volumeClaims"] = json!([
-        {"name": "db", "spec": disk("2Gi")},
-        {"name": "data", "mountPath": "/data", "when": {"data": ["yes"]}, "spec": disk("50Gi")},
-    ]);
-    let gpu = json!({"limits": {"nvidia.com/gpu": "1"}});
-    spec["options"] = json!([
-        {"name": "gpu", "choices": [
-            {"name": "none", "default": true},
-            {"name": "a100", "set": {"resources": gpu, "nodeSelector": {"nvidia.com/gpu.product": "A100"}, "shmSize": "1Gi"}},
-        ]},
-        {"name": "size", "choices": [
-            {"name": "slice", "when": {"gpu": ["a100"]}, "default": true, "set": {"env": [{"name": "GPU_MEMORY", "value": "10Gi"}]}},
-            {"name": "whole", "when": {"gpu": ["a100"]}, "set": {"env": [{"name": "GPU_MEMORY", "value": "80Gi"}]}},
-        ]},
-        {"name": "data", "choices": [
-            {"name": "no", "default": true},
-            {"name": "yes", "set": {"variables": {"repository": "https://git.example.org/data"}}},
-        ]},
-    ]);
-    Ok(serde_json::from_value(object)?)
 }
 
 /// Objects as a watch keeps them.
