@@ -225,7 +225,6 @@ mod tests {
             "message": "admission webhook denied the request: …",
             "details": {"causes": [
                 {"field": "spec.image", "message": "\"evil\" is not allowed"},
-                {"field": "spec.options[gpu]", "message": "\"k80\" is not a choice"},
                 {"field": "spec.port", "message": "\"80\" is no port"},
                 {"message": "something else"},
             ]},
@@ -234,10 +233,26 @@ mod tests {
             text,
             "the workspace is refused:\n\
              * spec.image (--image): \"evil\" is not allowed\n\
-             * spec.options[gpu] (--option): \"k80\" is not a choice\n\
              * spec.port: \"80\" is no port\n\
              * something else"
         );
+    }
+
+    #[test]
+    fn a_refused_choice_has_the_words_of_the_rules_and_its_flag() {
+        let record = include_str!("../../rules/tests/refused_options.json");
+        let record: serde_json::Value = serde_json::from_str(record).unwrap();
+        let rows = record["refused"].as_array().unwrap();
+        assert!(!rows.is_empty());
+        for row in rows {
+            let (field, message) = row["refusal"].as_str().unwrap().split_once(": ").unwrap();
+            let causes = json!([{"field": field, "message": message}]);
+            let text = refusal_of(json!({"code": 422, "message": "…", "details": {"causes": causes}}));
+            assert_eq!(
+                text,
+                format!("the workspace is refused:\n* {field} (--option): {message}")
+            );
+        }
     }
 
     #[test]

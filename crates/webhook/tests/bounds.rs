@@ -360,39 +360,21 @@ async fn where_a_template_is_required_none_is_made_without_and_what_exists_is_wa
 async fn choices_that_the_template_does_not_offer_are_refused_with_those_that_are_left() {
     let mut form = template();
     form.spec.resource_bounds = None;
-    form.spec.options = serde_json::from_value(json!([
-        {"name": "gpu", "choices": [{"name": "none", "default": true}, {"name": "a100"}, {"name": "h100"}]},
-        {"name": "share", "when": {"gpu": ["a100", "h100"]}, "choices": [
-            {"name": "whole"}, {"name": "slice", "when": {"gpu": ["a100"]}},
-        ]},
-    ]))
-    .unwrap();
+    let record: Value = serde_json::from_str(include_str!("../../rules/tests/refused_options.json")).unwrap();
+    form.spec.options = serde_json::from_value(record["options"].clone()).unwrap();
     let webhook = Cluster::with(form).webhook();
-    let with = |options: Value| workspace(json!({"templateRef": "prod", "options": options}));
-    for (options, message) in [
-        (
-            json!({"gpu": "k80"}),
-            r#"spec.options[gpu]: "k80" is not a choice of this option: choose one of none, a100, h100"#,
-        ),
-        (
-            json!({"gpu": "h100", "share": "slice"}),
-            r#"spec.options[share]: "slice" may be chosen only with gpu: a100: choose one of whole"#,
-        ),
-        (
-            json!({"gpu": "a100"}),
-            "spec.options[share]: must be set, because no choice is the default: choose one of whole, slice",
-        ),
-    ] {
-        let refused = webhook.validate_create("alice", &with(options)).await;
-        assert_eq!((refused.allowed, refused.code), (false, 422));
-        assert_eq!(refused.message, message);
+    let with = |options: &Value| workspace(json!({"templateRef": "prod", "options": options}));
+    for row in record["refused"].as_array().unwrap() {
+        let refused = webhook.validate_create("alice", &with(&row["given"])).await;
+        assert_eq!((refused.allowed, refused.code), (false, 422), "{row}");
+        assert_eq!(row["refusal"], json!(refused.message));
     }
-    let good = with(json!({"gpu": "a100", "share": "slice"}));
+    let good = with(&json!({"gpu": "a100", "memory-of-gpu": "40g"}));
     let answer = webhook.validate_create("alice", &good).await;
     assert!(answer.allowed && answer.warnings.is_empty(), "{answer:?}");
     let none = workspace(json!({"templateRef": "prod"}));
     let update = webhook
-        .validate_update("alice", &none, &with(json!({"share": "whole"})))
+        .validate_update("alice", &none, &with(&json!({"memory-of-gpu": "20g"})))
         .await;
     assert_eq!(update.code, 422, "{update:?}");
     assert!(webhook.validate_update("alice", &none, &good).await.allowed);

@@ -33,6 +33,9 @@ LIST = [
     {"template": "gpu", "groups": ["ml"], "users": ["zoe"]},
 ]
 
+# The words with which the rules refuse choices, as their own test has them.
+REFUSED = pathlib.Path(__file__).parents[3] / "crates/rules/tests/refused_options.json"
+
 # The template has the options `gpu` and `memory-of-gpu`, which holds for one choice alone, and `image`.
 OF_TEMPLATE = [
     {
@@ -295,16 +298,18 @@ class Spawn(Case):
 
     async def test_choices_that_do_not_go_together_are_refused_in_the_words_of_the_webhook(self):
         self.new_hub(profile_list=OF_TEMPLATE)
-        words = 'spec.options[memory-of-gpu]: "40g" may be chosen only with gpu: a100: choose one of 20g, 10g'
+        record = json.loads(REFUSED.read_text())
+        options_of_record = {option["name"] for option in record["options"]}
+        (words,) = (row["refusal"] for row in record["refused"] if row["given"] == {"gpu": "t4", "memory-of-gpu": "40g"})
 
         def webhook(method, path, body):
             if method not in ("POST", "PATCH") or not path.startswith("/apis/workspaces"):
                 return None
             spec = copy.deepcopy(self.api.objects["alice"]["spec"] if method == "PATCH" else {})
             api_server.merge(spec, body["spec"])
-            options = spec.get("options") or {}
-            wrong = options.get("memory-of-gpu") and options.get("gpu") != "a100"
-            return (422, "Invalid", words) if wrong else None
+            given = {name: choice for name, choice in (spec.get("options") or {}).items() if name in options_of_record}
+            refusals = [row["refusal"] for row in record["refused"] if row["given"] == given]
+            return (422, "Invalid", refusals[0]) if refusals else None
 
         self.api.refuse = webhook
         self.assertIn(words, await self.refused(400, "choose one of 20g, 10g", device="t4", part="40g"))
