@@ -11,7 +11,7 @@ use super::PATH;
 use crate::violation::Violation;
 
 /// Fields of the pod, and what to do instead.
-const OF_POD: [(&str, &str); 18] = [
+pub(super) const OF_POD: [(&str, &str); 18] = [
     (
         "activeDeadlineSeconds",
         "use spec.defaultLimits.maxAgeMinutes, which stops the workspace",
@@ -60,7 +60,7 @@ const OF_POD: [(&str, &str); 18] = [
 ];
 
 /// Fields of the application's container, and what to do instead.
-const OF_APPLICATION: [(&str, &str); 11] = [
+pub(super) const OF_APPLICATION: [(&str, &str); 11] = [
     ("args", "use spec.defaultContainerConfig.args"),
     ("command", "use spec.defaultContainerConfig.command"),
     ("env", "use spec.environmentVariables"),

@@ -73,31 +73,58 @@ fn a_sidecar_with_a_volume_and_the_home_passes() {
     assert_eq!(lines(pod, json!({})), [""; 0]);
 }
 
+/// The value at this path, alone in an object, of the type that a `PodSpec` takes there. `base`: what is around it.
+fn alone(field: &str, base: impl Fn(Value) -> Value) -> Value {
+    let samples = [json!("sample"), json!(true), json!(7), json!({}), json!([])];
+    let set = |value: Value| {
+        let keys = field.rsplit('.');
+        base(keys.fold(value, |inner, key| json!({ key: inner })))
+    };
+    let is_read = |pod: &Value| {
+        let read = serde_json::from_value::<PodSpec>(pod.clone());
+        read.is_ok_and(|read| {
+            json!(read)
+                .to_string()
+                .contains(field.rsplit('.').next().unwrap())
+        })
+    };
+    samples.into_iter().map(set).find(is_read).unwrap()
+}
+
 #[test]
-fn a_refused_field_is_named_with_its_value_and_what_to_use_instead() {
-    assert_eq!(
-        lines(json!({"serviceAccountName": "admin"}), json!({}))
-            .first()
-            .map(String::as_str),
-        Some(
-            r#"spec.podTemplate.spec.serviceAccountName: "admin" must not be set in a podTemplate: use serviceAccount of an execution profile"#
-        )
-    );
+fn each_refused_field_is_named_with_what_to_use_instead() {
+    let application = |fields: Value| {
+        let mut container = json!({"name": "workspace"});
+        json_patch::merge(&mut container, &fields);
+        json!({ "containers": [container] })
+    };
+    let pods = refused::OF_POD.map(|(field, remedy)| (alone(field, |fields| fields), "", field, remedy));
+    let of_application = refused::OF_APPLICATION
+        .map(|(field, remedy)| (alone(field, application), "containers[0].", field, remedy));
+    for (pod, at, field, remedy) in pods.into_iter().chain(of_application) {
+        let found = lines(pod.clone(), json!({}));
+        let is_told = |line: &&String| {
+            line.starts_with(&format!("spec.podTemplate.spec.{at}{field}: "))
+                && line.ends_with(&format!("must not be set in a podTemplate: {remedy}"))
+        };
+        assert_eq!(found.iter().filter(is_told).count(), 1, "{pod}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_refused_field_is_named_with_its_value_and_volumes_with_those_to_use_instead() {
     let found = lines(
         json!({
-            "nodeSelector": {"zone": "a"},
-            "containers": [
-                {"name": "workspace", "image": "other:1", "resources": {"limits": {"cpu": "9"}, "claims": [{"name": "gpu"}]}},
-            ],
+            "serviceAccountName": "admin",
+            "containers": [{"name": "workspace", "image": "other:1", "resources": {"claims": [{"name": "gpu"}]}}],
             "volumes": [{"name": "files", "csi": {"driver": "d"}}, {"name": "more", "nfs": {"server": "s", "path": "/"}},
                 {"name": "own", "ephemeral": {}}],
         }),
         json!({}),
     );
     for expected in [
-        "spec.podTemplate.spec.nodeSelector: must not be set in a podTemplate: use spec.defaultNodeSelector",
+        r#"spec.podTemplate.spec.serviceAccountName: "admin" must not be set in a podTemplate: use serviceAccount"#,
         r#"spec.podTemplate.spec.containers[0].image: "other:1" must not be set in a podTemplate: use spec.defaultImage"#,
-        "spec.podTemplate.spec.containers[0].resources.limits: must not be set in a podTemplate: use spec.defaultResources.limits",
         "spec.podTemplate.spec.volumes[0].csi: must not be mounted: use one of configMap, downwardAPI, emptyDir",
         "spec.podTemplate.spec.volumes[1].nfs: must not be mounted: use one of configMap, downwardAPI, emptyDir",
         "spec.podTemplate.spec.volumes[2].ephemeral: must not be mounted: list a disk in spec.volumeClaims",
