@@ -61,26 +61,30 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
             .get(DEFAULT_CLASS)
             .is_some_and(|it| it == "true")
     };
-    let (disk, set, other) = if is_home(observed, claim) {
-        let field = "Set spec.storage.storageClassName";
-        ("disk".to_owned(), field, " to another")
-    } else {
-        (
-            format!("disk {}", claim.name_any()),
-            "Create the workspace from another template",
-            "",
-        )
-    };
-    let message = match class {
-        Some(name) if classes.iter().all(|class| class.name_any() != name) => format!(
-            "The {disk}'s storage class {name:?} does not exist. {set}{other}, or have it made. The disk was never made, so no files are lost."
+    let is_home = is_home(observed, claim);
+    let (fault, wanted, other) = match class {
+        Some(name) if classes.iter().all(|class| class.name_any() != name) => (
+            format!("'s storage class {name:?} does not exist"),
+            "it",
+            "another class",
         ),
-        None if !classes.iter().any(|class| is_default(class)) => format!(
-            "The {disk} has no storage class, and the cluster has no default one. {set}, or have a default made. The disk was never made, \
-             so no files are lost."
-        ),
+        None if !classes.iter().any(|class| is_default(class)) => {
+            let fault = " has no storage class, and the cluster has no default one".to_owned();
+            (fault, "a default", "a class")
+        }
         _ => return NONE,
     };
+    let message = if is_home {
+        let other = class.map_or("", |_| " to another");
+        format!("The disk{fault}. Set spec.storage.storageClassName{other}, or have {wanted} made.")
+    } else {
+        // Neither spec.templateRef nor the disks of a template change.
+        format!(
+            "The disk {}{fault}. Have {wanted} made, or create another workspace from a template that names {other}.",
+            claim.name_any()
+        )
+    };
+    let message = format!("{message} The disk was never made, so no files are lost.");
     // A pre-provisioned volume may name a class that has no object.
     match remaining(claim.metadata.creation_timestamp.as_ref(), CONFIRM_AFTER, now) {
         Some(rest) => Evidence::recheck_after(rest),

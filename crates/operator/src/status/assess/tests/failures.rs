@@ -173,6 +173,48 @@ fn a_disk_without_class_or_volume_is_reported() {
 }
 
 #[test]
+fn the_missing_class_of_a_further_disk_has_a_remedy_that_can_be_followed() {
+    let found = |class: Option<&str>, classes: Value| {
+        let mut observed = testing::started();
+        let mut claim = json!(observed.claim.as_deref().unwrap());
+        claim["metadata"]["name"] = json!("wsc-db-demo");
+        claim["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        claim["spec"]["storageClassName"] = json!(class);
+        claim["status"] = json!({"phase": "Pending"});
+        let claim: k8s_openapi::api::core::v1::PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
+        observed.further_claims = vec![claim.into()];
+        let mut pod = json!(testing::pod());
+        let volumes = pod["spec"]["volumes"].as_array_mut().unwrap();
+        volumes.push(json!({"name": "db", "persistentVolumeClaim": {"claimName": "wsc-db-demo"}}));
+        observed.pods = vec![testing::partial(&pod)];
+        let classes: Vec<k8s_openapi::api::storage::v1::StorageClass> =
+            serde_json::from_value(classes).unwrap();
+        observed.storage_classes = classes.into_iter().map(Into::into).collect();
+        let status = Case::new(observed).status();
+        (status.reason, status.message.unwrap_or_default())
+    };
+    let fast = json!([{"metadata": {"name": "fast"}, "provisioner": "p"}]);
+    for (class, expected) in [
+        (
+            Some("slow"),
+            "The disk wsc-db-demo's storage class \"slow\" does not exist. Have it made, or create another workspace from a template \
+             that names another class. The disk was never made, so no files are lost.",
+        ),
+        (
+            None,
+            "The disk wsc-db-demo has no storage class, and the cluster has no default one. Have a default made, or create another \
+             workspace from a template that names a class. The disk was never made, so no files are lost.",
+        ),
+    ] {
+        let (reason, message) = found(class, fast.clone());
+        assert_eq!(reason.as_deref(), Some(reason::STORAGE_CLASS_NOT_FOUND));
+        assert_eq!(message, expected);
+    }
+    let (reason, _) = found(Some("fast"), fast);
+    assert_ne!(reason.as_deref(), Some(reason::STORAGE_CLASS_NOT_FOUND));
+}
+
+#[test]
 fn blockers_are_reported_and_a_terminating_predecessor_is_waited_for() {
     let mut case = Case::new(testing::observed());
     case.blocker = Some(Blocker::Conflict {
