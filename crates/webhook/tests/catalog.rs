@@ -15,7 +15,7 @@ fn object(kind: &str, spec: Value) -> Value {
     })
 }
 
-fn template(spec: Value) -> Value {
+pub(crate) fn template(spec: Value) -> Value {
     let mut spec = spec;
     spec["displayName"] = json!("t");
     spec["defaultImage"] = json!("uv");

@@ -14,6 +14,7 @@ mod keep;
 mod limits;
 mod objects;
 mod ownership;
+mod pod_templates;
 mod public_access;
 mod public_ownership;
 mod recovery;

@@ -46,15 +46,26 @@ async fn a_template_s_spec_never_changes_and_misspelt_fields_of_its_pod_are_refu
             "{spec}: {refused:?}"
         );
     }
-    let misspelt =
-        json!({"podTemplate": {"spec": {"containers": [{"name": "workspace", "workingDirr": "/work"}]}}});
-    let refused = refusal(misspelt).await;
-    assert!(
-        refused
-            .as_ref()
-            .is_some_and(|text| text.contains("spec.podTemplate.spec.containers[0].workingDirr")),
-        "{refused:?}"
-    );
+    for (misspelt, path) in [
+        (
+            json!({"podTemplate": {"spec": {"containers": [{"name": "workspace", "workingDirr": "/work"}]}}}),
+            "spec.podTemplate.spec.containers[0].workingDirr",
+        ),
+        (
+            json!({"options": [{"name": "gpu", "choices": [{"name": "a", "sett": {}}]}]}),
+            "spec.options[0].choices[0].sett",
+        ),
+        (
+            json!({"volumeClaims": [{"name": "db", "mountpath": "/db", "spec": {}}]}),
+            "spec.volumeClaims[0].mountpath",
+        ),
+    ] {
+        let refused = refusal(misspelt).await;
+        assert!(
+            refused.as_ref().is_some_and(|text| text.contains(path)),
+            "{path}: {refused:?}"
+        );
+    }
     let texts = json!({"gpu": {"choices": {"old": {"deprecated": "It goes."}}}});
     let shown = json!({"presentation": {"icon": "python", "options": texts}});
     assert_eq!(refusal(shown).await, None);
