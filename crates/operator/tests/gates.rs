@@ -56,6 +56,7 @@ fn is(phase: Phase, reason: &str) -> (Option<Phase>, Option<String>) {
 
 #[tokio::test(start_paused = true)]
 async fn a_gated_pod_fails_by_no_limit_and_has_its_whole_time_once_the_gates_are_removed() {
+    let queue = format!(" Its queue is \"gpus\" (label {}).", names::QUEUE_LABEL);
     for (limit, at_last, grace) in [
         (Value::Null, reason::UNSCHEDULABLE, Duration::from_mins(5)),
         (json!({"startTimeoutMinutes": 10}), reason::START_TIMEOUT, LIMIT),
@@ -66,6 +67,8 @@ async fn a_gated_pod_fails_by_no_limit_and_has_its_whole_time_once_the_gates_are
         for _ in 0..3 {
             stage.reconcile().await.unwrap();
             assert_eq!(reported(&stage), is(Phase::Starting, reason::SCHEDULING_GATED));
+            let message = stage.status().message.unwrap();
+            assert!(message.ends_with(&queue), "{message}");
             tokio::time::advance(LIMIT * 10).await;
         }
         let gated = stage

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    Workspace,
+    Workspace, WorkspaceTemplate,
     condition::{self, PROGRESSING, STOPPED, reason},
     names,
     workspace::{DesiredStatus, Phase},
@@ -12,7 +12,7 @@ use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
-use testkit::objects::NAMESPACE;
+use testkit::objects::{self, NAMESPACE};
 
 use crate::{
     outages::begin,
@@ -250,6 +250,64 @@ async fn a_pod_that_breaks_a_rule_for_every_pod_is_not_made_and_the_next_right_o
     assert_eq!(status.message.as_deref(), Some(expected));
     run_as(&mut stage, 1000);
     stage.run().await;
+}
+
+#[tokio::test]
+async fn a_pod_template_that_no_webhook_judged_makes_no_pod_while_it_is_bad() {
+    let of_template = |container: Value, pod: Value| {
+        let amounts = json!({"cpu": "10m", "memory": "16Mi"});
+        let mut sidecar = json!({"name": "sidecar", "image": "r/db:1", "resources": {"limits": amounts}});
+        json_patch::merge(&mut sidecar, &container);
+        let mut spec = json!({"containers": [sidecar], "volumes": [{"name": "files", "emptyDir": {}}]});
+        json_patch::merge(&mut spec, &pod);
+        let mut template = json!(objects::template("t"));
+        template["spec"]["podTemplate"] = json!({ "spec": spec });
+        let stage = Stage::with_demo();
+        let template: WorkspaceTemplate = serde_json::from_value(template).unwrap();
+        stage.server.put(&template);
+        stage.edit_spec(|spec| spec["templateRef"] = json!("t"));
+        stage
+    };
+    for (container, pod, field) in [
+        (json!({}), json!({"hostNetwork": true}), "spec.hostNetwork"),
+        (
+            json!({}),
+            json!({"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}),
+            "spec.volumes[0].hostPath",
+        ),
+        (
+            json!({}),
+            json!({"serviceAccountName": "admin"}),
+            "spec.serviceAccountName",
+        ),
+        (
+            json!({"securityContext": {"privileged": true}}),
+            json!({}),
+            "spec.containers[1].securityContext.privileged",
+        ),
+        (
+            json!({"resources": null}),
+            json!({}),
+            "spec.containers[1].resources.requests.cpu",
+        ),
+    ] {
+        let mut stage = of_template(container, pod);
+        stage.reconcile().await.unwrap();
+        assert!(stage.child::<Pod>().is_none(), "{field}");
+        let mut calls = stage.server.take_calls().into_iter();
+        let is_pod =
+            |call: &testkit::api_server::Call| call.method == Method::POST && call.path.contains("/pods");
+        assert!(!calls.any(|call| is_pod(&call)), "{field}");
+        let status = stage.status();
+        assert_eq!(
+            status.reason.as_deref(),
+            Some(reason::POD_SECURITY_VIOLATION),
+            "{field}"
+        );
+        let message = status.message.unwrap();
+        assert!(message.contains(field), "{field}: {message}");
+    }
+    of_template(json!({}), json!({})).run().await;
 }
 
 #[tokio::test]
