@@ -148,6 +148,8 @@ fn what_cannot_be_read_or_written_leaves_nothing_behind() {
     fs::write(&file, "").unwrap();
     let slash = format!("{link}/");
     let (below_file, far, new) = (folder.path("file/out"), folder.path("a/b"), folder.path("new"));
+    // Not even root may write there: to make the folder, and into one that is there and empty.
+    let [sys, proc] = ["/sys/out", "/proc/tty/ldisc"].map(str::to_owned);
     for (dir, input, code, words) in [
         (&full, WHOLE, 2, "is not empty"),
         (&link, WHOLE, 2, "is a link"),
@@ -155,6 +157,13 @@ fn what_cannot_be_read_or_written_leaves_nothing_behind() {
         (&file, WHOLE, 2, "must be a folder"),
         (&below_file, WHOLE, 2, "cannot be read"),
         (&far, WHOLE, 1, "cannot be written"),
+        (&sys, WHOLE, 1, "/sys/out cannot be written, and nothing is"),
+        (
+            &proc,
+            WHOLE,
+            1,
+            "/proc/tty/ldisc cannot be written, and nothing is",
+        ),
         (&new, "", 1, "the input is empty"),
         (&new, "a: [", 1, "standard input:"),
         (&new, "kind: {{ .Values.kind }}", 1, "Helm template"),
