@@ -1,9 +1,11 @@
 //! Any JSON in the shape of the sources' kinds -> no panic, and each leaf told once (pure).
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use import::{Error, Import};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::{jupyter_k8s, kubeflow};
@@ -331,43 +333,63 @@ pub(crate) fn told_once(import: &Import, objects: &[(&Value, &str)]) -> Result<(
     Ok(())
 }
 
+/// Checks many sources, of which most are read: a converter that refuses each tells no leaf twice either. `check`: whether it is read.
+pub(crate) fn check_all<S: Strategy>(sources: &S, check: impl Fn(S::Value) -> Result<bool, TestCaseError>) {
+    let (read, refused) = (Cell::new(0), Cell::new(0));
+    let mut runner = TestRunner::new(ProptestConfig::with_source_file(file!()));
+    let outcome = runner.run(sources, |source| {
+        let counter = if check(source)? { &read } else { &refused };
+        counter.set(counter.get() + 1);
+        Ok(())
+    });
+    outcome.unwrap();
+    let (read, refused) = (read.into_inner(), refused.into_inner());
+    assert!(read > refused, "{read} are read, {refused} refused");
+}
+
 /// Each leaf of the objects, of these titles, is told once; or the source is refused with its place.
 fn check(
     convert: fn(&str) -> Result<Import, Error>,
     objects: &[(&Value, &str)],
-) -> Result<(), TestCaseError> {
+) -> Result<bool, TestCaseError> {
     let items: Vec<_> = objects.iter().map(|(object, _)| object).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     match convert(&list.to_string()) {
-        Ok(import) => {
-            told_once(&import, objects)?;
-        }
+        Ok(import) => told_once(&import, objects).map(|()| true),
         Err(Error::Unreadable(words)) => {
             prop_assert!(words.contains("source.yaml: document 1, items["), "{}", words);
+            Ok(false)
         }
-        Err(Error::Bug(words)) => prop_assert!(false, "{words}\n{list}"),
+        Err(Error::Bug(words)) => Err(TestCaseError::fail(format!("{words}\n{list}"))),
     }
-    Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+#[test]
+fn every_leaf_is_told_once_whatever_the_source_holds() {
+    check_all(&(notebook(), pod_default()), |(notebook, pod_default)| {
+        let objects = [
+            (&notebook, "Notebook team-a/demo"),
+            (&pod_default, "PodDefault team-a/p"),
+        ];
+        check(kubeflow, &objects)
+    });
+}
 
-    #[test]
-    fn every_leaf_is_told_once_whatever_the_source_holds(notebook in notebook(), pod_default in pod_default()) {
-        check(kubeflow, &[(&notebook, "Notebook team-a/demo"), (&pod_default, "PodDefault team-a/p")])?;
-    }
-
-    #[test]
-    fn every_leaf_of_the_earlier_jupyter_k8s_is_told_once(
-        workspace in earlier("Workspace", WORKSPACE), template in earlier("WorkspaceTemplate", TEMPLATE), strategy in strategy(),
-    ) {
-        check(
-            jupyter_k8s,
-            &[
-                (&workspace, "Workspace team-a/demo"), (&template, "WorkspaceTemplate team-a/t"),
+#[test]
+fn every_leaf_of_the_earlier_jupyter_k8s_is_told_once() {
+    check_all(
+        &(
+            earlier("Workspace", WORKSPACE),
+            earlier("WorkspaceTemplate", TEMPLATE),
+            strategy(),
+        ),
+        |(workspace, template, strategy)| {
+            let objects = [
+                (&workspace, "Workspace team-a/demo"),
+                (&template, "WorkspaceTemplate team-a/t"),
                 (&strategy, "WorkspaceAccessStrategy team-a/web"),
-            ],
-        )?;
-    }
+            ];
+            check(jupyter_k8s, &objects)
+        },
+    );
 }

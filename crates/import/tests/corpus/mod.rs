@@ -3,6 +3,7 @@
 use import::Outcome;
 
 use crate::kubeflow;
+use crate::shapes::told_once;
 
 mod volumes;
 
@@ -337,6 +338,10 @@ fn each_feature_comes_over_or_is_lost_by_name() {
                 continue;
             }
         };
+        let object = serde_saphyr::from_str(&source).unwrap();
+        if let Err(error) = told_once(&import, &[(&object, "Notebook team-a/demo")]) {
+            wrong.push(format!("{feature}: {error}"));
+        }
         let found = import
             .entries
             .iter()

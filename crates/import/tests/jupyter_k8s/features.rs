@@ -4,6 +4,7 @@ use import::{Import, Outcome};
 
 use super::{GROUP, object};
 use crate::jupyter_k8s;
+use crate::shapes::told_once;
 
 /// Kind, feature, fields of the spec, beginnings of the paths that are lost, and a text of the files.
 const FEATURES: &[(&str, &str, &str, &[&str], &str)] = &[
@@ -288,6 +289,10 @@ fn each_feature_comes_over_or_is_lost_by_name() {
                 continue;
             }
         };
+        let whole = serde_saphyr::from_str(&source).unwrap();
+        if let Err(error) = told_once(&import, &[(&whole, &format!("{kind} team-a/demo"))]) {
+            wrong.push(format!("{feature}: {error}"));
+        }
         // A template's annotation belongs to a Workspace.
         let mut found = lost(&import);
         found.retain(|path| !path.starts_with("metadata."));

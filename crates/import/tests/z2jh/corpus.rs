@@ -3,6 +3,7 @@
 use import::Hub;
 
 use super::{CLAIM, hubs, lost, servers, z2jh};
+use crate::shapes::told_once;
 
 /// Feature, fate of the hub, values beside an image, beginnings of the paths that are lost, and a text of the files.
 pub(super) type Feature = (
@@ -51,6 +52,10 @@ fn each_feature_comes_over_or_is_lost_by_name() {
                 continue;
             }
         };
+        let whole = serde_saphyr::from_str(&values).unwrap();
+        if let Err(error) = told_once(&import, &[(&whole, "Values values.yaml")]) {
+            wrong.push(format!("{feature}: {error}"));
+        }
         let found: Vec<_> = lost(&import).map(|entry| entry.path.as_str()).collect();
         let is_expected = |path: &&str| expected.iter().any(|start| path.starts_with(start));
         let is_found = |start: &&str| found.iter().any(|path| path.starts_with(start));
