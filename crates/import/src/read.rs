@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use rules::names::is_dns_1123_subdomain;
 use serde_json::Value;
 
-use crate::{Error, Input};
+use crate::{Error, Input, LONGEST};
 
 /// An object of the source.
 #[derive(Debug)]
@@ -155,15 +155,10 @@ fn documents(input: &Input) -> Result<Vec<Value>, Error> {
     {
         return Ok(vec![value]);
     }
+    // One for each byte: what aliases add counts, and so do its bytes.
     let options = serde_saphyr::options! {
         legacy_octal_numbers: true,
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_events: 200_000_000,
-            max_nodes: 100_000_000,
-            max_documents: 1_000_000,
-            max_total_scalar_bytes: 1 << 30,
-        },
+        budget: serde_saphyr::budget! { max_events: LONGEST, max_nodes: LONGEST, max_documents: LONGEST },
     };
     let documents = serde_saphyr::from_multiple_with_options::<Value>(text, options);
     let documents = documents.map_err(|error| {
@@ -190,4 +185,47 @@ fn template_line(text: &str, wrong: usize) -> Option<usize> {
         line.contains("{{") && (at + 1 == wrong || line.trim_start().starts_with("{{"))
     };
     lines.find(is_template).map(|(at, _)| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: String) -> Vec<Value> {
+        let name = "a.yaml".to_owned();
+        documents(&Input { name, text }).unwrap_or_default()
+    }
+
+    #[test]
+    fn scalars_are_those_of_yaml_1_1() {
+        for (text, expected) in [
+            ("0644", json!(420)),
+            ("-010", json!(-8)),
+            ("0x1F", json!(31)),
+            ("1_000", json!(1000)),
+            ("1e3", json!(1000.0)),
+            ("yes", json!(true)),
+            ("On", json!(true)),
+            ("no", json!(false)),
+            ("off", json!(false)),
+            ("~", json!(null)),
+            // The controls: what is quoted, a time, a version and an amount are texts.
+            ("'0644'", json!("0644")),
+            ("\"yes\"", json!("yes")),
+            ("12:30", json!("12:30")),
+            ("1.2.3", json!("1.2.3")),
+            ("010m", json!("010m")),
+        ] {
+            assert_eq!(read(format!("a: {text}\n")), [json!({"a": expected})], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_large_export_in_yaml_is_read_as_a_whole() {
+        let document = format!("---\n[{}]\n", ["1"; 1_000].join(", "));
+        let found = read(document.repeat(1_100));
+        assert_eq!((found.len(), &found[1_099][999]), (1_100, &json!(1)));
+    }
 }

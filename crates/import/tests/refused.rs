@@ -62,6 +62,10 @@ fn what_cannot_be_converted_is_said_with_its_place() {
         ),
         (anchors_of_anchors(), "source.yaml:6:"),
         (
+            format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 64].join(", ")),
+            "is neither valid JSON nor valid YAML",
+        ),
+        (
             notebook("demo", "containers: []"),
             "source.yaml: document 1: Notebook team-a/demo: spec.template.spec.containers: must hold a container",
         ),
