@@ -182,7 +182,7 @@ proptest! {
 
     #[test]
     fn rules_never_panic_on_parsed_objects(
-        spec in workspace_spec(true), of_template in template_spec(true), at in 0_usize..90, by in any_json(), in_template: bool
+        spec in workspace_spec(true), of_template in template_spec(true), at in 0_usize..200, by in any_json(), in_template: bool
     ) {
         let (mut spec, mut of_template) = (spec, of_template);
         spec["templateRef"] = json!("t");

@@ -1,17 +1,12 @@
-//! Random seed -> workspaces, templates and the objects that they refer to (pure).
+//! Fields of workspaces and templates, each with values that every rule accepts, and values that a rule may refuse (pure).
 
-use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, names};
-use proptest::prelude::*;
-use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use crate::objects::object;
-
 /// A field, values that every rule accepts, and values that a rule may refuse.
-type Field = (&'static str, Vec<Value>, Vec<Value>);
+pub(super) type Field = (&'static str, Vec<Value>, Vec<Value>);
 
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn workspace_fields() -> Vec<Field> {
+pub(super) fn workspace_fields() -> Vec<Field> {
     vec![
         (
             "image",
@@ -121,6 +116,16 @@ fn workspace_fields() -> Vec<Field> {
             ],
         ),
         (
+            "options",
+            // Without a template, there is none.
+            vec![],
+            vec![
+                json!({"gpu": "a100"}),
+                json!({"gpu": "none"}),
+                json!({"gpu": "k80", "none": "x"}),
+            ],
+        ),
+        (
             "variables",
             vec![json!({"course": "ml", "a.b": "{x}"})],
             vec![json!({"workspace.name": "x"}), json!({"course": "a b"})],
@@ -159,7 +164,7 @@ fn workspace_fields() -> Vec<Field> {
 }
 
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn template_fields() -> Vec<Field> {
+pub(super) fn template_fields() -> Vec<Field> {
     vec![
         (
             "allowedImages",
@@ -287,94 +292,72 @@ fn template_fields() -> Vec<Field> {
             ],
             vec![json!({"startTimeoutMinutes": {"min": 3, "max": 2}})],
         ),
+        (
+            "options",
+            vec![json!([{"name": "gpu", "choices": [
+                {"name": "none", "default": true, "set": {
+                    "variables": {"kind": "cpu"}, "env": [{"name": "KIND", "value": "{kind}"}], "podLabels": {"kind": "{kind}"},
+                    "nodeSelector": {"kind": "{kind}"}, "resources": {"limits": {"memory": "2Gi"}},
+                }},
+                {"name": "a100", "set": {"image": "r/gpu:1", "args": ["{course}"]}},
+            ]}])],
+            vec![
+                json!([{"name": "gpu", "when": {"none": ["x"]}, "choices": [{"name": "a100", "set": {"image": "{course}", "shmSize": "1Ti"}}]}]),
+            ],
+        ),
+        (
+            "volumeClaims",
+            vec![json!([{"name": "db", "mountPath": "/db", "spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+                "dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "golden"},
+            }}])],
+            vec![
+                json!([{"name": "db", "mountPath": "/dev/shm", "when": {"gpu": ["a100"]}, "spec": {
+                    "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1"}},
+                    "dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "{course}"},
+                }}]),
+            ],
+        ),
+        (
+            "podTemplate",
+            vec![json!({
+                "metadata": {"labels": {"team": "ml"}, "annotations": {"x.org/sidecar": "{print}"}},
+                "spec": {
+                    "containers": [
+                        {"name": "workspace", "volumeMounts": [{"name": "files", "mountPath": "/files"}]},
+                        {
+                            "name": "sidecar", "image": "r/db:1", "envFrom": [{"secretRef": {"name": "creds"}}],
+                            "resources": {"limits": {"cpu": "10m", "memory": "16Mi"}},
+                            "volumeMounts": [{"name": "workspace-storage", "mountPath": "/home"}],
+                        },
+                    ],
+                    "volumes": [{"name": "files", "secret": {"secretName": "files"}}],
+                    "terminationGracePeriodSeconds": 5,
+                },
+            })],
+            vec![
+                json!({"spec": {"hostNetwork": true, "containers": [{"name": "workspace", "image": "x"}, {"name": "workspace"}]}}),
+                json!({
+                    "metadata": {"labels": {"team": "ml", "of": "x"}},
+                    "spec": {"volumes": [
+                        {"name": "own", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "{course}"}}},
+                        {"name": "db", "persistentVolumeClaim": {"claimName": "{pvcs.db}"}},
+                    ]},
+                }),
+            ],
+        ),
+        (
+            "objects",
+            vec![json!([{"name": "monitor", "manifest": {
+                "apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor",
+                "spec": {"selector": {"matchLabels": {"workspace": "{workspace.name}"}}},
+            }}])],
+            vec![
+                json!([{"name": "monitor", "when": {"gpu": ["a100"]}, "manifest": {"apiVersion": "v1", "kind": "Secret"}}]),
+            ],
+        ),
         ("defaultAccessType", vec![json!("Public")], vec![]),
         ("managerRef", vec![json!("main")], vec![]),
         ("executionProfileRef", vec![json!("id")], vec![]),
     ]
-}
-
-/// Template fields that let a workspace set everything.
-const OPEN: [&str; 3] = [
-    "allowCustomInitContainers",
-    "allowCustomScheduling",
-    "allowCustomSecurityContext",
-];
-
-/// A spec of some of these fields, with accepted values only, or with any values.
-fn spec_of(fields: Vec<Field>, base: Value, wild: bool) -> impl Strategy<Value = Value> {
-    prop::collection::vec(any::<(Index, Index)>(), fields.len()).prop_map(move |picks| {
-        let mut spec = base.clone();
-        for ((name, fine, wrong), (whether, which)) in fields.iter().zip(picks) {
-            let mut values = fine.clone();
-            // Only some values are refused ones. With all of them, hardly any workspace would be valid.
-            if wild && whether.index(5) == 0 {
-                values.clone_from(wrong);
-            }
-            if !values.is_empty() && whether.index(2) == 0 {
-                spec[*name] = which.get(&values).clone();
-            }
-        }
-        spec
-    })
-}
-
-/// Specs of workspaces. `wild`: also with values that a rule may refuse.
-pub fn workspace_spec(wild: bool) -> impl Strategy<Value = Value> {
-    spec_of(workspace_fields(), json!({"displayName": "d"}), wild)
-}
-
-/// Specs of templates that let workspaces set everything. `wild`: also others, and with values that a rule may refuse.
-pub fn template_spec(wild: bool) -> impl Strategy<Value = Value> {
-    let mut base = json!({"displayName": "t", "defaultImage": "uv"});
-    for name in OPEN {
-        base[name] = json!(true);
-    }
-    (spec_of(template_fields(), base, wild), any::<bool>()).prop_map(move |(mut spec, open)| {
-        if wild && !open {
-            for name in OPEN {
-                spec[name] = json!(false);
-            }
-        }
-        spec
-    })
-}
-
-/// The settings for all of them.
-pub const SETTINGS: &str =
-    "{defaultImage: uv, imageAliases: {uv: r/jupyter:1}, recoveryImage: r/recovery:1, admission: true}";
-
-/// A workspace of this spec. `refers`: to [`template`].
-pub fn workspace(spec: Value, refers: bool) -> Workspace {
-    let mut spec = spec;
-    if refers {
-        spec["templateRef"] = json!("t");
-    }
-    object(json!({
-        "metadata": {
-            "name": "demo", "namespace": "team", "uid": "u-1", "labels": {"tier": "gold"},
-            "annotations": {names::CREATED_BY: "alice"},
-        },
-        "spec": spec,
-    }))
-}
-
-/// The template of this spec.
-pub fn template(spec: &Value) -> WorkspaceTemplate {
-    object(json!({"metadata": {"name": "t", "uid": "t-1"}, "spec": spec}))
-}
-
-/// The default manager.
-pub fn manager() -> WorkspaceManager {
-    object(json!({
-        "metadata": {"name": "main", "annotations": {names::IS_DEFAULT: "true"}},
-        "spec": {"routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}}},
-    }))
-}
-
-/// The execution profile to which workspaces and templates refer.
-pub fn profile() -> WorkspaceExecutionProfile {
-    object(json!({
-        "metadata": {"name": "id"},
-        "spec": {"serviceAccount": {"name": "runner"}, "env": [{"name": "P", "value": "1"}], "secretMounts": [{"secretName": "s", "mountPath": "/s"}]},
-    }))
 }
