@@ -176,6 +176,8 @@ fn identity(workspace: &ValidWorkspace) -> Identity {
 }
 
 #[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
 mod tests {
     use api::workspace::{ContainerConfig, Storage};
     use proptest::prelude::*;
