@@ -7,6 +7,7 @@
 //! - `issuer`: an OpenID Connect provider.
 //! - `random`: random workspaces and templates.
 //! - `objects`: initial objects of tests.
+//! - `standards`: the pods by which Kubernetes tests Pod Security.
 //! - `unknown`: statuses with unknown values.
 //! - `log`: captured logs.
 //! - `documented`: the check of docs/monitoring.md.
@@ -18,4 +19,5 @@ pub mod lagging;
 pub mod log;
 pub mod objects;
 pub mod random;
+pub mod standards;
 pub mod unknown;

@@ -71,4 +71,6 @@ fn complete(container: &mut Container, workspace: &ValidWorkspace) {
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
+mod standards_tests;
+#[cfg(test)]
 mod tests;

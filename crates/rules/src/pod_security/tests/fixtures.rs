@@ -1,17 +1,13 @@
 //! The pods by which Kubernetes tests its Pod Security admission -> the verdict of the gate.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::{env, fs};
 
 use api::template::PodSecurity;
 use k8s_openapi::api::core::v1::Pod as StoredPod;
+use testkit::standards::pods;
 
 use crate::pod_security::{Grants, Judged, Pod, Stage, standards};
 use crate::violation::Violation;
-
-/// The minor version of the Standards, as the module's folders name it.
-const VERSION: &str = "v1.34";
 
 /// What is in the refused field's path, in lower case, where it is not the name of the file.
 const FIELDS: [(&str, &str); 7] = [
@@ -23,28 +19,6 @@ const FIELDS: [(&str, &str); 7] = [
     ("restrictedvolumes", "spec.volumes["),
     ("windowshostprocess", "windowsoptions.hostprocess"),
 ];
-
-/// The pods of a folder by their file's name, without its number.
-fn pods(level: &str, verdict: &str) -> Vec<(String, StoredPod)> {
-    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache/jupyter-k8s"));
-    let cache = env::var_os("JUPYTER_K8S_CACHE").map_or_else(home, |cache| Some(cache.into()));
-    let folder = cache.unwrap_or_default().join("pod-security");
-    let folder = folder.join(level).join(VERSION).join(verdict);
-    assert!(
-        folder.exists(),
-        "{} is missing: `./justw test crates` fetches it",
-        folder.display()
-    );
-    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    files
-        .map(|file| {
-            let name = file.file_stem().unwrap().to_str().unwrap();
-            let pod = serde_saphyr::from_str(&fs::read_to_string(&file).unwrap());
-            let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
-            (name.to_owned(), pod.unwrap())
-        })
-        .collect()
-}
 
 /// What the pod breaks of the Standards. The bounds of ours would refuse more.
 fn found(pod: &StoredPod, level: PodSecurity) -> Vec<Violation> {

@@ -1,0 +1,105 @@
+//! The pods by which Kubernetes tests its Pod Security admission, as a `podTemplate` -> refused, or a pod that keeps the Standards.
+
+use k8s_openapi::api::core::v1::Pod;
+use rules::References;
+use serde_json::{Value, json};
+use testkit::{objects, standards};
+
+use crate::{plan, testing};
+
+/// Files of pods that leave out what `restricted` needs, which the finished pod then has.
+const MENDED: [&str; 4] = [
+    "allowprivilegeescalation",
+    "capabilities_restricted",
+    "runasnonroot",
+    "seccompprofile_restricted",
+];
+
+/// Rules of this product alone: fields with another place, kinds of volumes, the system.
+const NAMED: [&str; 3] = [
+    "must not be set in a podTemplate",
+    "must not be mounted",
+    "must be linux",
+];
+
+/// The template that an author makes of a pod by doing what refusals say: some fields of a pod have another place, and containers say what
+/// they need.
+fn template(pod: &Pod, level: &str) -> Value {
+    let mut pod = json!(pod);
+    let fields = pod["spec"].as_object_mut().unwrap();
+    let (context, host_users) = (fields.remove("securityContext"), fields.remove("hostUsers"));
+    for list in ["containers", "initContainers"] {
+        for container in fields
+            .get_mut(list)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            container["resources"] = json!({"limits": {"cpu": "10m", "memory": "16Mi"}});
+        }
+    }
+    let metadata = json!({
+        "labels": pod["metadata"]["labels"].as_object().cloned().unwrap_or_default(),
+        "annotations": pod["metadata"]["annotations"].as_object().cloned().unwrap_or_default(),
+    });
+    json!({
+        "displayName": "t", "defaultImage": "uv", "podSecurity": level, "hostUsers": host_users,
+        "defaultPodSecurityContext": context,
+        "podTemplate": {"metadata": metadata, "spec": pod["spec"]},
+    })
+}
+
+/// Why the template is refused; nothing: what its pod breaks of the rules for every pod.
+fn judge(spec: &Value) -> Result<Option<String>, Vec<String>> {
+    let mut template = objects::template("t");
+    template.spec = serde_json::from_value(spec.clone()).unwrap();
+    let found = rules::validate::template(&template.spec, &testing::settings());
+    if !found.is_empty() {
+        return Err(found.iter().map(ToString::to_string).collect());
+    }
+    let mut workspace = objects::workspace("demo");
+    workspace.spec.template_ref = Some("t".to_owned());
+    let manager = objects::manager("main");
+    let references = References::managed_by([&manager]).with_template(Some(&template));
+    let valid = rules::admit(&workspace, &references, &testing::settings()).unwrap();
+    let pod = plan::run(&valid, &testing::installation(), "run1");
+    Ok(plan::violations(&valid, &pod).map(|found| found.to_string()))
+}
+
+#[test]
+fn each_pod_that_the_standards_refuse_is_refused_or_mended_and_each_that_they_take_is_taken_or_named() {
+    let (mut mended, mut refused, mut taken) = (0, 0, 0);
+    for level in ["Baseline", "Restricted"] {
+        let pods = |verdict| standards::pods(&level.to_lowercase(), verdict);
+        for (file, pod) in pods("fail") {
+            match judge(&template(&pod, level)) {
+                Err(_) => refused += 1,
+                Ok(broken) => {
+                    assert_eq!(broken, None, "{level}: {file}");
+                    assert!(
+                        MENDED.contains(&&*file) && level == "Restricted",
+                        "{level}: {file}"
+                    );
+                    mended += 1;
+                }
+            }
+        }
+        for (file, pod) in pods("pass") {
+            match judge(&template(&pod, level)) {
+                Ok(broken) => {
+                    assert_eq!(broken, None, "{level}: {file}");
+                    taken += 1;
+                }
+                Err(found) => {
+                    let is_named = |line: &String| NAMED.iter().any(|rule| line.contains(rule));
+                    assert!(found.iter().all(is_named), "{level}: {file}: {found:#?}");
+                }
+            }
+        }
+    }
+    assert_eq!(mended + refused, 34 + 74);
+    assert!(
+        mended > 0 && refused > mended && taken > 18,
+        "{mended} {refused} {taken}"
+    );
+}
