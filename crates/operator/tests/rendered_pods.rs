@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::objects;
 
-const SETTINGS: &str = "{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}";
+const SETTINGS: &str = "{defaultImage: uv, imageAliases: {uv: r/jupyter:1}, \
+                        objectKinds: [{apiVersion: monitoring.coreos.com/v1, kind: PodMonitor}]}";
 
 /// Objects by their names.
 #[derive(Default)]
@@ -84,17 +85,25 @@ fn root() -> PathBuf {
 fn rendered() -> BTreeMap<String, Pod> {
     let files = fs::read_dir(root().join("deploy/samples")).unwrap();
     let files = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let files: Vec<String> = files
-        .filter(|file| file.starts_with("workspace"))
-        .map(|file| format!("deploy/samples/{file}"))
-        .collect();
+    let files = files.filter(|file| file.starts_with("workspace"));
+    let files = files.chain(["objects/podmonitor.yaml".to_owned()]);
+    let files: Vec<_> = files.map(|file| format!("deploy/samples/{file}")).collect();
     let samples = Objects::read(&files.iter().map(String::as_str).collect::<Vec<_>>());
     let mut manager = samples.of_kind::<WorkspaceManager>("WorkspaceManager").remove(0);
     manager.metadata.annotations = Some([(names::IS_DEFAULT.to_owned(), "true".to_owned())].into());
-    let workspaces = samples.of_kind::<Workspace>("Workspace").into_iter();
+    let workspaces = samples.of_kind::<Workspace>("Workspace");
     let mut pods: BTreeMap<_, _> = workspaces
-        .map(|workspace| (workspace.name_any(), samples.pod(&workspace, &manager)))
+        .iter()
+        .map(|workspace| (workspace.name_any(), samples.pod(workspace, &manager)))
         .collect();
+    for template in samples.of_kind::<WorkspaceTemplate>("WorkspaceTemplate") {
+        let name = template.name_any();
+        let is_named = |workspace: &Workspace| workspace.spec.template_ref.as_ref() == Some(&name);
+        if !workspaces.iter().any(is_named) {
+            let pod = samples.pod_of_template(&name, &manager, &json!({}));
+            pods.insert(format!("template-{name}"), pod);
+        }
+    }
 
     let hub = Objects::read(&[
         "deploy/samples/jupyterhub/templates.yaml",
@@ -123,7 +132,7 @@ fn rendered() -> BTreeMap<String, Pod> {
 }
 
 #[test]
-fn templates_without_a_pod_of_their_own_make_the_same_pods_byte_for_byte() {
+fn every_sample_makes_the_same_pod_byte_for_byte() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pods");
     let pods = rendered();
     for (name, pod) in &pods {
