@@ -72,8 +72,13 @@ type Asked = Arc<Mutex<HashMap<IpAddr, usize>>>;
 /// What is known of a workspace.
 #[derive(Debug, Default)]
 struct Run {
-    available: Option<Timestamp>,
+    is_available: bool,
     stopped: Option<Timestamp>,
+}
+
+struct ReadyPod {
+    since: Timestamp,
+    is_silent: bool,
 }
 
 /// Figures of the stops.
@@ -118,7 +123,7 @@ impl Stage<'_> {
         let count = self.args.stops;
         // Without rules.
         self.create(false).await?;
-        self.follow(|run| run.available.is_some(), count).await?;
+        self.follow(|run| run.is_available, count).await?;
         let (before, begin) = (self.bench.operators.cpu()?, Instant::now());
         self.bench.operators.forget_peaks()?;
         tokio::time::sleep(REFERENCE).await;
@@ -128,20 +133,22 @@ impl Stage<'_> {
         self.delete().await?;
         // With them.
         self.create(true).await?;
-        self.follow(|run| run.available.is_some(), count).await?;
-        let silent = self.silent().await?;
+        self.follow(|run| run.is_available, count).await?;
+        let pods = self.pods().await?;
+        ensure!(pods.len() == count, "{} of {count} pods are ready", pods.len());
+        let silent = pods.values().filter(|pod| pod.is_silent).count();
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let (before, begin) = (self.bench.operators.cpu()?, Instant::now());
         self.bench.operators.forget_peaks()?;
-        let stopping = self.follow(|run| run.stopped.is_some(), count - silent.len());
+        let stopping = self.follow(|run| run.stopped.is_some(), count - silent);
         let (runs, ended) = tokio::join!(stopping, self.end_leader());
         let (runs, took) = (runs?, begin.elapsed());
         ended?;
         let mut late = Vec::new();
         for (name, run) in &runs {
-            if let (Some(available), Some(stopped)) = (run.available, run.stopped) {
-                ensure!(!silent.contains(name), "{name:?} has stopped and never answered");
-                late.push(stopped.duration_since(available).as_secs_f64() - f64::from(60 * TIMEOUT));
+            if let (Some(pod), Some(stopped)) = (pods.get(name), run.stopped) {
+                ensure!(!pod.is_silent, "{name:?} has stopped and never answered");
+                late.push(stopped.duration_since(pod.since).as_secs_f64() - f64::from(60 * TIMEOUT));
             }
         }
         let name = format!("{count} idle in {}", self.args.namespaces);
@@ -227,10 +234,8 @@ impl Stage<'_> {
             }
             let run = runs.entry((namespace, workspace.name_any())).or_default();
             let conditions = workspace.status.iter().flat_map(|status| &status.conditions);
-            let available = conditions.filter(|one| one.type_ == "Available" && one.status == "True");
-            run.available = run
-                .available
-                .or_else(|| available.map(|one| one.last_transition_time.0).next());
+            let mut available = conditions.filter(|one| one.type_ == "Available" && one.status == "True");
+            run.is_available |= available.next().is_some();
             if workspace.spec.desired_status == DesiredStatus::Stopped {
                 run.stopped = run.stopped.or_else(|| Some(Timestamp::now()));
             }
@@ -238,20 +243,27 @@ impl Stage<'_> {
         Ok(runs)
     }
 
-    /// The workspaces whose pods never answer.
-    async fn silent(&self) -> anyhow::Result<Vec<(String, String)>> {
+    /// When the pod of each workspace was ready: its timeout counts from then.
+    async fn pods(&self) -> anyhow::Result<HashMap<(String, String), ReadyPod>> {
         let pods = Api::<Pod>::all(self.bench.client.clone());
         let pods = pods.list(&ListParams::default()).await?.items.into_iter();
-        let silent = pods.filter_map(|pod| {
+        let ready = pods.filter_map(|pod| {
             let namespace = pod
                 .namespace()
                 .filter(|namespace| namespace.starts_with(SPACES))?;
-            let address: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
             let name = pod.name_any();
             let name = name.strip_prefix("workspace-")?;
-            is_silenced(address).then(|| (namespace, name.to_owned()))
+            let status = pod.status?;
+            let address: IpAddr = status.pod_ip?.parse().ok()?;
+            let mut conditions = status.conditions?.into_iter();
+            let ready = conditions.find(|one| one.type_ == "Ready" && one.status == "True")?;
+            let pod = ReadyPod {
+                since: ready.last_transition_time?.0,
+                is_silent: is_silenced(address),
+            };
+            Some(((namespace, name.to_owned()), pod))
         });
-        Ok(silent.collect())
+        Ok(ready.collect())
     }
 
     /// Ends the leader's pod, if that is asked for.
