@@ -24,7 +24,7 @@ pub(crate) fn full(plain: &WorkspaceTemplate) -> anyhow::Result<WorkspaceTemplat
     let small =
         json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}});
     spec["podTemplate"] = json!({
-        "metadata": {"labels": {"team": "data"}, "annotations": {"example.com/owner": "{workspace.name}"}},
+        "metadata": {"labels": {"team": "data"}, "annotations": {"example.com/owner": "data"}},
         "spec": {
             "volumes": [{"name": "database", "persistentVolumeClaim": {"claimName": "{pvcs.db}"}}],
             "initContainers": [{"name": "clone", "image": "registry.example.org/git:1", "args": ["clone", "{repository}"], "resources": small}],

@@ -172,7 +172,7 @@ fn a_kept_workspace_says_until_when_and_that_files_without_a_disk_are_lost_then(
         (
             "2026-01-01T11:59:00Z",
             json!({"mountPath": "/h", "ephemeral": true}),
-            "It is stopped after 30 min without use, not before the time in status.stopsAt. Its files are deleted, because it has no disk.",
+            "It is stopped after 30 min without use, not before the time in status.stopsAt. The files in its home are deleted, because the home has no disk.",
         ),
     ] {
         let status = json!({

@@ -16,7 +16,8 @@ const MENDED: [&str; 4] = [
 ];
 
 /// Rules of this product alone: fields with another place, kinds of volumes, the system.
-const NAMED: [&str; 3] = [
+const NAMED: [&str; 4] = [
+    "directs the cluster's own controllers",
     "must not be set in a podTemplate",
     "must not be mounted",
     "must be linux",

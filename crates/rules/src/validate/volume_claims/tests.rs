@@ -85,7 +85,7 @@ fn a_retention_for_every_workspace_needs_the_fate_of_each_disk() {
     assert_eq!(
         lines(disks(json!(null)), retention()),
         [
-            "spec.volumeClaims[1].retain: \"\" must be set where spec.defaultLimits.stoppedRetentionDays is (30): write Retain to keep the \
+            "spec.volumeClaims[1].retain: must be set where spec.defaultLimits.stoppedRetentionDays is (30): write Retain to keep the \
              disk, or Delete to delete its files with the workspace"
         ]
     );
