@@ -1,4 +1,4 @@
-//! Cluster with the product and kwok -> what workspaces cost beside a client that makes their children (IO).
+//! Cluster with the product and kwok -> what workspaces cost beside their bare children (IO).
 //!
 //! A first workspace shows which children the client makes: those with an owner reference to it, with the same specs. Both sides run on fake
 //! nodes, whose pods are ready at once, and their claims find volumes that are there before.

@@ -1,4 +1,4 @@
-//! Template's workspaces, or a running one's children -> many of them, created, counted and deleted (IO).
+//! Template or children of a workspace -> many of them, created, counted, deleted (IO).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Two workspaces of one template -> what one alone mounts by its author's choice was asked about (pure).
+//! Workspaces of one template -> what one alone mounts by choice was asked about (pure).
 //!
 //! What a pod reads is taken from the finished objects, by the names of Kubernetes' fields: no list of the product's own fields.
 

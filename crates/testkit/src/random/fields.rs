@@ -1,4 +1,4 @@
-//! Fields of workspaces and templates, each with values that every rule accepts, and values that a rule may refuse (pure).
+//! Fields of workspaces and templates -> values that every rule takes, and others (pure).
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The pods by which Kubernetes tests its Pod Security admission, as a `podTemplate` -> refused, or a pod that keeps the Standards.
+//! Pods of Kubernetes' Pod Security tests as a `podTemplate` -> refused, or within the Standards.
 
 use k8s_openapi::api::core::v1::Pod;
 use rules::References;
