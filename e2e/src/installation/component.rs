@@ -28,11 +28,16 @@ pub async fn scale_in(namespace: &str, component: &str, replicas: i32) -> anyhow
     deployments
         .patch_scale(&name, &PatchParams::default(), &patch)
         .await?;
-    are_ready(namespace, component, replicas).await?;
+    are_ready_in(namespace, component, replicas).await?;
     Ok(before.unwrap_or(1))
 }
 
-async fn are_ready(namespace: &str, component: &str, replicas: i32) -> anyhow::Result<()> {
+/// Waits until exactly `replicas` pods of a component exist and are ready.
+pub async fn are_ready(component: &str, replicas: i32) -> anyhow::Result<()> {
+    are_ready_in(&Environment::get()?.system_namespace, component, replicas).await
+}
+
+async fn are_ready_in(namespace: &str, component: &str, replicas: i32) -> anyhow::Result<()> {
     let all = Api::<Pod>::namespaced(cluster::admin().await?, namespace);
     let of_it = cluster::of_component(component);
     wait::until(

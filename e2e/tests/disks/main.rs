@@ -5,7 +5,6 @@ mod further;
 mod modes;
 mod one_pod;
 mod retained;
-mod taken_over;
 
 use api::{Workspace, workspace::Storage};
 use e2e::{cluster::Scratch, objects::workspace, wait};

@@ -13,6 +13,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::{HttpSession, load::Load},
+    installation::component,
     objects::workspace,
     wait,
 };
@@ -26,8 +27,6 @@ use kube::{
 use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
-
-use crate::replicas::settled;
 
 /// Twenty requests a second, for minutes.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -118,7 +117,7 @@ async fn no_request_fails_during_key_rotation() -> anyhow::Result<()> {
     let other = workspace::url(&workspace::running(&scratch, "other").await?)?;
     let alice = HttpSession::new()?;
     alice.enter(&format!("{lab}api/status"), "alice").await?;
-    settled().await?;
+    component::are_ready("gateway", 2).await?;
     let admin = cluster::admin().await?;
     let keys = Keys::of(&admin)?;
 

@@ -9,8 +9,8 @@ use e2e::{
         HttpSession,
         load::{Load, Report},
     },
+    installation::component,
     objects::workspace,
-    wait,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -82,30 +82,13 @@ fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until two replicas are ready and nothing else of the gateway is left.
-pub(crate) async fn settled() -> anyhow::Result<()> {
-    wait::until("two replicas of the gateway", wait::USUAL, || async {
-        let admin = cluster::admin().await.map_err(|error| format!("{error:#}"))?;
-        let pods = cluster::component_pods(admin, "gateway")
-            .await
-            .map_err(|error| format!("{error:#}"))?;
-        let ready = pods.iter().filter(|pod| cluster::is_ready(pod)).count();
-        if (pods.len(), ready) == (2, 2) {
-            Ok(())
-        } else {
-            Err(format!("{} pods, {ready} ready", pods.len()))
-        }
-    })
-    .await
-}
-
 /// Alice's namespace, her session in a workspace there, and its URL, while all replicas of the gateway are ready.
 pub(crate) async fn user_at_work(prefix: &str) -> anyhow::Result<(Scratch, HttpSession, String)> {
     let scratch = Scratch::new(prefix, &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     let session = HttpSession::new()?;
     session.enter(&url, "alice").await?;
-    settled().await?;
+    component::are_ready("gateway", 2).await?;
     Ok((scratch, session, url))
 }
 
@@ -132,6 +115,6 @@ async fn a_user_s_requests_survive_a_killed_replica() -> anyhow::Result<()> {
     replica.signal("KILL")?;
     sleep(WATCHED).await;
     check(&load.end("SIGKILL", fault).await?, 5, 20)?;
-    settled().await?;
+    component::are_ready("gateway", 2).await?;
     scratch.finish().await
 }

@@ -49,7 +49,7 @@ const PROGRAMS: [(&str, Component, &str); 7] = [
     ),
 ];
 
-/// Tests of a JupyterHub, and of the identity provider with a database. They need images that no others need.
+/// In the path of tests of a JupyterHub, and of the identity provider with a database. They need images that no others need.
 const HUB: &str = "hub::";
 const IDENTITY: &str = "releases::identity::";
 
@@ -103,7 +103,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     let stages = chosen(run, wanted)?;
     let tools = tools(run, wanted, &stages)?;
     let tests = || stages.iter().flat_map(|(.., tests)| tests);
-    let [identity, hub] = [IDENTITY, HUB].map(|suite| tests().any(|test| test.starts_with(suite)));
+    let [identity, hub] = [IDENTITY, HUB].map(|suite| tests().any(|test| test.contains(suite)));
     images::ensure_of_tests(identity, paths, &run.progress)?;
     if hub {
         images::ensure_hub(paths, &run.progress)?;

@@ -25,7 +25,6 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 
 use self::printed::Steps;
-use super::{pod_of, shell};
 
 mod hub;
 mod printed;
@@ -121,8 +120,9 @@ async fn take_over(scratch: &Scratch) -> anyhow::Result<()> {
             "",
         )
         .await?;
-        let pod = pod_of(&workspaces, name).await?;
-        assert_eq!(&shell(scratch, &pod, SUM).await?, sum, "{name}");
+        let running = workspace::reached(&workspaces, name, Phase::Running).await?;
+        let pod = workspace::pod(&running)?;
+        assert_eq!(&sum_in(&scratch.api(), &pod).await?, sum, "{name}");
         workspace::stop(&workspaces, name).await?;
     }
     for step in rest {
@@ -318,7 +318,12 @@ async fn old_sum(scratch: &Scratch, name: &str) -> anyhow::Result<String> {
     let pods = scratch.api::<Pod>();
     let label = format!("workspace.jupyter.org/workspace-name={name}");
     let pod = ready_pod(&pods, &label).await?;
-    Ok(exec(&pods, &pod, &["sh", "-c", SUM]).await?.trim().to_owned())
+    sum_in(&pods, &pod).await
+}
+
+/// Sum of the file in a pod.
+async fn sum_in(pods: &Api<Pod>, pod: &str) -> anyhow::Result<String> {
+    Ok(exec(pods, pod, &["sh", "-c", SUM]).await?.trim().to_owned())
 }
 
 async fn volume_of(claims: &Api<PersistentVolumeClaim>, name: &str) -> anyhow::Result<String> {

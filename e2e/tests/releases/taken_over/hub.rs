@@ -22,9 +22,9 @@ use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 
 use super::{
-    SUM, WRITE,
+    WRITE,
     printed::{Steps, commands_of, way_back},
-    ready_pod,
+    ready_pod, sum_in,
 };
 
 /// Claims, with user and named server.
@@ -214,7 +214,7 @@ async fn sum_of_server(scratch: &Scratch, claim: &str) -> anyhow::Result<String>
         }
     })
     .await?;
-    Ok(exec(&pods, &name, &["sh", "-c", SUM]).await?.trim().to_owned())
+    sum_in(&pods, &name).await
 }
 
 /// Runs a line of shell in the hub, once it is ready.
