@@ -30,11 +30,13 @@ use crate::page::{Figure, Target};
 /// Port of the application, at which pods are asked.
 const PORT: u16 = 8888;
 /// Of each workspace, in minutes.
-const TIMEOUT: u32 = 10;
+const TIMEOUT: u32 = 5;
 /// One address of so many never answers.
 const SILENT: u8 = 5;
 /// How late a stop may be, in seconds.
 const BOUND: f64 = 60.0;
+/// Ranges of 256 addresses, of which each node gets one.
+const RANGES: usize = 32;
 /// How long the operator's processor time is measured without rules.
 const REFERENCE: Duration = Duration::from_mins(5);
 /// How many seconds before the last stop is due the leader's pod ends.
@@ -121,17 +123,11 @@ struct Stage<'a> {
 impl Stage<'_> {
     async fn figures(&self) -> anyhow::Result<Vec<Figure>> {
         let count = self.args.stops;
-        // Without rules.
-        self.create(false).await?;
-        self.follow(|run| run.is_available, count).await?;
-        let (before, begin) = (self.bench.operators.cpu()?, Instant::now());
-        self.bench.operators.forget_peaks()?;
-        tokio::time::sleep(REFERENCE).await;
-        let minute = |used: f64, took: Duration| used / took.as_secs_f64() * 60.0;
-        let reference = minute(self.bench.operators.cpu()? - before, begin.elapsed());
-        let reference_peak = self.bench.operators.peak()?;
-        self.delete().await?;
-        // With them.
+        let reference = if self.args.end_leader {
+            None
+        } else {
+            Some(self.without_rules().await?)
+        };
         self.create(true).await?;
         self.follow(|run| run.is_available, count).await?;
         let pods = self.pods().await?;
@@ -151,7 +147,12 @@ impl Stage<'_> {
                 late.push(stopped.duration_since(pod.since).as_secs_f64() - f64::from(60 * TIMEOUT));
             }
         }
-        let name = format!("{count} idle in {}", self.args.namespaces);
+        let namespaces = self.args.namespaces;
+        let name = if self.args.end_leader {
+            format!("{count} idle in {namespaces}, the leader ends")
+        } else {
+            format!("{count} idle in {namespaces}")
+        };
         let after = |what: &str, percent| {
             Figure::alone(
                 format!("{name}: stop after its time, {what}, s"),
@@ -178,13 +179,13 @@ impl Stage<'_> {
             ),
             Figure::alone("the same: of those that never answer", questions(true)),
         ];
-        if !self.args.end_leader {
-            let used = minute(self.bench.operators.cpu()? - before, took);
+        if let Some((reference, peak_before)) = reference {
+            let used = in_a_minute(self.bench.operators.cpu()? - before, took);
             figures.push(Figure::new(
                 "the same: operator's CPU in a minute, ms, and without rules",
                 [used, reference],
             ));
-            if let (Some(peak), Some(without)) = (self.bench.operators.peak()?, reference_peak) {
+            if let (Some(peak), Some(without)) = (self.bench.operators.peak()?, peak_before) {
                 figures.push(Figure::new(
                     "the same: operator's memory at most, MiB, and without rules",
                     [peak, without],
@@ -193,6 +194,19 @@ impl Stage<'_> {
         }
         self.delete().await?;
         Ok(figures)
+    }
+
+    /// The operator's processor time in a minute, and its memory at most, with the same workspaces and no rule.
+    async fn without_rules(&self) -> anyhow::Result<(f64, Option<f64>)> {
+        self.create(false).await?;
+        self.follow(|run| run.is_available, self.args.stops).await?;
+        let (before, begin) = (self.bench.operators.cpu()?, Instant::now());
+        self.bench.operators.forget_peaks()?;
+        tokio::time::sleep(REFERENCE).await;
+        let reference = in_a_minute(self.bench.operators.cpu()? - before, begin.elapsed());
+        let peak = self.bench.operators.peak()?;
+        self.delete().await?;
+        Ok((reference, peak))
     }
 
     async fn create(&self, is_idle: bool) -> anyhow::Result<()> {
@@ -311,6 +325,10 @@ impl Stage<'_> {
     }
 }
 
+fn in_a_minute(used: f64, took: Duration) -> f64 {
+    used / took.as_secs_f64() * 60.0
+}
+
 /// Beginning of the namespaces' names.
 const SPACES: &str = "bench-stops-";
 
@@ -322,15 +340,25 @@ fn is_silenced(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(address) if address.octets()[3] % SILENT == 0)
 }
 
-/// Ranges of the fake nodes' pods.
+/// Ranges of the fake pods' addresses. kwok may give a pod an address outside its node's range, so these are all that no real node has.
 async fn ranges(client: &Client) -> anyhow::Result<Vec<String>> {
     let nodes = Api::<Node>::all(client.clone());
-    let nodes = nodes
-        .list(&ListParams::default().labels(&format!("type={TEMPLATE}")))
-        .await?;
-    let ranges = nodes.items.into_iter().map(|node| node.spec?.pod_cidr);
-    let ranges: Option<Vec<_>> = ranges.collect();
-    ranges.context("a fake node has no range of addresses")
+    let nodes = nodes.list(&ListParams::default()).await?.items;
+    let (mut fake, mut real) = (Vec::new(), Vec::new());
+    for node in nodes {
+        let is_fake = node.labels().get("type").is_some_and(|label| label == TEMPLATE);
+        let range = node.spec.and_then(|spec| spec.pod_cidr);
+        let range = range.context("a node has no range of addresses")?;
+        if is_fake {
+            fake.push(range);
+        } else {
+            real.push(range);
+        }
+    }
+    let network: Vec<_> = fake.first().context("no fake node")?.split('.').take(2).collect();
+    let network = network.join(".");
+    let ranges = (0..RANGES).map(|count| format!("{network}.{count}.0/24"));
+    Ok(ranges.filter(|range| !real.contains(range)).collect())
 }
 
 /// Makes addresses this machine's own, or no more.
