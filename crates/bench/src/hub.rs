@@ -3,7 +3,7 @@
 //! hub/measure.py starts the hubs, and an API server in which all is ready at once (hub/cluster.py). So these are figures of hubs alone.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
@@ -26,12 +26,7 @@ pub(crate) fn measure(rounds: usize) -> anyhow::Result<Vec<Figure>> {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .canonicalize()?;
-    let cache = match std::env::var_os("JUPYTER_K8S_CACHE") {
-        Some(cache) => PathBuf::from(cache),
-        None => std::env::home_dir()
-            .context("no home")?
-            .join(".cache/jupyter-k8s"),
-    };
+    let cache = testkit::cache::folder();
     let python = cache.join(PYTHON);
     ensure!(
         python.exists(),

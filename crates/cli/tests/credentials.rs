@@ -13,10 +13,8 @@ use crate::programs::{err, ran, wait_with};
 
 /// A program that the tests of kubeconfigs cannot do without: kubectl says what is right.
 fn kubectl() -> PathBuf {
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/jupyter-k8s"));
-    let cache = std::env::var_os("JUPYTER_K8S_CACHE").map_or_else(home, |cache| Some(cache.into()));
     let found = std::env::var_os("KUBECTL").map(PathBuf::from);
-    let found = found.unwrap_or_else(|| cache.unwrap_or_default().join("bin/kubectl"));
+    let found = found.unwrap_or_else(|| testkit::cache::folder().join("bin/kubectl"));
     assert!(
         found.exists(),
         "{} is missing: `./justw test` builds it, or set KUBECTL to the path of kubectl",

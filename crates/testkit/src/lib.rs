@@ -8,11 +8,13 @@
 //! - `random`: random workspaces and templates.
 //! - `objects`: initial objects of tests.
 //! - `standards`: the pods by which Kubernetes tests Pod Security.
+//! - `cache`: the folder of the project's tool.
 //! - `unknown`: statuses with unknown values.
 //! - `log`: captured logs.
 //! - `documented`: the check of docs/monitoring.md.
 
 pub mod api_server;
+pub mod cache;
 pub mod documented;
 pub mod issuer;
 pub mod lagging;

@@ -1,9 +1,11 @@
 //! Cache folder -> the pods by which Kubernetes tests its Pod Security admission (IO: reads files).
 
-use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::path::Path;
+use std::{fs, io};
 
 use k8s_openapi::api::core::v1::Pod;
+
+use crate::cache;
 
 /// The minor version of the Standards, as the module's folders name it.
 const VERSION: &str = "v1.34";
@@ -15,9 +17,7 @@ const VERSION: &str = "v1.34";
 /// Without the fixtures, which `./justw test crates` fetches.
 #[expect(clippy::panic, reason = "without its fixtures, a test fails")]
 pub fn pods(level: &str, verdict: &str) -> Vec<(String, Pod)> {
-    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache/jupyter-k8s"));
-    let cache = env::var_os("JUPYTER_K8S_CACHE").map_or_else(home, |cache| Some(cache.into()));
-    let folder = cache.unwrap_or_default().join("pod-security");
+    let folder = cache::folder().join("pod-security");
     let folder = folder.join(level).join(VERSION).join(verdict);
     read(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}: `./justw test crates` fetches it", folder.display()))

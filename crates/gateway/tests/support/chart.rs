@@ -162,11 +162,7 @@ pub(crate) fn tool(variable: &str, in_cache: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
         return path.into();
     }
-    let cache = std::env::var_os("JUPYTER_K8S_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/jupyter-k8s")))
-        .unwrap_or_default();
-    let path = cache.join(in_cache);
+    let path = testkit::cache::folder().join(in_cache);
     assert!(
         path.exists(),
         "{} is missing: `./justw test` installs it, or set {variable} to its path",

@@ -78,11 +78,9 @@ pub(crate) fn yaml(path: &str) -> Value {
 
 /// What this variable names, else the program in the cache folder of the tool, else the one on the path.
 pub(crate) fn program(variable: &str, name: &str) -> PathBuf {
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/jupyter-k8s"));
-    let cache = std::env::var_os("JUPYTER_K8S_CACHE").map_or_else(home, |cache| Some(cache.into()));
-    let cached = cache.map(|cache| cache.join(format!("{name}/bin/{name}")));
+    let cached = testkit::cache::folder().join(format!("{name}/bin/{name}"));
     let found = std::env::var_os(variable).map(PathBuf::from);
-    let found = found.or_else(|| cached.filter(|cached| cached.is_file()));
+    let found = found.or_else(|| cached.is_file().then_some(cached));
     found.unwrap_or_else(|| name.into())
 }
 
