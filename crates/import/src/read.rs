@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use rules::names::is_dns_1123_subdomain;
 use serde_json::Value;
+use serde_saphyr::budget::BudgetBreach;
 
 use crate::{Error, Input, LONGEST};
 
@@ -144,6 +145,9 @@ fn flatten(mut value: Value, origin: String, found: &mut Vec<Object>) -> Result<
     Ok(())
 }
 
+/// What valid YAML must keep to, as the parser has it.
+const BOUNDS: &str = "aliases (*name) must stand for at most 1,000,000 values and 64 MiB of text in all, and fields must be at most 64 deep in one another. Write the aliases out or shorten what they stand for, or split the file by namespace";
+
 /// The documents that are not empty.
 fn documents(input: &Input) -> Result<Vec<Value>, Error> {
     let text = input.text.trim_start_matches('\u{feff}');
@@ -158,24 +162,47 @@ fn documents(input: &Input) -> Result<Vec<Value>, Error> {
     // One for each byte: what aliases add counts, and so do its bytes.
     let options = serde_saphyr::options! {
         legacy_octal_numbers: true,
-        budget: serde_saphyr::budget! { max_events: LONGEST, max_nodes: LONGEST, max_documents: LONGEST },
+        budget: serde_saphyr::budget! {
+            max_events: LONGEST,
+            max_nodes: LONGEST,
+            max_documents: LONGEST,
+            // What they stand for is bounded.
+            enforce_alias_anchor_ratio: false,
+        },
     };
     let documents = serde_saphyr::from_multiple_with_options::<Value>(text, options);
     let documents = documents.map_err(|error| {
         let line = error.location().map_or(1, |at| at.line());
         let column = error.location().map_or(1, |at| at.column());
         let line = usize::try_from(line).unwrap_or(1).max(1);
+        let column = usize::try_from(column).unwrap_or(1).max(1);
+        let place = format!("{}:{line}:{column}", input.name);
+        if breaks_a_bound(&error) {
+            return Error::Unreadable(format!("{place}: {BOUNDS}"));
+        }
         if let Some(line) = template_line(text, line) {
             let words = "{{ begins an expression of a Helm template, which is not YAML: give what helm template or helm get values prints";
             return Error::Unreadable(format!("{}:{line}: {words}", input.name));
         }
-        let column = usize::try_from(column).unwrap_or(1).max(1);
         Error::Unreadable(format!(
-            "{}:{line}:{column}: is neither valid JSON nor valid YAML: check the indentation, the colons and the quotes here and in the line above",
-            input.name
+            "{place}: is neither valid JSON nor valid YAML: check the indentation, the colons and the quotes here and in the line above"
         ))
     })?;
     Ok(documents.into_iter().filter(|value| !value.is_null()).collect())
+}
+
+/// Whether valid YAML stands for more than the parser takes.
+fn breaks_a_bound(error: &serde_saphyr::Error) -> bool {
+    match error {
+        serde_saphyr::Error::AliasError { error, .. } | serde_saphyr::Error::WithSnippet { error, .. } => {
+            breaks_a_bound(error)
+        }
+        serde_saphyr::Error::Budget { breach, .. } => !matches!(breach, BudgetBreach::SequenceUnbalanced),
+        serde_saphyr::Error::AliasReplayLimitExceeded { .. }
+        | serde_saphyr::Error::AliasExpansionLimitExceeded { .. }
+        | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. } => true,
+        _ => false,
+    }
 }
 
 /// The line of a Helm expression that makes line `wrong` no YAML.

@@ -99,7 +99,7 @@ impl Steps {
              test \"$uid\" = - || test \"$found\" = \"$uid\" || continue\n\
              owners=$(kubectl -n \"$namespace\" get pvc -o jsonpath='{{range .items[*]}}{{.metadata.name}} {{.metadata.ownerReferences[*].uid}}{{\"\\n\"}}{{end}}') || exit 1\n\
              if owned=$(grep -E -e \"^$claim [^ ]\" -e \" $found( |\\$)\" <<< \"$owners\"); then\n  \
-             echo \"$namespace $old stays, because its claims have owners, with which they would be deleted. To free those that no workspace needs:\" >&2\n  \
+             echo \"$namespace $old stays, because its claims have owners, with which they would be deleted. To free those that are the home of no workspace:\" >&2\n  \
              cut -d' ' -f1 <<< \"$owned\" | while read -r name; do\n    \
                echo \"kubectl -n $namespace patch pvc $name --type=merge -p '{{\\\"metadata\\\": {{\\\"ownerReferences\\\": null}}}}'\" >&2\n  \
              done\n  \
@@ -110,8 +110,9 @@ impl Steps {
         self.step(
             &format!(
                 "Delete the old {kind}. Keep the export from which this folder was made: it is the way back. One that owns a claim stays, and ends \
-                 the commands, which print how to free it: do so, and run this step again. If a workspace needs that claim, import again into a new \
-                 folder, from an export with it. Then copy the file `policies` of this folder there, before you run its steps from the first."
+                 the commands, which print how to free the claim. If the claim is the home of no workspace, such as a further disk, free it, and run \
+                 this step again. If the file `disks` names it, first take its owners away again. If it is another home, import again as \
+                 docs/coming-over.md says under \"Import again\": an export that you make now lacks what is deleted already."
             ),
             &format!("(\n{})\n", shifted(&each(&body))),
             &format!(

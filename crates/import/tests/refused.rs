@@ -60,11 +60,6 @@ fn what_cannot_be_converted_is_said_with_its_place() {
             "{{- if .Values.a }}\nkind: Notebook\n{{- end }}\n".to_owned(),
             "source.yaml:1: {{ begins an expression of a Helm template",
         ),
-        (anchors_of_anchors(), "source.yaml:6:"),
-        (
-            format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 64].join(", ")),
-            "is neither valid JSON nor valid YAML",
-        ),
         (
             notebook("demo", "containers: []"),
             "source.yaml: document 1: Notebook team-a/demo: spec.template.spec.containers: must hold a container",
@@ -104,6 +99,41 @@ fn an_input_beyond_memory_is_refused() {
     );
     let error = kubeflow(&" ".repeat(1 << 20)).unwrap_err().to_string();
     assert!(error.contains("the input is empty"), "{error}");
+}
+
+#[test]
+fn aliases_that_stand_for_too_much_are_told_as_that() {
+    let text_of = |aliases: usize| {
+        let aliases = vec!["*a"; aliases].join(", ");
+        format!("a: &a {}\nb: [{aliases}]\n", "x".repeat(1 << 20))
+    };
+    let bound = ": aliases (*name) must stand for at most 1,000,000 values and 64 MiB of text in all";
+    for (source, place) in [
+        (anchors_of_anchors(), "source.yaml:6:"),
+        (text_of(64), "source.yaml:"),
+    ] {
+        let error = kubeflow(&source).unwrap_err().to_string();
+        assert!(error.starts_with(place) && error.contains(bound), "{error}");
+    }
+    // The controls: less is read, also by many aliases, and is no object; what is no YAML has no bound.
+    let many = vec!["*a"; 200].join(", ");
+    let error = kubeflow(&format!("a: &a []\nb: [{many}]\n"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("document 1: must be an object of Kubernetes"),
+        "{error}"
+    );
+    let error = kubeflow(&text_of(60)).unwrap_err().to_string();
+    assert!(
+        error.contains("document 1: must be an object of Kubernetes"),
+        "{error}"
+    );
+    let error = kubeflow("a: &a [\nb: *a\n").unwrap_err().to_string();
+    assert!(
+        error.contains("check the indentation") && !error.contains("aliases"),
+        "{error}"
+    );
 }
 
 #[test]

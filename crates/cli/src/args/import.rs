@@ -8,9 +8,12 @@ use super::connection::namespace;
 use super::{Format, report_format};
 
 pub(super) const EXAMPLES: &str = "\
-Examples:
-  kubectl get notebooks,poddefaults,profiles,pvc -A -o json | kubectl workspace import kubeflow --dir out/ --user-prefix oidc:
-  kubectl get workspaces.workspace.jupyter.org,workspacetemplates.workspace.jupyter.org,pvc -A -o json | kubectl workspace import jupyter-k8s --dir out/
+Examples (keep the export, the way back needs it; leave out kinds that the old system does not have):
+  umask 077
+  kubectl get notebooks.kubeflow.org,poddefaults.kubeflow.org,profiles.kubeflow.org,pvc -A -o json > export.json
+  kubectl workspace import kubeflow -f export.json --dir out/ --user-prefix oidc:
+  kubectl get workspaces.workspace.jupyter.org,workspacetemplates.workspace.jupyter.org,workspaceaccessstrategies.workspace.jupyter.org,pvc -A -o json > export.json
+  kubectl workspace import jupyter-k8s -f export.json --dir out/
   kubectl get pvc -A -o json > pvcs.json
   kubectl workspace import z2jh --hub keep -f values.yaml -f pvcs.json --dir out/";
 
