@@ -2,6 +2,7 @@
 //!
 //! Every sentence about that comes from here, whoever says it.
 
+use api::condition::{DEGRADED, find, reason};
 use api::template::VolumeClaim;
 use api::workspace::{ClaimStatus, Retain, WorkspaceSpec};
 use api::{Workspace, WorkspaceStatus};
@@ -10,6 +11,8 @@ use crate::names;
 
 /// Paths of `status.pendingUpdate` that give a home without a disk one at the next start.
 const NEW_HOME: [&str; 2] = ["spec.storage", "spec.storage.claimName"];
+/// Stands for the name of a claim that is known only from the message of `Degraded`.
+const OF_MESSAGE: &str = "that the condition Degraded names";
 
 /// What is known of the disk that is a workspace's home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,10 +104,12 @@ impl Disks {
     }
 
     fn new(spec: Option<&WorkspaceSpec>, name: &str, status: &WorkspaceStatus) -> Self {
+        let named = named_home(spec, status);
+        let terminating = terminating(named.as_deref().unwrap_or(&names::child(name)), status);
         Self::with_home(
-            Disk::new(spec, name, status),
+            Disk::new(spec, name, status, named, &terminating),
             &status.claims,
-            &status.terminating_claims,
+            &terminating,
         )
     }
 
@@ -201,6 +206,39 @@ impl Disks {
     }
 }
 
+/// The claim that a workspace names as its home.
+fn named_home(spec: Option<&WorkspaceSpec>, status: &WorkspaceStatus) -> Option<String> {
+    let resolved = status.resolved.as_ref().and_then(|it| it.storage.as_ref());
+    let own = spec.and_then(|spec| spec.storage.as_ref());
+    resolved
+        .and_then(|it| it.claim_name.clone())
+        .or_else(|| own?.claim_name.clone())
+}
+
+/// Claims that a user deleted, by name. `home`: the claim that is the home. Older operators and definitions have no list of them, and
+/// report one in `Degraded`. It counts while there is a pod, with which the claim goes.
+fn terminating(home: &str, status: &WorkspaceStatus) -> Vec<String> {
+    let is_told = |word: &str| word == reason::VOLUME_TERMINATING;
+    let degraded = find(&status.conditions, DEGRADED).filter(|it| it.status == "True" && is_told(&it.reason));
+    let has_no_list = status.terminating_claims.is_empty() && status.pod_name.is_some();
+    let Some(problem) = degraded.filter(|_| has_no_list) else {
+        return status.terminating_claims.clone();
+    };
+    let told = ["A user deleted the disk ", "A user deleted the claim "]
+        .into_iter()
+        .find_map(|begin| problem.message.strip_prefix(begin)?.split([' ', ',']).next());
+    if told.is_some_and(|claim| claim.trim_end_matches('.') == home) {
+        return vec![home.to_owned()];
+    }
+    let claims = status.claims.iter();
+    let further = claims.filter(|claim| claim.reason.as_deref().is_some_and(is_told));
+    let further: Vec<_> = further.map(|claim| claim.claim.clone()).collect();
+    if further.is_empty() {
+        return vec![OF_MESSAGE.to_owned()];
+    }
+    further
+}
+
 /// What becomes of these disks. `None`: there are none.
 fn in_words(disks: &[&FurtherDisk], of_one: &str, of_several: &str) -> Option<String> {
     let names: Vec<_> = disks.iter().map(|disk| disk.claim.as_str()).collect();
@@ -245,18 +283,22 @@ impl Disk {
         named.map_or(Self::NeverMade, Self::Named)
     }
 
-    fn new(spec: Option<&WorkspaceSpec>, name: &str, status: &WorkspaceStatus) -> Self {
+    /// `named`: the claim that is its home, if it names one.
+    fn new(
+        spec: Option<&WorkspaceSpec>,
+        name: &str,
+        status: &WorkspaceStatus,
+        named: Option<String>,
+        terminating: &[String],
+    ) -> Self {
         let resolved = status.resolved.as_ref().and_then(|it| it.storage.as_ref());
         let own = spec.and_then(|spec| spec.storage.as_ref());
         let is_new_home = |path: &String| NEW_HOME.contains(&path.as_str());
         if resolved.is_some_and(|it| it.ephemeral) || status.pending_update.iter().any(is_new_home) {
             return Self::None;
         }
-        let named = resolved
-            .and_then(|it| it.claim_name.clone())
-            .or_else(|| own?.claim_name.clone());
         let claim = named.clone().unwrap_or_else(|| names::child(name));
-        if status.terminating_claims.contains(&claim) {
+        if terminating.contains(&claim) {
             return Self::Terminating(claim);
         }
         if let Some(claim) = named {

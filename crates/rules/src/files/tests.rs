@@ -227,6 +227,112 @@ fn a_claim_that_a_user_deleted_is_named_beside_what_becomes_of_the_others() {
     }
 }
 
+#[test]
+fn without_a_list_of_them_a_claim_that_a_user_deleted_is_told_by_degraded() {
+    let degraded = |status: &str, reason: &str, message: &str| {
+        let time = "2026-01-01T00:00:00Z";
+        json!({"type": "Degraded", "status": status, "reason": reason, "message": message, "lastTransitionTime": time})
+    };
+    let reported = |message: &str| degraded("True", "VolumeTerminating", message);
+    let lost = |claim: &str| {
+        format!(
+            "files are deleted with the PersistentVolumeClaim {claim}, which a user deleted, unless its volume is kept"
+        )
+    };
+    let (db, kept) = ("its further disk wsc-db-demo is kept", "its disks are kept");
+    let home =
+        "A user deleted the disk workspace-demo. It is removed with its files when the workspace stops.";
+    let further =
+        "A user deleted the disk wsc-db-demo. It is removed with its files when the workspace stops.";
+    let other = "A user deleted the claim workspace-demo-2, which the workspace mounts.";
+    for (spec, listed, problem, of_db, expected) in [
+        (
+            json!({}),
+            json!([]),
+            reported(home),
+            json!(null),
+            format!("{}; {db}", lost("workspace-demo")),
+        ),
+        (
+            json!({"storage": {"claimName": "course"}}),
+            json!([]),
+            reported("A user deleted the claim course, which the workspace mounts."),
+            json!(null),
+            format!("{}; {db}", lost("course")),
+        ),
+        (
+            json!({}),
+            json!([]),
+            reported(further),
+            json!("VolumeTerminating"),
+            format!("its home is kept; {}", lost("wsc-db-demo")),
+        ),
+        // A word of the message is no name.
+        (
+            json!({"storage": {"claimName": "files"}}),
+            json!([]),
+            reported(further),
+            json!("VolumeTerminating"),
+            format!("its home is kept; {}", lost("wsc-db-demo")),
+        ),
+        // It is neither the home nor a further disk.
+        (
+            json!({}),
+            json!([]),
+            reported(other),
+            json!(null),
+            format!(
+                "its home is kept; {}; {db}",
+                lost("that the condition Degraded names")
+            ),
+        ),
+        // The list tells more than the condition.
+        (
+            json!({}),
+            json!(["wsc-db-demo"]),
+            reported(home),
+            json!("VolumeTerminating"),
+            format!("its home is kept; {}", lost("wsc-db-demo")),
+        ),
+        // The controls: the same words, of something that is over, or of another problem.
+        (
+            json!({}),
+            json!([]),
+            degraded("False", "VolumeTerminating", home),
+            json!(null),
+            kept.to_owned(),
+        ),
+        (
+            json!({}),
+            json!([]),
+            degraded("True", "VolumeAttachFailed", home),
+            json!(null),
+            kept.to_owned(),
+        ),
+    ] {
+        let claim = json!({
+            "name": "db", "claim": "wsc-db-demo", "phase": "Bound", "retain": "Delete", "reason": of_db,
+        });
+        let more = json!({
+            "claims": [claim], "terminatingClaims": listed, "conditions": [problem], "podName": "workspace-demo",
+        });
+        let status = used(json!({}), json!({}), more);
+        let mut object = json!({"metadata": {"name": "demo"}, "spec": spec, "status": status});
+        object["spec"]["displayName"] = json!("d");
+        let disks = Disks::from_workspace(&serde_json::from_value(object).unwrap());
+        let Fate { text, loses_files } = disks.fate(Moment::Stop);
+        assert_eq!(
+            (text.as_str(), loses_files),
+            (expected.as_str(), expected != kept)
+        );
+    }
+    // It waits for the claim's end without a pod: a stop deletes nothing.
+    let status = used(json!({}), json!({}), json!({"conditions": [reported(home)]}));
+    let object = json!({"metadata": {"name": "demo"}, "spec": {"displayName": "d"}, "status": status});
+    let disks = Disks::from_workspace(&serde_json::from_value(object).unwrap());
+    assert!(!disks.fate(Moment::Stop).loses_files);
+}
+
 /// A disk of the workspace's own that a pod used, with these changes.
 fn used(storage: Value, disk: Value, more: Value) -> Value {
     let mut status = json!({
