@@ -32,6 +32,8 @@ pub const DOOR_HEADER: &str = "workspace-door";
 pub const DOOR_ACTIVITY: &str = "jupyter-k8s/activity";
 /// Header by which the door tells the operator when a process of the container was last ended because memory ran out, as RFC 3339.
 pub const OUT_OF_MEMORY_HEADER: &str = "workspace-out-of-memory";
+/// Header by which the operator tells a door which stop the status announces: time (RFC 3339, whole seconds), rule, and `true` if files are lost.
+pub const STOPS_AT_HEADER: &str = "workspace-stops-at";
 /// Headers about one connection, which nobody hands on (RFC 9110, section 7.6.1).
 pub const HOP_BY_HOP: [&str; 10] = [
     "connection",

@@ -54,6 +54,11 @@ impl Activity {
         time_of(&self.user)
     }
 
+    /// Whether a user acted after a time.
+    pub(crate) fn acted_after(&self, time: Timestamp) -> bool {
+        self.user.load(Ordering::Relaxed) > time.as_millisecond()
+    }
+
     /// The last use by ssh.
     pub(crate) fn last_ssh(&self) -> Option<String> {
         time_of(&self.ssh)

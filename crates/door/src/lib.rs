@@ -18,6 +18,7 @@
 //! - `caller`: headers of a request -> who sends it.
 //! - `answers`: the door's own answers.
 //! - `permit`: connection -> its place among a bounded number.
+//! - `announcement`: questions of the operator -> the stop that pages are told of.
 //! - `activity`: uses -> times of the last ones.
 //! - `usage`: a request, or data of a websocket -> whether somebody acts or a page is only open.
 //! - `frames`: bytes of a websocket -> the data in them.
@@ -25,6 +26,7 @@
 //! - `memory`: the container's control group -> its limit, and when a process of it was ended for memory.
 
 mod activity;
+mod announcement;
 mod answers;
 mod application;
 mod args;

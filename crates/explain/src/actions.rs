@@ -131,7 +131,6 @@ pub(super) fn of_reason(workspace: &Workspace, reason: &Reason, message: &str) -
             Fix::Recover => vec![Change::Recover],
             Fix::Stop => vec![Change::Stop],
             Fix::Restart => vec![Change::Restart],
-            Fix::Delete => vec![Change::Delete],
             Fix::Copy => vec![Change::Copy],
             Fix::StopOther => vec![Change::StopOther],
             Fix::Logs => vec![Change::Logs { previous: false }],

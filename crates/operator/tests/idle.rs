@@ -46,6 +46,8 @@ pub(crate) struct Pod {
     /// Its image has a door, what it says is the last act of a user, and a page is open.
     has_open_page: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
+    /// The stop that the last question announced.
+    told: Arc<Mutex<Option<String>>>,
 }
 
 impl Pod {
@@ -56,6 +58,7 @@ impl Pod {
             is_broken: Arc::default(),
             has_open_page: Arc::default(),
             asked: Arc::default(),
+            told: Arc::default(),
         }
     }
 
@@ -65,7 +68,10 @@ impl Pod {
 
     fn asker(&self) -> Asker {
         let pod = self.clone();
-        Asker::new(move |_| std::future::ready(pod.answer()))
+        Asker::new(move |subject| {
+            pod.told.lock().unwrap().clone_from(&subject.announced);
+            std::future::ready(pod.answer())
+        })
     }
 
     fn answer(&self) -> Answered {
@@ -233,6 +239,24 @@ async fn a_workspace_in_use_reaches_its_maximum_age_which_is_announced_once_it_c
     let because = stage.status().stopped_because.unwrap();
     assert_eq!(because.rule, StopRule::MaxAge);
     assert!(because.time.0 >= over, "{because:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_announces_the_stop_and_idleness_in_the_second_half_of_its_timeout_alone() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    let told = || pod.told.lock().unwrap().clone();
+    ask_for(&mut stage, &pod, MINUTE * 4).await;
+    assert_eq!(stage.status().stops_because, Some(StopRule::Idle));
+    assert_eq!(told(), None);
+    ask_for(&mut stage, &pod, MINUTE * 3).await;
+    assert_eq!(told().as_deref(), Some("2026-01-01T00:10:05Z Idle false"));
+    pod.is_used(now());
+    ask_for(&mut stage, &pod, MINUTE * 3).await;
+    assert_eq!(told(), None);
+    stage.edit_spec(|spec| spec["limits"] = json!({"maxAgeMinutes": 15}));
+    ask_for(&mut stage, &pod, MINUTE * 2).await;
+    assert_eq!(told().as_deref(), Some("2026-01-01T00:15:04Z MaxAge false"));
 }
 
 #[tokio::test(start_paused = true)]

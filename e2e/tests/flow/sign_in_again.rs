@@ -1,6 +1,6 @@
-//! A session or a run ends while JupyterLab is open: the page reports it, and loses nothing.
+//! A session or a run ends, or soon will, while JupyterLab is open: the page says so, and loses nothing.
 
-use api::Workspace;
+use api::{Workspace, WorkspaceSpec};
 use e2e::{
     Environment,
     browser::Browser,
@@ -8,11 +8,13 @@ use e2e::{
     objects::workspace,
     wait,
 };
-use fantoccini::{Locator, key::Key};
+use fantoccini::{Locator, key::Key, wd::WindowHandle};
 use kube::Api;
+use serde_json::json;
 
 const LINE: &str = "#jupyter-k8s-sign-in-again";
-const NOTIFICATION: &str = ".Toastify__toast";
+/// All notifications.
+const NOTIFICATION: &str = ".Toastify__toast-container";
 const EDITOR: &str = ".jp-FileEditor .cm-content";
 const TEXT: &str = "text that is not saved";
 const MORE: &str = "written while it was stopped";
@@ -42,14 +44,53 @@ async fn silent(browser: &Browser) -> anyhow::Result<()> {
     .await
 }
 
+/// JupyterLab that stops nine minutes after its start, and is asked about its use once a minute.
+fn limited() -> anyhow::Result<Workspace> {
+    let spec = WorkspaceSpec {
+        display_name: "lab".to_owned(),
+        idle_shutdown: serde_json::from_value(json!({"idleTimeoutInMinutes": 10}))?,
+        limits: serde_json::from_value(json!({"maxAgeMinutes": 9}))?,
+        ..WorkspaceSpec::default()
+    };
+    Ok(Workspace::new("lab", spec))
+}
+
+/// The tab that a click has opened.
+async fn opened(browser: &Browser, before: &[WindowHandle]) -> anyhow::Result<WindowHandle> {
+    wait::until("a link to open a tab", wait::USUAL, || async {
+        let now = browser.page.windows().await.map_err(|error| error.to_string())?;
+        let mut opened = now.into_iter().filter(|one| !before.contains(one));
+        opened.next().ok_or_else(|| "no tab yet".to_owned())
+    })
+    .await
+}
+
+/// The page says when the workspace will stop, and its button opens the workspace's page in the portal.
+async fn tells_of_the_stop(browser: &Browser) -> anyhow::Result<()> {
+    browser.sees(NOTIFICATION, "This workspace stops at").await?;
+    browser.sees(NOTIFICATION, "it reaches its maximum age").await?;
+    let (open, before) = (browser.page.window().await?, browser.page.windows().await?);
+    browser.click(&format!("{NOTIFICATION} .jp-toast-button")).await?;
+    let tab = opened(browser, &before).await?;
+    browser.page.switch_to_window(tab).await?;
+    let portal = Environment::get()?.portal_host();
+    browser
+        .at("the workspace in the portal", |url| {
+            url.host_str() == Some(&*portal) && url.path().starts_with("/w/") && url.path().ends_with("/lab")
+        })
+        .await?;
+    browser.page.close_window().await?;
+    Ok(browser.page.switch_to_window(open).await?)
+}
+
 /// A process of her workspace has run out of memory: the page says so. Alice types into a file, signs out in another tab, and saves: the page
-/// asks her to sign in again, keeps her text, and saves it when she has. Then her workspace is stopped and started: the page says so, keeps
-/// what she goes on typing, and saves it.
+/// asks her to sign in again, keeps her text, and saves it when she has. It says when her workspace will stop. Then she stops and starts it:
+/// the page says so, keeps what she goes on typing, and saves it.
 #[tokio::test]
 async fn unsaved_text_can_be_saved_after_signing_in_again() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("again", &["alice"]).await?;
-    let lab = workspace::lab(&scratch).await?;
+    let lab = Box::pin(workspace::made(&scratch, &limited()?)).await?;
     let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);
     let pod = workspace::pod(&lab)?;
     let file = async |script: &str| cluster::exec(&scratch.api(), &pod, &["sh", "-c", script]).await;
@@ -97,12 +138,7 @@ async fn unsaved_text_can_be_saved_after_signing_in_again() -> anyhow::Result<()
     let href = link.prop("href").await?.unwrap_or_default();
     let before = browser.page.windows().await?;
     link.click().await?;
-    let tab = wait::until("the link to open a tab", wait::USUAL, || async {
-        let now = browser.page.windows().await.map_err(|error| error.to_string())?;
-        let mut opened = now.into_iter().filter(|one| !before.contains(one));
-        opened.next().ok_or_else(|| "no tab yet".to_owned())
-    })
-    .await?;
+    let tab = opened(&browser, &before).await?;
     browser.page.switch_to_window(tab).await?;
     // The tab closes itself afterwards, where the browser lets it.
     browser.sign_in(&href, "alice").await?;
@@ -122,6 +158,9 @@ async fn unsaved_text_can_be_saved_after_signing_in_again() -> anyhow::Result<()
         .await
     };
     saved(&lab, TEXT).await?;
+    tells_of_the_stop(&browser).await?;
+    let lifted = json!({"limits": {"maxAgeMinutes": null}});
+    workspace::set(&scratch.api(), "lab", lifted).await?;
 
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     workspace::stop(&alice, "lab").await?;

@@ -75,8 +75,6 @@ pub enum Fix {
     Stop,
     /// Stop and start it.
     Restart,
-    /// Delete it.
-    Delete,
     /// Create another workspace with its values.
     Copy,
     /// Stop another workspace.
@@ -199,8 +197,8 @@ reasons! {
 
     TEMPLATE_NOT_FOUND = "TemplateNotFound", Wrong, "Valid=False, Degraded=True",
         "The WorkspaceTemplate in spec.templateRef does not exist (yet).",
-        Owner: "Have it created: the workspace then starts by itself. Or delete the workspace, and create it under its name from another template (`kubectl get wst`). `kubectl delete workspace NAME --cascade=orphan` keeps all its disks for that. spec.storage.retain: Retain keeps the home alone.",
-        [Copy, Delete];
+        Owner: "Have it created: the workspace then starts by itself. Or create another workspace from another template (`kubectl get wst`). To use its disks again, the owner runs `kubectl delete workspace NAME --cascade=orphan`, then creates a workspace of the same name from a template with such disks. A deletion without that flag deletes each disk whose retain is not Retain.",
+        [Copy];
     MANAGER_NOT_FOUND = "ManagerNotFound", Wrong, "Valid=False, also of a WorkspaceTemplate, Degraded=True, Active=False of a WorkspaceShare",
         "The WorkspaceManager of the workspace or its template does not exist (yet), or no manager is the default.",
         Administrator: "Set spec.managerRef to an existing one (`kubectl get wsm`), or have one annotated `workspaces.jupyter.org/is-default: \"true\"`.",
@@ -379,7 +377,7 @@ reasons! {
 
     TEMPLATE_IN_USE = "TemplateInUse", Wrong, "Terminating=True of a WorkspaceTemplate; Event",
         "The template is being deleted, but workspaces use it, running or stopped. It stays until the last one is deleted.",
-        Owner: "Delete these workspaces; the message says how to find them. A deletion deletes each disk whose retain is not Retain. The home's is spec.storage.retain; those of further disks are the template's. `kubectl delete workspace NAME --cascade=orphan` keeps all disks, for a workspace of the same name from a template with such disks.";
+        Owner: "Delete these workspaces; the message says how to find them. A deletion deletes each disk whose retain is not Retain. The home's is spec.storage.retain; those of further disks are the template's. `kubectl delete workspace NAME --cascade=orphan` keeps all disks. Only their owner gets them back, by creating a workspace of the same name from a template with such disks.";
     MANAGER_IN_USE = "ManagerInUse", Wrong, "Terminating=True of a WorkspaceManager; Event",
         "The manager is being deleted, but workspaces use it, running or stopped. It stays until none does.",
         Owner: "Set another manager in these workspaces (spec.managerRef); the message says how to find them.";

@@ -103,7 +103,7 @@ pub struct DiskStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,
-    /// Phase of its claim while a problem is reported and the claim has no volume: `Pending` if it never had one, `Lost` if its volume is gone.
+    /// Phase of its claim, while a problem is reported and the claim has no volume. `Pending`: it never had one. `Lost`: its volume is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// Name of its volume, once a pod was ready on it.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::activity::Activity;
+use crate::announcement::Announcement;
 use crate::answers::{Body, empty, json, not_attested, problem};
 use crate::caller::{Assertions, Caller};
 use crate::disk::Disk;
@@ -28,6 +29,7 @@ pub(crate) struct Router {
     pod: Pod,
     proxy: Proxy,
     ssh: Ssh,
+    announcement: Announcement,
     /// The application has answered once.
     answered: AtomicBool,
 }
@@ -92,6 +94,7 @@ impl Router {
             pod,
             proxy,
             ssh,
+            announcement: Announcement::default(),
             answered: AtomicBool::new(false),
         }
     }
@@ -121,10 +124,13 @@ impl Router {
         if request.method() == Method::CONNECT {
             return empty(StatusCode::METHOD_NOT_ALLOWED);
         }
-        // The operator reads activity and does nothing else.
+        // The operator reads activity, announces a stop, and does nothing else.
         let asks = request.method() == Method::GET && self.paths.is_asked(path);
-        if caller == Caller::Operator && !asks {
-            return not_attested();
+        if caller == Caller::Operator {
+            if !asks {
+                return not_attested();
+            }
+            self.announcement.take(request.headers());
         }
         let mut answer = if path == self.paths.activity {
             self.state(request.method()).await
@@ -170,12 +176,13 @@ impl Router {
         })
     }
 
-    /// What the door knows of the workspace's use, memory and disk.
+    /// What the door knows of the workspace's use, memory, disk and next stop.
     async fn state(&self, method: &Method) -> Response<Body> {
         if method != Method::GET {
             let message = "This address must be requested with GET.";
             return problem(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
         }
+        let stop = self.announcement.stop(&self.pod.activity);
         let state = json!({
             "lastActivity": self.pod.activity.last(),
             "user": self.pod.activity.last_user(),
@@ -184,6 +191,9 @@ impl Router {
             "outOfMemory": self.pod.memory.last_kill(),
             "memoryLimitBytes": self.pod.memory.limit(),
             "disk": self.pod.disk.figures().await,
+            "stopsAt": stop.as_ref().map(|stop| &stop.at),
+            "stopsBecause": stop.as_ref().map(|stop| &stop.because),
+            "losesFiles": stop.as_ref().map(|stop| stop.loses_files),
         });
         json(StatusCode::OK, &state)
     }

@@ -1,6 +1,6 @@
 //! The door before a small application, and before `cat` in the place of sshd.
 
-use assertion::names::{ASSERTION_HEADER, OPERATOR, SshRefusal};
+use assertion::names::{ASSERTION_HEADER, OPERATOR, STOPS_AT_HEADER, SshRefusal};
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use http::header::{
@@ -455,6 +455,79 @@ async fn memory_that_ran_out_is_told_to_the_operator_and_to_pages() {
     assert_eq!(
         door.ask("GET", &state, None).await.status(),
         StatusCode::UNAUTHORIZED
+    );
+}
+
+/// A question with this announcement.
+fn announcing(assertion: &str, stop: &'static str) -> Request<Full<Bytes>> {
+    let mut request = request("GET", &below("jupyter-k8s/activity"), Some(assertion));
+    request
+        .headers_mut()
+        .insert(STOPS_AT_HEADER, HeaderValue::from_static(stop));
+    request
+}
+
+/// What a page is told of a stop: time, rule, and whether files are lost.
+async fn told_of_stop(door: &Door) -> Value {
+    let path = below("jupyter-k8s/activity");
+    let answer = door.ask("GET", &path, Some(&door.user())).await;
+    let state: Value = serde_json::from_str(&text(answer).await).unwrap();
+    json!([state["stopsAt"], state["stopsBecause"], state["losesFiles"]])
+}
+
+#[tokio::test]
+async fn pages_are_told_of_the_stop_that_the_operator_announces_and_of_no_user_s() {
+    const STOP: &str = "2026-01-01T12:10:00Z MaxAge true";
+    let door = Door::new(false).with_application();
+    let (user, operator) = (door.user(), door.operator());
+    let (nothing, announced) = (
+        json!([null, null, null]),
+        json!(["2026-01-01T12:10:00Z", "MaxAge", true]),
+    );
+    door.send(announcing(&user, STOP)).await;
+    assert_eq!(told_of_stop(&door).await, nothing);
+    door.send(announcing(&operator, STOP)).await;
+    assert_eq!(told_of_stop(&door).await, announced);
+    // A user does not move it either, and no act does.
+    door.send(announcing(&user, "2026-01-01T15:00:00Z MaxAge false"))
+        .await;
+    later().await;
+    door.ask("POST", &below("api/contents"), Some(&user)).await;
+    assert_eq!(told_of_stop(&door).await, announced);
+    door.send(announcing(&operator, "soon MaxAge true")).await;
+    assert_eq!(told_of_stop(&door).await, nothing);
+    door.send(announcing(&operator, STOP)).await;
+    assert_eq!(told_of_stop(&door).await, announced);
+    door.ask("GET", &below("api/kernels"), Some(&operator)).await;
+    assert_eq!(told_of_stop(&door).await, nothing);
+    // Without assertions everybody may be the operator.
+    let open = Door::new(true).with_application();
+    open.send(announcing(&open.operator(), STOP)).await;
+    assert_eq!(told_of_stop(&open).await, nothing);
+}
+
+#[tokio::test]
+async fn a_stop_for_lack_of_use_is_forgotten_with_an_act_until_another_time_is_announced() {
+    const STOP: &str = "2026-01-01T12:10:00Z Idle false";
+    let door = Door::new(false).with_application();
+    let (user, operator) = (door.user(), door.operator());
+    let announced = json!(["2026-01-01T12:10:00Z", "Idle", false]);
+    door.ask("POST", &below("api/contents"), Some(&user)).await;
+    later().await;
+    door.send(announcing(&operator, STOP)).await;
+    later().await;
+    door.ask("GET", &below("api/sessions"), Some(&user)).await;
+    assert_eq!(told_of_stop(&door).await, announced, "an open page is no act");
+    door.ask("POST", &below("api/contents"), Some(&user)).await;
+    assert_eq!(told_of_stop(&door).await, json!([null, null, null]));
+    later().await;
+    door.send(announcing(&operator, STOP)).await;
+    assert_eq!(told_of_stop(&door).await, json!([null, null, null]));
+    door.send(announcing(&operator, "2026-01-01T12:30:00Z Idle false"))
+        .await;
+    assert_eq!(
+        told_of_stop(&door).await,
+        json!(["2026-01-01T12:30:00Z", "Idle", false])
     );
 }
 

@@ -5,9 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use api::condition::PROGRESSING;
-use api::workspace::{DesiredStatus, Phase, Resolved};
-use api::{Workspace, WorkspaceManager, WorkspaceStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use api::workspace::{DesiredStatus, Phase};
+use api::{Workspace, WorkspaceManager};
 use kube::api::ObjectMeta;
 use rules::access::Policy;
 use rules::files::{Disks, Moment};
@@ -188,10 +187,9 @@ impl Projection for WorkspaceFacts {
             .unwrap_or_default()
             .to_owned();
         let phase = explain::progress::phase(&workspace);
-        let files = files(&workspace, phase);
-        let deletion = deletion(&workspace, phase);
-        let in_recovery = matches!(phase, Phase::Starting | Phase::Failed | Phase::Stopped)
-            && explain::is_in_recovery(&workspace);
+        let status_detail = (phase != Phase::Running)
+            .then(|| status_detail(&workspace, phase))
+            .filter(|status_detail| *status_detail != StatusDetail::default());
         let mut status = workspace.status.unwrap_or_default();
         let judged = status.observed_generation == workspace.metadata.generation;
         let resolved = status.resolved.take().unwrap_or_default();
@@ -202,14 +200,6 @@ impl Projection for WorkspaceFacts {
             .endpoint
             .take()
             .and_then(|endpoint| Some((endpoint.pod_name, address(&endpoint.pod_ip, endpoint.port)?)));
-        let status_detail = (phase != Phase::Running)
-            .then(|| StatusDetail {
-                files,
-                deletion,
-                in_recovery,
-                ..status_detail(&mut status, &resolved, phase, created)
-            })
-            .filter(|status_detail| *status_detail != StatusDetail::default());
         let name = workspace.metadata.name.unwrap_or_default();
         let namespace = workspace.metadata.namespace.unwrap_or_default();
         let endpoint = endpoint.filter(|_| !deleting && !stopping);
@@ -323,36 +313,31 @@ fn deletion(workspace: &Workspace, phase: Phase) -> String {
         .unwrap_or_default()
 }
 
-/// What a page shows beside the phase. Moves the texts out of the status.
-fn status_detail(
-    status: &mut WorkspaceStatus,
-    resolved: &Resolved,
-    phase: Phase,
-    created: Option<&Time>,
-) -> StatusDetail {
-    let is_of_phase = status.phase == Some(phase);
-    let progressing = status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == PROGRESSING && condition.status == "True");
-    let since = match progressing {
-        Some(condition) => Some(condition.last_transition_time.0.as_second()),
-        None => created
-            .filter(|_| status.phase.is_none())
-            .map(|time| time.0.as_second()),
-    };
+/// What a page shows beside the phase.
+fn status_detail(workspace: &Workspace, phase: Phase) -> StatusDetail {
+    let status = workspace.status.as_ref();
+    let of_phase = status.filter(|status| status.phase == Some(phase));
+    let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
+    let progressing = conditions.find(|it| it.type_ == PROGRESSING && it.status == "True");
+    let is_new = status.is_none_or(|status| status.phase.is_none());
+    let created = workspace.metadata.creation_timestamp.as_ref();
+    let since = progressing
+        .map(|condition| &condition.last_transition_time)
+        .or_else(|| created.filter(|_| is_new));
     let because = status
-        .stopped_because
-        .as_ref()
+        .and_then(|status| status.stopped_because.as_ref())
         .filter(|_| phase == Phase::Stopped);
+    let resolved = status.and_then(|status| status.resolved.as_ref());
     StatusDetail {
-        reason: status.reason.take().filter(|_| is_of_phase).unwrap_or_default(),
-        since: since.filter(|_| phase == Phase::Starting),
-        started: is_of_phase && status.started_at.is_some(),
-        stopped_when: because.map(|because| stops::when(because.rule, Some(resolved))),
-        files: String::new(),
-        deletion: String::new(),
-        in_recovery: false,
+        reason: of_phase.and_then(|it| it.reason.clone()).unwrap_or_default(),
+        since: since
+            .filter(|_| phase == Phase::Starting)
+            .map(|time| time.0.as_second()),
+        started: of_phase.is_some_and(|status| status.started_at.is_some()),
+        stopped_when: because.map(|because| stops::when(because.rule, resolved)),
+        files: files(workspace, phase),
+        deletion: deletion(workspace, phase),
+        in_recovery: matches!(phase, Phase::Starting | Phase::Failed) && explain::is_in_recovery(workspace),
     }
 }
 

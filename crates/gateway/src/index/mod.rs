@@ -135,7 +135,7 @@ pub struct StatusDetail {
     pub files: String,
     /// When it is deleted, what becomes of its files and what prevents that, for users who may read the status; empty: it is not.
     pub deletion: String,
-    /// Whether it starts in recovery, cannot, or would at its next start.
+    /// Whether it starts in recovery, or cannot.
     pub in_recovery: bool,
 }
 

@@ -4,8 +4,8 @@
 //!
 //! - `enter`: the auth host. `authorize`: redirect to the identity provider. `callback`: its answer.
 //! - `workspace_callback`: one-time code -> ticket. `workspace_enter`: the way to `enter` for proxies that cannot redirect, and for a new
-//!   login although there is a session. `home`: account page, with the workspaces of `listing`. `link`: content
-//!   of a link to `enter`.
+//!   login although there is a session; the way from an open page to the portal. `home`: account page, with the workspaces of `listing`.
+//!   `link`: content of a link to `enter`.
 //! - `start`: starts a stopped workspace.
 //! - `programs`: lets a program of the user's computer act as the user.
 //! - `sign_out`: has `session::ending` end sessions, then redirects. `backchannel`: logout by the identity provider.
@@ -78,6 +78,7 @@ pub fn auth(app: Arc<AppState>) -> Router {
 pub fn workspace(app: Arc<AppState>) -> Router {
     let callback = || get_alone(workspace_callback::workspace_callback);
     let sign_in_again = || get_alone(workspace_enter::sign_in_again);
+    let in_portal = || get_alone(workspace_enter::in_portal);
     Router::new()
         .route("/_workspace/callback", callback())
         .route("/workspaces/{namespace}/{name}/_workspace/callback", callback())
@@ -86,6 +87,8 @@ pub fn workspace(app: Arc<AppState>) -> Router {
             "/workspaces/{namespace}/{name}/_workspace/sign-in",
             sign_in_again(),
         )
+        .route("/_workspace/portal", in_portal())
+        .route("/workspaces/{namespace}/{name}/_workspace/portal", in_portal())
         .route("/_workspace/enter", get_alone(workspace_enter::workspace_enter))
         .route(
             sign_out::AT_PORTAL,

@@ -1,14 +1,21 @@
-//! page load that needs a login -> the redirect of `/verify` (pure but for randomness and clock).
+//! page load that needs a login or the portal -> a redirect (IO for unknown sessions and rights).
 
 use axum::extract::State;
 use axum::response::Response;
-use http::Uri;
 use http::header::HeaderMap;
+use http::{StatusCode, Uri};
 
 use crate::login::{App, AtSite};
-use crate::pages::Failure;
+use crate::pages::{self, Failure};
+use crate::tokens::cookies;
+use crate::verify::answers::{Refusal, redirect, refuse_page};
+use crate::verify::decision::Admitted;
 use crate::verify::request::parameter;
 use crate::verify::sign_in;
+
+/// Text for users who cannot change the workspace in a portal.
+const NOT_IN_PORTAL: &str = "This installation has no portal, or you may not change the workspace. Its owner and administrators keep an \
+                             unused one with kubectl workspace keep.";
 
 /// Answers `GET https://<workspace>/_workspace/enter`, for proxies that cannot redirect. The target is the whole query if that is a
 /// path, else the parameter `rd`: a path, or an address of this workspace.
@@ -38,4 +45,34 @@ pub(super) async fn sign_in_again(
     let to = parameter(&uri, "to")?.unwrap_or_default();
     let domain = app.domain()?;
     sign_in(&app, &domain, (site, true), &headers, &to)
+}
+
+/// Answers `GET https://<workspace host>/_workspace/portal`, where an open JupyterLab sends its user before a stop: redirects to the
+/// workspace's page in the portal. The address names the workspace, so only users whom a ticket admits get it.
+pub(super) async fn in_portal(
+    State(app): App,
+    AtSite(site): AtSite,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let domain = app.domain()?;
+    let Some(ticket) = cookies::find(&headers, site.ticket())? else {
+        return Ok(refuse_page(Refusal::NotSignedIn, &domain));
+    };
+    let admission = match app.admit((&site, None), ticket, &headers).await {
+        Ok(admission) => admission,
+        Err(refusal) => return Ok(refuse_page(refusal, &domain)),
+    };
+    let Admitted::Workspace(allow) = &admission.admitted else {
+        return Ok(pages::bare(StatusCode::NOT_FOUND));
+    };
+    Ok(
+        match pages::in_portal(&domain, allow.target(), allow.audience()) {
+            Some(page) => redirect(StatusCode::FOUND, &page),
+            None => pages::message(
+                StatusCode::NOT_FOUND,
+                "There is no page of it here",
+                NOT_IN_PORTAL,
+            ),
+        },
+    )
 }

@@ -35,8 +35,8 @@ use self::message::{Action, Message, Part, Tone};
 pub use self::program::{Program, program_code, program_form};
 pub use self::render::{REQUEST_ID, Reader, render};
 pub use self::theme::Theme;
-pub(crate) use self::workspace_page::ONLY_OWNERS_START;
 pub use self::workspace_page::workspace_page;
+pub(crate) use self::workspace_page::{ONLY_OWNERS_START, in_portal};
 use crate::index::{Domain, Target};
 use crate::tokens::MAX_TARGET;
 

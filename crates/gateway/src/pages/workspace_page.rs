@@ -150,7 +150,7 @@ fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
 }
 
 /// Address of the workspace's page in the portal, for users who may read and change the workspace.
-fn in_portal(domain: &Domain, target: &Target, audience: Audience) -> Option<String> {
+pub(crate) fn in_portal(domain: &Domain, target: &Target, audience: Audience) -> Option<String> {
     let origin = domain
         .portal_origin()
         .filter(|_| audience == Audience::OwnerOrAdmin)?;
@@ -173,19 +173,10 @@ fn stopped(
         Some(when) => format!("Stopped {when}."),
         None => "Stopped.".to_owned(),
     };
-    let texts = match audience {
-        Audience::OwnerOrAdmin => {
-            let detail = target.detail();
-            let next = if detail.in_recovery {
-                "It starts in recovery."
-            } else {
-                ""
-            };
-            [target.message.as_str(), &detail.deletion, next].map(str::to_owned)
-        }
-        Audience::Starter | Audience::Viewer => <[String; 3]>::default(),
+    let [message, deletion] = match audience {
+        Audience::OwnerOrAdmin => [&target.message, &target.detail().deletion].map(String::clone),
+        Audience::Starter | Audience::Viewer => <[String; 2]>::default(),
     };
-    let [message, deletion, next] = texts;
     let auth = domain.auth_origin();
     let form = Action::Form {
         get: true,
@@ -210,7 +201,7 @@ fn stopped(
         }
     };
     Message {
-        text: vec![why, message, deletion, next, who.to_owned()]
+        text: vec![why, message, deletion, who.to_owned()]
             .into_iter()
             .filter(|text| !text.is_empty())
             .collect(),

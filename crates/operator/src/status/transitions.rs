@@ -22,28 +22,31 @@ const MAX_NOTE: usize = 1024;
 /// Longest part of a problem's message in the note of a stop, in bytes.
 const MAX_PROBLEM: usize = 500;
 
-/// After what time a rule stopped a workspace, and what was known of it.
+/// After what time a rule stopped a workspace.
 fn rule_note(before: &WorkspaceStatus, after: &WorkspaceStatus, rule: StopRule) -> String {
     let mut values = [before, after]
         .into_iter()
         .filter_map(|status| status.resolved.as_ref());
     let values = values.find(|values| stops::minutes(rule, values).is_some());
     let when = stops::when(rule, values);
+    let field = rule.field().map(|field| format!(" (spec.{field})"));
+    format!("Stopped {when}{}.", field.unwrap_or_default())
+}
+
+/// What was known of a workspace that a rule stopped, after another sentence; empty if there is nothing.
+fn evidence(before: &WorkspaceStatus, rule: StopRule) -> String {
     let known = match rule {
         StopRule::Idle => before.idle.as_ref().and_then(last_use),
         StopRule::MaxAge => before
             .running_since
             .as_ref()
-            .map(|since| format!("; it ran since {}", since.0)),
+            .map(|since| format!("It ran since {}", since.0)),
         StopRule::Failed => condition::find(&before.conditions, DEGRADED)
             .filter(|problem| problem.status == "True")
-            .map(|problem| format!("; {}: {}", problem.reason, brief(&problem.message, MAX_PROBLEM))),
+            .map(|problem| format!("{}: {}", problem.reason, brief(&problem.message, MAX_PROBLEM))),
         StopRule::Requested => None,
     };
-    let known = known.unwrap_or_default();
-    let known = known.trim_end_matches('.');
-    let field = rule.field().map(|field| format!(" (spec.{field})"));
-    format!("Stopped {when}{}{known}.", field.unwrap_or_default())
+    known.map_or_else(String::new, |known| format!(" {}.", known.trim_end_matches('.')))
 }
 
 /// The last use of an idle workspace, and what each signal told of it.
@@ -59,7 +62,7 @@ fn last_use(idle: &IdleStatus) -> Option<String> {
     } else {
         format!(" ({told})")
     };
-    Some(format!("; last activity about {last}{told}"))
+    Some(format!("Last activity about {last}{told}"))
 }
 
 /// The Event if a pod no longer reports whether it is used.
@@ -182,7 +185,7 @@ pub(crate) fn events(name: &str, before: Option<&WorkspaceStatus>, after: &Works
     events
 }
 
-/// The Event of a stop. `rule`: it stops the workspace, not a user.
+/// The Event of a stop. `rule`: it stops the workspace, not a user. What becomes of files comes before what may be long: the note is cut.
 fn stopping(name: &str, before: &WorkspaceStatus, after: &WorkspaceStatus, rule: Option<StopRule>) -> Event {
     // What the pod had is in the earlier status, and what happened meanwhile in the new one.
     let [had, has] = [before, after].map(|status| Disks::from_status(name, status).fate(Moment::Stop));
@@ -191,7 +194,11 @@ fn stopping(name: &str, before: &WorkspaceStatus, after: &WorkspaceStatus, rule:
     match rule {
         None => normal("Stop", reason::STOPPING, &note),
         Some(rule) => {
-            let note = format!("{} {note}", rule_note(before, after, rule));
+            let note = format!(
+                "{} {note}{}",
+                rule_note(before, after, rule),
+                evidence(before, rule)
+            );
             normal("Stop", rule.reason(), &note)
         }
     }
@@ -381,8 +388,8 @@ mod tests {
         assert_eq!(
             changes[0].note.as_deref(),
             Some(
-                "Stopped after 30 min without use (spec.idleShutdown.idleTimeoutInMinutes); last activity about \
-                 2026-01-01T00:00:00Z (user 2026-01-01T00:00:00Z, kernels never). The pod is being stopped; the disk is kept."
+                "Stopped after 30 min without use (spec.idleShutdown.idleTimeoutInMinutes). The pod is being stopped; the disk is \
+                 kept. Last activity about 2026-01-01T00:00:00Z (user 2026-01-01T00:00:00Z, kernels never)."
             )
         );
         let stopped = WorkspaceStatus {
@@ -391,5 +398,15 @@ mod tests {
         };
         assert_eq!(reasons(Some(&stopping), &stopped), Vec::<String>::new());
         assert_eq!(reasons(Some(&running), &stopped), [reason::IDLE_STOPPED]);
+        let mut many = running.clone();
+        for signal in &mut many.idle.as_mut().unwrap().signals {
+            signal.name = signal.name.repeat(MAX_NOTE);
+        }
+        let changes = events("demo", Some(&many), &stopping);
+        let note = changes[0].note.as_deref().unwrap();
+        assert!(
+            note.len() <= MAX_NOTE && note.contains("; the disk is kept."),
+            "{note}"
+        );
     }
 }

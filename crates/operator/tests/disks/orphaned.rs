@@ -1,4 +1,4 @@
-//! Deletions with `--cascade=orphan`: the disk is retained, and nothing else is left.
+//! Deletions with `--cascade=orphan`: all disks are retained, and nothing else is left.
 
 use api::{Workspace, condition::reason, names};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount};
@@ -7,7 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use testkit::objects::NAMESPACE;
 
-use super::{Claim, Phase, delete_workspace, workspace};
+use super::{
+    Claim, Phase, delete_workspace,
+    further::{DISK, disk, put_demo, with_disks},
+};
 use crate::stage::{CHILD, Stage, unisolated};
 
 /// What happens after the deletion was requested.
@@ -29,12 +32,9 @@ enum Step {
 
 use Step::{End, Finalizer, Reconcile, ReconcileLate, References, Replace};
 
-/// alice's `demo`, which runs and does not retain its disk.
+/// alice's `demo`, which runs and retains neither of its disks.
 async fn running() -> Stage {
-    let mut stage = Stage::new();
-    stage
-        .server
-        .put(&workspace("first", "alice", &json!({"size": "1Gi"})));
+    let mut stage = with_disks(&json!([disk(&json!({}))]));
     stage.name_service(true);
     stage.run().await;
     stage.sync();
@@ -64,6 +64,11 @@ where
                 }
             });
     }
+}
+
+/// Its home and its further disk.
+fn claims(stage: &Stage) -> [Claim; 2] {
+    [CHILD, DISK].map(|name| stage.server.get(Some(NAMESPACE), name).unwrap())
 }
 
 fn exists(stage: &Stage) -> bool {
@@ -102,7 +107,7 @@ async fn take(stage: &mut Stage, step: Step) {
 }
 
 #[tokio::test]
-async fn a_deletion_that_orphans_retains_the_disk_in_whatever_order_it_is_seen() {
+async fn a_deletion_that_orphans_retains_each_disk_in_whatever_order_it_is_seen() {
     let orders: [&[Step]; 9] = [
         // The garbage collector is late, or early, or in the middle.
         &[Reconcile, End, Reconcile, References, Finalizer],
@@ -119,8 +124,9 @@ async fn a_deletion_that_orphans_retains_the_disk_in_whatever_order_it_is_seen()
     ];
     for order in orders {
         let mut stage = running().await;
-        let disk = stage.child::<Claim>().unwrap();
-        assert_eq!(disk.owner_references().len(), 1, "the control: it has an owner");
+        let disks = claims(&stage);
+        let owners = disks.each_ref().map(|disk| disk.owner_references().len());
+        assert_eq!(owners, [1, 1], "the control: each has an owner");
         delete_orphaning(&stage);
         for step in order.iter().chain(&[Reconcile, End, Reconcile, End, Reconcile]) {
             take(&mut stage, *step).await;
@@ -128,13 +134,15 @@ async fn a_deletion_that_orphans_retains_the_disk_in_whatever_order_it_is_seen()
         take(&mut stage, References).await;
         take(&mut stage, Finalizer).await;
         assert!(!exists(&stage), "{order:?}: {:?}", stage.all::<Workspace>());
-        let kept = stage.child::<Claim>().unwrap();
-        assert_eq!(kept.uid(), disk.uid(), "{order:?}");
-        assert_eq!(kept.metadata.deletion_timestamp, None, "{order:?}");
-        assert_eq!(kept.owner_references(), [], "{order:?}");
-        assert_eq!(names::owner(&kept.metadata), Some("alice"), "{order:?}");
-        for (key, value) in names::NOT_PRUNED {
-            assert_eq!(kept.annotations()[key], value, "{order:?}");
+        for (kept, disk) in claims(&stage).iter().zip(&disks) {
+            let name = disk.name_any();
+            assert_eq!(kept.uid(), disk.uid(), "{name}: {order:?}");
+            assert_eq!(kept.metadata.deletion_timestamp, None, "{name}: {order:?}");
+            assert_eq!(kept.owner_references(), [], "{name}: {order:?}");
+            assert_eq!(names::owner(&kept.metadata), Some("alice"), "{name}: {order:?}");
+            for (key, value) in names::NOT_PRUNED {
+                assert_eq!(kept.annotations()[key], value, "{name}: {order:?}");
+            }
         }
         assert!(
             stage.events().contains(&reason::DISK_KEPT.to_owned()),
@@ -151,15 +159,15 @@ async fn a_deletion_that_orphans_retains_the_disk_in_whatever_order_it_is_seen()
 }
 
 #[tokio::test]
-async fn an_orphaned_disk_is_used_again_by_its_owner_only_and_goes_with_a_plain_deletion() {
+async fn orphaned_disks_are_used_again_by_their_owner_only_and_go_with_a_plain_deletion() {
     let mut stage = running().await;
-    let disk = stage.child::<Claim>().unwrap();
+    let uids = |stage: &Stage| claims(stage).map(|claim| claim.uid());
+    let made = uids(&stage);
     delete_orphaning(&stage);
     for step in [References, Finalizer, Reconcile, End, Reconcile] {
         take(&mut stage, step).await;
     }
-    let storage = json!({"size": "1Gi"});
-    stage.server.put(&workspace("second", "bob", &storage));
+    put_demo(&stage, "second", "bob");
     stage.reconcile().await.unwrap();
     assert_eq!(
         stage.status().reason.as_deref(),
@@ -167,10 +175,10 @@ async fn an_orphaned_disk_is_used_again_by_its_owner_only_and_goes_with_a_plain_
     );
     delete_workspace(&mut stage).await;
 
-    stage.server.put(&workspace("third", "alice", &storage));
+    put_demo(&stage, "third", "alice");
     stage.run().await;
     assert_eq!(stage.status().phase, Some(Phase::Running));
-    assert_eq!(stage.child::<Claim>().unwrap().uid(), disk.uid());
+    assert_eq!(uids(&stage), made);
     delete_workspace(&mut stage).await;
     assert!(stage.all::<PersistentVolumeClaim>().is_empty());
 }

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use api::names::{ASSERTION_HEADER, DOOR_HEADER, LAST_ACTIVITY_HEADER, OPERATOR, OUT_OF_MEMORY_HEADER};
+use api::names::{
+    ASSERTION_HEADER, DOOR_HEADER, LAST_ACTIVITY_HEADER, OPERATOR, OUT_OF_MEMORY_HEADER, STOPS_AT_HEADER,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -292,10 +294,18 @@ impl Http {
             let name = ServerName::IpAddress(subject.address.into());
             let stream = self.tls.connect(name, stream).await;
             let stream = stream.map_err(|_| format!("port {port} does not speak TLS"))?;
-            exchange(stream, address, path, self.assertion(subject)).await
+            exchange(stream, address, path, self.headers(subject)).await
         } else {
-            exchange(stream, address, path, self.assertion(subject)).await
+            exchange(stream, address, path, self.headers(subject)).await
         }
+    }
+
+    /// The headers of a request that depend on the workspace.
+    fn headers(&self, subject: &Subject) -> [(&'static str, Option<String>); 2] {
+        [
+            (ASSERTION_HEADER, self.assertion(subject)),
+            (STOPS_AT_HEADER, subject.announced.clone()),
+        ]
     }
 
     /// The assertion that the operator sends the request, for this workspace only. Without a key the request is anonymous.
@@ -327,7 +337,7 @@ async fn exchange<S>(
     stream: S,
     address: SocketAddr,
     path: &str,
-    assertion: Option<String>,
+    headers: [(&'static str, Option<String>); 2],
 ) -> Result<Page, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -338,8 +348,10 @@ where
         .header(header::USER_AGENT, OPERATOR)
         .header(header::ACCEPT, "application/json")
         .header(header::CONNECTION, "close");
-    if let Some(assertion) = assertion {
-        request = request.header(ASSERTION_HEADER, assertion);
+    for (name, value) in headers {
+        if let Some(value) = value {
+            request = request.header(name, value);
+        }
     }
     let request = request
         .body(Empty::<Bytes>::new())

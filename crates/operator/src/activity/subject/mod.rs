@@ -19,10 +19,10 @@ use crate::{
     plan::record,
 };
 
-/// How often pods without an idle rule are asked how much of their disk is used.
+/// How often pods without an idle rule are asked how much of their disk is used, and told of their stop.
 const DISK_INTERVAL: Duration = Duration::from_mins(5);
 
-/// A running workspace that stops when idle, or has a disk of its own.
+/// A running workspace that stops when idle or at a maximum age, or has a disk of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
     /// Which workspace.
@@ -37,10 +37,12 @@ pub struct Subject {
     pub door: Door,
     /// Whether the image has a door that tells acts of users from open pages. Then nothing else tells them.
     pub has_door: bool,
-    /// When it stops as idle; `None`: never, and it is asked only how much of its disk is used.
+    /// When it stops as idle; `None`: never, and it is asked only for what its door tells of the disk.
     pub idle: Option<IdleRule>,
     /// Bytes of its own disk, if it has one of a known size.
     pub capacity: Option<u64>,
+    /// The stop that its status announces, as [`STOPS_AT_HEADER`](api::names::STOPS_AT_HEADER) has it. It is set for each question anew.
+    pub announced: Option<String>,
 }
 
 /// When a workspace stops as idle, and how its use is found out.
@@ -93,7 +95,8 @@ impl Subject {
     }
 }
 
-/// The pod to ask. `None` unless the workspace's pod is ready, and an idle rule applies or it has a disk of its own. `status`: the new one.
+/// The pod to ask. `None` unless the workspace's pod is ready, and an idle rule or a maximum age applies or it has a disk of its own.
+/// `status`: the new one.
 pub(crate) fn for_run(
     workspace: &Workspace,
     valid: &ValidWorkspace,
@@ -124,8 +127,13 @@ pub(crate) fn for_run(
         known: before.and_then(|idle| Some(idle.last_activity.as_ref()?.0)),
     });
     let capacity = capacity(observed);
+    let has_age = status
+        .resolved
+        .as_ref()
+        .is_some_and(|it| it.max_age_minutes.is_some());
     // Hubs ask their servers themselves, and let nobody else reach them.
-    if idle.is_none() && (capacity.is_none() || valid.routes == Routes::External) {
+    let is_of_interest = valid.routes != Routes::External && (capacity.is_some() || has_age);
+    if idle.is_none() && !is_of_interest {
         return None;
     }
     Some(Subject {
@@ -140,6 +148,7 @@ pub(crate) fn for_run(
         has_door: before.is_some_and(|idle| idle.signals.iter().any(|signal| is_of_door(&signal.name))),
         idle,
         capacity,
+        announced: None,
     })
 }
 

@@ -103,6 +103,20 @@ fn a_pod_without_idle_rule_is_asked_about_its_own_disk_each_five_minutes() {
 }
 
 #[test]
+fn a_maximum_age_is_told_to_a_pod_without_a_disk() {
+    let asked = |limits: serde_json::Value| {
+        subject_after(|workspace, observed| {
+            workspace.spec.idle_shutdown = None;
+            workspace.spec.limits = serde_json::from_value(limits).unwrap();
+            observed.claim = None;
+        })
+    };
+    assert_eq!(asked(json!({})), None);
+    let subject = asked(json!({"maxAgeMinutes": 60})).unwrap();
+    assert_eq!((subject.idle.as_ref(), subject.capacity), (None, None));
+}
+
+#[test]
 fn a_hub_s_pod_is_asked_only_by_an_idle_rule() {
     let asked = |is_external: bool| {
         let (workspace, mut observed) = (objects::workspace("demo"), testing::running());

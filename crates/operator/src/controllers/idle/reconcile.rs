@@ -1,6 +1,6 @@
 //! Activity tracker -> due pods asked, statuses written, idle workspaces stopped (IO).
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use api::workspace::StopRule;
 use futures::{StreamExt as _, stream::FuturesUnordered};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{status as idle_status, stop};
 use crate::{
-    activity::{Asker, tracker::Job},
+    activity::{Asker, Subject, tracker::Job},
     context::Context,
     controllers::attempt::{Attempt, Failed, attempt},
     status::{publish, transitions},
@@ -67,10 +67,24 @@ fn has_room(by_namespace: &HashMap<String, usize>, namespace: &str) -> bool {
     under_way.is_none_or(|under_way| *under_way < CONCURRENCY_PER_NAMESPACE)
 }
 
+/// The pod to ask, with the stop that its status announces now. No reconcile follows our own writes of a status, which could set it before.
+fn with_announcement(context: &Context, subject: &Subject) -> Arc<Subject> {
+    let newest = context
+        .pending_writes
+        .newest_workspace(&subject.identity, &context.stores);
+    let workspace = newest.and_then(|newest| newest.object());
+    let announced = workspace.and_then(|it| idle_status::announcement(&it, &subject.run_id, (context.now)()));
+    Arc::new(Subject {
+        announced,
+        ..subject.clone()
+    })
+}
+
 async fn check(context: &Context, asker: &Asker, job: Job) {
     let subject = &job.subject;
+    let told = with_announcement(context, subject);
     let begin = Instant::now();
-    let answer = context.metrics.time("idle", asker.ask(subject.clone())).await;
+    let answer = context.metrics.time("idle", asker.ask(told)).await;
     if let Err(unanswered) = &answer {
         if subject.idle.is_some() {
             context.metrics.count_unanswered();

@@ -5,12 +5,13 @@
 use std::time::Duration;
 
 use api::{
-    WorkspaceStatus,
+    Workspace, WorkspaceStatus,
     condition::{self, PROGRESSING},
     workspace::{IdleSignal, IdleStatus, StopRule},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rules::files::{Disks, Moment};
 use rules::keep;
 use rules::stops::{self, Stop, Times};
 
@@ -76,6 +77,22 @@ pub(super) fn announced(status: &WorkspaceStatus) -> Option<Stop> {
         rule: status.stops_because?,
         at: status.stops_at.as_ref()?.0,
     })
+}
+
+/// The stop of this run that the stored status announces, as `STOPS_AT_HEADER` has it. A busy kernel or an open page moves the time of `Idle`
+/// on, in steps of a tenth of the timeout: that is told in the second half of the timeout alone.
+pub(super) fn announcement(workspace: &Workspace, run_id: &str, now: Timestamp) -> Option<String> {
+    let status = workspace.status.as_ref()?;
+    let stop = announced(status).filter(|_| status.run_id.as_deref() == Some(run_id))?;
+    if stop.rule == StopRule::Idle && stop.at.duration_since(now) > seconds(timeout_of(status)? / 2) {
+        return None;
+    }
+    let loses_files = Disks::from_workspace(workspace).fate(Moment::Stop).loses_files;
+    Some(format!(
+        "{} {} {loses_files}",
+        to_second(stop.at),
+        stop.rule.name()
+    ))
 }
 
 /// Whether a status has to be written again.
@@ -295,6 +312,28 @@ mod tests {
         assert!(!differs(&first, &told(4, false), at(0)));
         assert!(differs(&first, &told(99, false), at(0)));
         assert!(!differs(&first, &told(99, true), at(0)));
+    }
+
+    #[test]
+    fn a_stop_is_told_to_its_own_run_with_what_becomes_of_the_files() {
+        let told = |ephemeral: bool, run_id: &str| {
+            let mut workspace = testkit::objects::workspace("demo");
+            let mut status = running(10);
+            (status.stops_at, status.stops_because) = (Some(Time(at(0))), Some(StopRule::MaxAge));
+            let storage = serde_json::json!({"mountPath": "/h", "ephemeral": ephemeral});
+            status.resolved.as_mut().unwrap().storage = serde_json::from_value(storage).unwrap();
+            workspace.status = Some(status);
+            announcement(&workspace, run_id, at(-9000))
+        };
+        assert_eq!(
+            told(true, "run1").as_deref(),
+            Some("2027-01-15T08:00:00Z MaxAge true")
+        );
+        assert_eq!(
+            told(false, "run1").as_deref(),
+            Some("2027-01-15T08:00:00Z MaxAge false")
+        );
+        assert_eq!(told(true, "run2"), None);
     }
 
     #[test]

@@ -24,12 +24,14 @@ const NO_POD: &str = "No pod is left";
 /// Said of a ready pod in recovery.
 const IN_RECOVERY: &str = " It is in recovery: the home is empty, and the disk is its folder `disk`. Without spec.recoveryMode the next start is a normal one.";
 
+/// The conditions. `disk`, `claims` and `terminating` are of the new status.
 pub(super) fn conditions(
     facts: &Facts<'_>,
     state: State,
     problem: Option<&Problem>,
     disk: Option<&DiskStatus>,
     claims: &[ClaimStatus],
+    terminating: &[String],
     before: &WorkspaceStatus,
 ) -> Vec<Condition> {
     let is_free = facts.observed.is_free();
@@ -104,7 +106,12 @@ pub(super) fn conditions(
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
     match (state, is_free) {
-        (State::Stopped, _) => set.set(STOPPED, true, why, &stopped(facts, new_disk, claims, before)),
+        (State::Stopped, _) => set.set(
+            STOPPED,
+            true,
+            why,
+            &stopped(facts, new_disk, claims, terminating, before),
+        ),
         (State::Invalid, true) => set.set(STOPPED, true, why, &format!("{NO_POD}.")),
         _ => set.set(STOPPED, false, why, "A pod is running or starting."),
     }
@@ -152,7 +159,13 @@ pub(super) fn decisive(state: State, problem: Option<&Problem>, rejected: bool) 
 }
 
 /// What has become of the files, if that is known.
-fn stopped(facts: &Facts<'_>, new_disk: bool, claims: &[ClaimStatus], before: &WorkspaceStatus) -> String {
+fn stopped(
+    facts: &Facts<'_>,
+    new_disk: bool,
+    claims: &[ClaimStatus],
+    terminating: &[String],
+    before: &WorkspaceStatus,
+) -> String {
     let home = if new_disk {
         Disk::Replaced(Retain::Delete)
     } else if has_disk(facts.observed) {
@@ -162,7 +175,7 @@ fn stopped(facts: &Facts<'_>, new_disk: bool, claims: &[ClaimStatus], before: &W
     } else {
         Disk::NeverMade
     };
-    let disks = Disks::with_home(home, claims, &facts.observed.terminating_claims());
+    let disks = Disks::with_home(home, claims, terminating);
     if disks.home == Disk::NeverMade && disks.further.is_empty() && disks.terminating.is_empty() {
         return format!("{NO_POD}.");
     }

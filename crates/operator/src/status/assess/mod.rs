@@ -114,19 +114,8 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         State::Running | State::Stopped | State::Invalid => false,
     });
     let starting_since = timeout::since(&before, facts.observed, starting, facts.now);
-    let mut evidence = evidence(facts, state, &before, starting_since.as_ref());
-    // Only this condition tells that a stop deletes files, so nothing hides it.
-    let loses_files = evidence
-        .problem
-        .take_if(|problem| problem.reason == reason::VOLUME_TERMINATING);
-    let problem = loses_files
-        .or_else(|| facts.blocker.and_then(Blocker::problem))
-        .or_else(|| {
-            let rejected = facts.validation.as_ref().err()?;
-            rejected.problem(facts.workspace.spec.desired_status)
-        })
-        .or(evidence.problem)
-        .or_else(|| not_served(facts));
+    let evidence = evidence(facts, state, &before, starting_since.as_ref());
+    let problem = first_problem(facts, evidence.problem);
     let alive = facts.observed.runs();
     let pending = pending(facts, alive);
     let valid = facts.validation.as_ref().ok();
@@ -151,7 +140,16 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
     let is_written = state == State::Running || problem.is_some();
     let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.observed, is_written));
     let claims = further_claims::statuses(facts, problem.as_ref(), &before);
-    let conditions = conditions::conditions(facts, state, problem.as_ref(), disk.as_ref(), &claims, &before);
+    let terminating_claims = facts.observed.terminating_claims();
+    let conditions = conditions::conditions(
+        facts,
+        state,
+        problem.as_ref(),
+        disk.as_ref(),
+        &claims,
+        &terminating_claims,
+        &before,
+    );
     let decisive = conditions::decisive(state, problem.as_ref(), facts.validation.is_err());
     let resolved = resolved(facts, &before, alive);
     let times = Run {
@@ -193,7 +191,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         out_of_memory: None,
         disk,
         claims,
-        terminating_claims: facts.observed.terminating_claims(),
+        terminating_claims,
         started_at,
         running_since,
         failing_since,
@@ -206,6 +204,20 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         status,
         recheck: evidence.recheck.into_iter().chain(left).min(),
     }
+}
+
+/// The problem that is reported. `found`: in what is observed.
+fn first_problem(facts: &Facts<'_>, mut found: Option<Problem>) -> Option<Problem> {
+    // A stop deletes files: their owner has to save them first, so no other problem hides it.
+    let loses_files = found.take_if(|problem| problem.reason == reason::VOLUME_TERMINATING);
+    loses_files
+        .or_else(|| facts.blocker.and_then(Blocker::problem))
+        .or_else(|| {
+            let rejected = facts.validation.as_ref().err()?;
+            rejected.problem(facts.workspace.spec.desired_status)
+        })
+        .or(found)
+        .or_else(|| not_served(facts))
 }
 
 /// The problem if no gateway serves the workspace's manager.

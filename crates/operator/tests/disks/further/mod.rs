@@ -20,9 +20,9 @@ use testkit::{
 use super::{Claim, Phase, delete_workspace, workspace};
 use crate::stage::Stage;
 
-const DISK: &str = "wsc-db-demo";
+pub(super) const DISK: &str = "wsc-db-demo";
 
-fn disk(fields: &Value) -> Value {
+pub(super) fn disk(fields: &Value) -> Value {
     let mut disk = json!({
         "name": "db", "mountPath": "/db",
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
@@ -42,14 +42,14 @@ fn put_template(stage: &Stage, name: &str, disks: &Value) {
 }
 
 /// alice's `demo` of a template with these disks, not yet reconciled.
-fn with_disks(disks: &Value) -> Stage {
+pub(super) fn with_disks(disks: &Value) -> Stage {
     let stage = Stage::new();
     put_template(&stage, "t", disks);
     put_demo(&stage, "first", "alice");
     stage
 }
 
-fn put_demo(stage: &Stage, uid: &str, owner: &str) {
+pub(super) fn put_demo(stage: &Stage, uid: &str, owner: &str) {
     let mut demo = workspace(uid, owner, &Value::Null);
     demo.spec.template_ref = Some("t".to_owned());
     stage.server.put(&demo);

@@ -1,6 +1,6 @@
 // An open JupyterLab -> a banner that says why the workspace cannot be used (or not for long), with a link that opens a tab:
-// to sign in again, or to the page of a workspace that does not run or that the user may no longer open. And a notification that memory
-// ran out.
+// to sign in again, or to the page of a workspace that does not run or that the user may no longer open. And notifications: that memory
+// ran out, and ten minutes before a rule stops the workspace, with a button that opens its page in the portal.
 //
 // Nothing on the page changes: unsaved text stays and can be saved once the workspace answers again. JupyterLab loads this file unchanged.
 // Its end contains, written by hand, what a bundler would generate.
@@ -9,7 +9,8 @@
 
   const NAME = 'jupyter-k8s-sign-in-again';
   const CHANNEL = 'jupyter-k8s-session';
-  // The user is warned when the session ends within this time.
+  const OPEN_PAGE = `${NAME}:open-page`;
+  // The user is warned when the session or the run ends within this time.
   const WARNING_SECONDS = 10 * 60;
   // The end may move, because the user signed in again in another tab. This request does not count as activity of the workspace.
   const LOOK_EVERY_MS = 60 * 1000;
@@ -38,6 +39,25 @@
     // JupyterLab shows 140 characters.
     const text = `A process was ended, because memory ran out${size}. Raise the workspace's memory, then restart it.`;
     return { time, text };
+  }
+
+  /** Rule that stops a workspace -> what follows the time. */
+  const STOPS = {
+    Idle: ', unless it is used or kept.',
+    MaxAge: ': it reaches its maximum age.'
+  };
+
+  /** What to say of the stop that a state of the door announces (null: nothing). `key`: it is the same one. */
+  function judgeStop(state, now) {
+    const at = Date.parse(state.stopsAt ?? '');
+    if (!(at > now && at - now <= WARNING_SECONDS * 1000)) {
+      return null;
+    }
+    const time = new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+    const why = STOPS[state.stopsBecause] ?? '.';
+    const files = state.losesFiles ? ' Files are lost then: see more.' : '';
+    // JupyterLab shows 140 characters.
+    return { key: `${state.stopsAt} ${state.stopsBecause} ${state.losesFiles}`, text: `This workspace stops at ${time}${why}${files}` };
   }
 
   /** Statuses of the gateway's own answers, and its error codes for them. */
@@ -114,7 +134,12 @@
     let refused = false;
     let last = 0;
     let told = 0;
+    let stop = null;
 
+    app.commands.addCommand(OPEN_PAGE, {
+      label: "Open the workspace's page in the portal",
+      execute: () => void window.open(new URL('_workspace/portal', base).href, '_blank', 'noopener')
+    });
     const askToSignIn = text => line.show(text, again.href, 'Sign in again', 'in another tab; nothing here is lost.');
     const tell = said => {
       refused = true;
@@ -159,12 +184,31 @@
         line.hide();
       }
     };
-    const lookAtMemory = async () => {
+    /** Shows a notification that stays, and returns what names it. */
+    const notify = (message, actions) =>
+      app.commands.execute('apputils:notify', { message, type: 'warning', options: { autoClose: false, actions } });
+    const tellOfStop = async next => {
+      if (next?.key === stop?.key) {
+        return;
+      }
+      const before = stop;
+      stop = next;
+      if (before?.id) {
+        await app.commands.execute('apputils:dismiss-notification', { id: before.id });
+      }
+      if (next) {
+        next.id = await notify(next.text, [{ label: 'See more', commandId: OPEN_PAGE, displayType: 'accent' }]);
+      }
+    };
+    const lookAtDoor = async () => {
       let state;
       try {
         const url = new URL('jupyter-k8s/activity', base);
         const response = await request(url.href, { cache: 'no-store', redirect: 'manual' });
-        state = response.ok ? await response.json() : {};
+        if (!response.ok) {
+          return;
+        }
+        state = await response.json();
       } catch {
         // No network, or no door.
         return;
@@ -174,9 +218,9 @@
       const news = judgeMemory(state, told, Date.now());
       if (news) {
         told = news.time;
-        const options = { autoClose: false };
-        await app.commands.execute('apputils:notify', { message: news.text, type: 'warning', options });
+        await notify(news.text, []);
       }
+      await tellOfStop(judgeStop(state, Date.now()));
     };
     const lookSoon = () => {
       if (!document.hidden && Date.now() - last > LOOK_AT_MOST_EVERY_MS) {
@@ -200,7 +244,7 @@
     document.addEventListener('visibilitychange', lookSoon);
     const lookAtAll = () => {
       void look();
-      void lookAtMemory();
+      void lookAtDoor();
     };
     window.setInterval(lookAtAll, LOOK_EVERY_MS);
     lookAtAll();

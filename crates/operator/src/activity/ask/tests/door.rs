@@ -154,6 +154,27 @@ async fn a_door_s_time_ahead_of_now_is_now() {
     assert_eq!(found[..2], [("user", Some(60)), ("presence", Some(60))]);
 }
 
+#[tokio::test]
+async fn each_question_tells_of_the_announced_stop_and_of_nothing_where_there_is_none() {
+    const STOP: &str = "2026-01-01T12:10:00Z MaxAge true";
+    let (port, seen) = pod(|line| behind_door(TIMES, &OF_JUPYTER, line, jupyter)).await;
+    let told = async |announced: Option<&str>| {
+        let mut subject = at(port);
+        subject.announced = announced.map(str::to_owned);
+        ask(subject).await.unwrap();
+        let requests = std::mem::take(&mut *seen.lock().unwrap());
+        let header = |request: &String| {
+            let mut values = request
+                .lines()
+                .filter_map(|line| line.strip_prefix("workspace-stops-at: "));
+            values.next().map(str::to_owned)
+        };
+        requests.iter().map(header).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Some(STOP)).await, vec![Some(STOP.to_owned()); 4]);
+    assert_eq!(told(None).await, vec![None; 4]);
+}
+
 /// A pod of which only its disk is of interest.
 fn disk_alone(port: u16) -> Subject {
     let mut subject = Subject {
