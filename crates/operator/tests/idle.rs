@@ -147,7 +147,7 @@ async fn an_idle_workspace_is_stopped_after_its_timeout_with_the_reason() {
     assert_eq!(status.stops_because, Some(StopRule::Idle));
     ask_for(&mut stage, &pod, MINUTE * 8 + Duration::from_secs(50)).await;
     assert_eq!(desired(&stage), DesiredStatus::Running, "{:?}", stage.status());
-    ask_for(&mut stage, &pod, Duration::from_secs(90)).await;
+    ask_for(&mut stage, &pod, Duration::from_secs(25)).await;
     assert_eq!(desired(&stage), DesiredStatus::Stopped);
     let status = stage.status();
     assert_eq!(status.stopped_because.unwrap().rule, StopRule::Idle);

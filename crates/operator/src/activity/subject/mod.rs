@@ -37,7 +37,7 @@ pub struct Subject {
     pub door: Door,
     /// Whether the image has a door that tells acts of users from open pages. Then nothing else tells them.
     pub has_door: bool,
-    /// When it stops as idle; `None`: never, and it is asked only for what its door tells of the disk.
+    /// When it stops as idle; `None`: never, and it is asked only for what its door tells of disk and memory, and told of its stop.
     pub idle: Option<IdleRule>,
     /// Bytes of its own disk, if it has one of a known size.
     pub capacity: Option<u64>,
@@ -60,6 +60,8 @@ pub struct IdleRule {
     pub since: Timestamp,
     /// The latest activity in its status, in this run.
     pub known: Option<Timestamp>,
+    /// Whether the status says that its use could not be read.
+    pub had_error: bool,
 }
 
 /// The address of an image's door.
@@ -88,7 +90,11 @@ impl Subject {
             generation: None,
             has_door: false,
             capacity: None,
-            idle: subject.idle.clone().map(|rule| IdleRule { known: None, ..rule }),
+            idle: subject.idle.clone().map(|rule| IdleRule {
+                known: None,
+                had_error: false,
+                ..rule
+            }),
             ..subject.clone()
         };
         without(self) == without(other)
@@ -125,6 +131,7 @@ pub(crate) fn for_run(
         open_tab_minutes: idle.open_tab_minutes,
         since: usable_since,
         known: before.and_then(|idle| Some(idle.last_activity.as_ref()?.0)),
+        had_error: before.is_some_and(|idle| idle.signals.iter().any(|signal| signal.error.is_some())),
     });
     let capacity = capacity(observed);
     let has_age = status

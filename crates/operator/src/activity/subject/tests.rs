@@ -193,29 +193,49 @@ fn the_activity_in_the_status_counts_for_the_same_run_only() {
     assert_eq!(known("run0"), None);
 }
 
+/// The subject of a workspace whose status tells one signal of a run.
+fn after_signal(run: &str, signal: IdleSignal) -> Subject {
+    subject_after(|workspace, _| {
+        let mut status = workspace.status.clone().unwrap_or_default();
+        status.run_id = Some(run.to_owned());
+        status.idle = Some(IdleStatus {
+            signals: vec![signal],
+            ..IdleStatus::default()
+        });
+        workspace.status = Some(status);
+    })
+    .unwrap()
+}
+
 #[test]
 fn a_door_is_known_from_the_status_of_the_same_run() {
     let has_door = |run: &str, name: &str| {
-        subject_after(|workspace, _| {
-            let signal = IdleSignal {
-                name: name.to_owned(),
-                ..IdleSignal::default()
-            };
-            let mut status = workspace.status.clone().unwrap_or_default();
-            status.run_id = Some(run.to_owned());
-            status.idle = Some(IdleStatus {
-                signals: vec![signal],
-                ..IdleStatus::default()
-            });
-            workspace.status = Some(status);
-        })
-        .unwrap()
-        .has_door
+        let signal = IdleSignal {
+            name: name.to_owned(),
+            ..IdleSignal::default()
+        };
+        after_signal(run, signal).has_door
     };
     assert!(has_door("run1", "user") && has_door("run1", "presence"));
     assert!(!has_door("run0", "user") && !has_door("run1", "server"));
     assert_eq!(subject().door.path, "/jupyter-k8s/activity");
     assert_eq!(subject().door.port, 8888);
+}
+
+#[test]
+fn an_error_is_known_from_the_status_of_the_same_run_and_makes_no_other_subject() {
+    let after = |run: &str, error: Option<&str>| {
+        let signal = IdleSignal {
+            name: "server".to_owned(),
+            error: error.map(str::to_owned),
+            ..IdleSignal::default()
+        };
+        after_signal(run, signal)
+    };
+    let had_error = |subject: &Subject| subject.idle.as_ref().unwrap().had_error;
+    let silent = after("run1", Some("no answer within 5 s"));
+    assert!(had_error(&silent) && silent.is_as(&subject()));
+    assert!(!had_error(&after("run1", None)) && !had_error(&after("run0", Some("no answer within 5 s"))));
 }
 
 #[test]

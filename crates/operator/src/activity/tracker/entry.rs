@@ -36,6 +36,8 @@ pub(super) struct Entry {
     pub(super) failing: Option<Unanswered>,
     /// Slow answers in a row.
     pub(super) slow: u32,
+    /// Whether it last let the operator wait and gave no answer.
+    pub(super) is_silent: bool,
     /// When its status was last written about activity.
     pub(super) written: Option<Instant>,
     pub(super) refusal_is_reported: bool,
@@ -80,6 +82,8 @@ impl Entry {
         let since = rule.map_or(now, |rule| rule.since.min(now));
         let known = rule.and_then(|rule| rule.known);
         let known = known.map_or(since, |known| known.min(now));
+        // After a change of leader it delays no other, from the first question on.
+        let is_silent = rule.is_some_and(|rule| rule.had_error);
         Self {
             subject: Arc::new(subject),
             number,
@@ -93,6 +97,7 @@ impl Entry {
             failures: 0,
             failing: None,
             slow: 0,
+            is_silent,
             written: None,
             refusal_is_reported: false,
             due: None,

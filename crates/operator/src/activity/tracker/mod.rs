@@ -29,10 +29,12 @@ use crate::{
 
 /// Idle readings in a row before a workspace is stopped: a single one may be a mistake.
 const IDLE_READINGS: u32 = 2;
+/// Longest wait between two idle readings.
+const BETWEEN_IDLE_READINGS: Duration = Duration::from_secs(10);
 /// A pod that takes longer to answer is asked less often.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// What is known of every workspace that stops when idle or has a disk of its own.
+/// What is known of every workspace that stops when idle or at a maximum age, or has a disk of its own.
 #[derive(Debug)]
 pub struct ActivityTracker {
     state: Mutex<TrackerState>,
@@ -54,6 +56,8 @@ struct TrackerState {
 pub(crate) struct Job {
     pub(crate) key: String,
     pub(crate) subject: Arc<Subject>,
+    /// Whether its pod last let the operator wait and gave no answer.
+    pub(crate) is_silent: bool,
     number: u64,
 }
 
@@ -89,6 +93,7 @@ impl ActivityTracker {
         let mut entry = Entry::new(subject, state.count, now);
         if let Some(earlier) = earlier {
             entry.disk = earlier.disk;
+            entry.is_silent |= earlier.is_silent;
             if earlier.subject.idle.is_some() {
                 entry.last_activity = entry.last_activity.max(earlier.last_activity);
             }
@@ -126,19 +131,20 @@ impl ActivityTracker {
         self.changed.notified().await;
     }
 
-    /// The next due workspace, in a namespace that `has_room`.
-    pub(crate) fn take(&self, now: Instant, has_room: impl Fn(&str) -> bool) -> Option<Job> {
+    /// The next due workspace for which there is room, by its namespace and whether its pod is silent.
+    pub(crate) fn take(&self, now: Instant, has_room: impl Fn(&str, bool) -> bool) -> Option<Job> {
         let mut state = self.state.lock();
         let mut due = state.due.iter().take_while(|(due, _)| *due <= now);
         let is_next = |key: &str| {
             let entry = state.entries.get(key);
-            entry.is_none_or(|entry| has_room(&entry.subject.identity.namespace))
+            entry.is_none_or(|entry| has_room(&entry.subject.identity.namespace, entry.is_silent))
         };
         let key = due.find(|(_, key)| is_next(key))?.1.clone();
         state.unset_due(&key);
         let entry = state.entries.get(&key)?;
         Some(Job {
             subject: entry.subject.clone(),
+            is_silent: entry.is_silent,
             number: entry.number,
             key,
         })
@@ -158,16 +164,15 @@ impl ActivityTracker {
             .entries
             .get_mut(&job.key)
             .filter(|it| it.number == job.number)?;
-        entry.slow = if took > SLOW {
-            entry.slow.saturating_add(1)
-        } else {
-            0
-        };
+        let is_slow = took > SLOW;
+        entry.slow = if is_slow { entry.slow.saturating_add(1) } else { 0 };
+        entry.is_silent = answer.is_err() && (is_slow || entry.is_silent);
         let is_without_door = entry.is_without_door(&answer);
         entry.read(answer, now);
         let unused = entry.is_unused(now);
         let interval = jitter(entry.interval());
         let wait = match entry.left(now) {
+            _ if (1..IDLE_READINGS).contains(&entry.idle_readings) => interval.min(BETWEEN_IDLE_READINGS),
             Some(left) if !unused => interval.min(left.max(Duration::from_secs(1))),
             _ => interval,
         };

@@ -59,7 +59,7 @@ fn next(tracker: &ActivityTracker) -> Option<Instant> {
 
 /// The next job, whenever it is due.
 fn job(tracker: &ActivityTracker) -> Job {
-    tracker.take(next(tracker).unwrap(), |_| true).unwrap()
+    tracker.take(next(tracker).unwrap(), |_, _| true).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,6 +159,52 @@ async fn the_next_question_comes_when_the_timeout_ends_if_that_is_sooner() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_reading_is_confirmed_after_ten_seconds_and_silence_is_asked_no_sooner_for_it() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    let wait = |tracker: &ActivityTracker| (next(tracker).unwrap() - Instant::now()).as_secs();
+    assert!(!ask(&tracker, used(at(0)), at(300)).1);
+    assert_eq!(wait(&tracker), 10);
+    assert!(!ask(&tracker, nothing(), at(310)).1);
+    assert!((27..=33).contains(&wait(&tracker)));
+    assert!(!ask(&tracker, used(at(0)), at(340)).1);
+    assert_eq!(wait(&tracker), 10);
+    assert!(ask(&tracker, used(at(0)), at(350)).1);
+    assert!(
+        (27..=33).contains(&wait(&tracker)),
+        "a stop that fails is tried as often as before"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_silent_or_had_an_error_under_the_last_leader_is_told_apart() {
+    let tracker = ActivityTracker::default();
+    tracker.follow(KEY, Some(subject()), at(0));
+    let record = |answer: Answered, seconds: u64| {
+        let took = Duration::from_secs(seconds);
+        tracker
+            .record_answer(&job(&tracker), answer, took, at(1))
+            .unwrap();
+    };
+    record(used(at(0)), 4);
+    assert!(!job(&tracker).is_silent, "a slow answer is one");
+    tracker.follow(KEY, None, at(1));
+    tracker.follow(KEY, Some(subject()), at(1));
+    record(nothing(), 3);
+    let now = Instant::now() + Duration::from_mins(10);
+    assert!(tracker.take(now, |_, is_silent| !is_silent).is_none());
+    assert!(job(&tracker).is_silent);
+    tracker.follow(KEY, None, at(1));
+    tracker.follow(KEY, Some(subject()), at(1));
+    assert!(!job(&tracker).is_silent);
+    tracker.follow(KEY, None, at(1));
+    tracker.follow(KEY, Some(with_rule(|rule| rule.had_error = true)), at(1));
+    assert!(tracker.take(now, |_, is_silent| !is_silent).is_none());
+    record(used(at(0)), 1);
+    assert!(tracker.take(now, |_, is_silent| !is_silent).is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_pod_is_asked_less_often_until_it_answers_fast() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
@@ -187,9 +233,9 @@ async fn a_namespace_at_its_limit_delays_no_other() {
     }
     let now = Instant::now() + Duration::from_mins(1);
     assert_eq!(tracker.next(now), None, "both are due");
-    assert_eq!(tracker.take(now, |it| it != "full").unwrap().key, "free");
-    assert!(tracker.take(now, |it| it != "full").is_none());
-    assert_eq!(tracker.take(now, |_| true).unwrap().key, "full");
+    assert_eq!(tracker.take(now, |it, _| it != "full").unwrap().key, "free");
+    assert!(tracker.take(now, |it, _| it != "full").is_none());
+    assert_eq!(tracker.take(now, |_, _| true).unwrap().key, "full");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 //!
 //! | file | input -> output |
 //! |---|---|
-//! | `reconcile.rs` | tracker -> requests, a few at a time, by one task (IO) |
+//! | `reconcile.rs` | tracker -> requests, up to 32 to silent pods and 32 to others at a time, by one task (IO) |
 //! | `status.rs` | known activity and use of the disk, limits -> status (pure) |
 //! | `enforce.rs` | a run whose limit is over -> its stop, in the workspace's reconcile (IO) |
 //! | `stop.rs` | a workspace that a rule stops -> `spec.desiredStatus: Stopped`, unless it has changed since (IO) |

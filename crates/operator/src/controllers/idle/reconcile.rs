@@ -17,10 +17,10 @@ use crate::{
     support::failure::message_of,
 };
 
-/// Most pods that are asked concurrently.
+/// Most pods of a lane that are asked concurrently.
 const CONCURRENCY: usize = 32;
-/// Most pods of one namespace that are asked concurrently. Pods that never answer delay only pods of their own namespace.
-const CONCURRENCY_PER_NAMESPACE: usize = 8;
+/// Most pods of one namespace in a lane, so that one namespace cannot fill it.
+const CONCURRENCY_PER_NAMESPACE: usize = 16;
 /// A write that takes longer is stuck. It is cancelled and retried after the next answer.
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -28,21 +28,21 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken) {
     let tracker = &context.idle;
     let mut under_way = FuturesUnordered::new();
-    let mut by_namespace = HashMap::<String, usize>::new();
+    let mut lanes = Lanes::default();
     loop {
         let now = Instant::now();
-        while under_way.len() < CONCURRENCY
-            && let Some(job) = tracker.take(now, |namespace| has_room(&by_namespace, namespace))
-        {
-            let namespace = job.subject.identity.namespace.clone();
-            *by_namespace.entry(namespace.clone()).or_default() += 1;
-            under_way.push(Box::pin(async {
+        while let Some(job) = tracker.take(now, |namespace, is_silent| {
+            lanes.of(is_silent).has_room(namespace)
+        }) {
+            let (namespace, is_silent) = (job.subject.identity.namespace.clone(), job.is_silent);
+            lanes.of_mut(is_silent).begin(&namespace);
+            under_way.push(Box::pin(async move {
                 check(context, asker, job).await;
-                namespace
+                (namespace, is_silent)
             }));
         }
-        // At the limit, due pods wait for a request in progress to end.
-        let next = tracker.next(now).filter(|_| under_way.len() < CONCURRENCY);
+        // Where there is no room, due pods wait for a request in progress to end.
+        let next = tracker.next(now).filter(|_| lanes.have_room());
         let due = async {
             match next {
                 Some(due) => sleep_until(due).await,
@@ -51,20 +51,67 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
         };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            Some(namespace) = under_way.next() => {
-                if let Some(count) = by_namespace.get_mut(&namespace) {
-                    *count -= 1;
-                }
-            }
+            Some((namespace, is_silent)) = under_way.next() => lanes.of_mut(is_silent).end(&namespace),
             () = due => {}
             () = tracker.wait_for_change() => {}
         }
     }
 }
 
-fn has_room(by_namespace: &HashMap<String, usize>, namespace: &str) -> bool {
-    let under_way = by_namespace.get(namespace);
-    under_way.is_none_or(|under_way| *under_way < CONCURRENCY_PER_NAMESPACE)
+/// The pods that are asked now. Those that gave no answer the last time have a lane of their own, so that they delay only each other.
+#[derive(Debug, Default)]
+struct Lanes {
+    others: Lane,
+    silent: Lane,
+}
+
+impl Lanes {
+    fn of(&self, is_silent: bool) -> &Lane {
+        if is_silent { &self.silent } else { &self.others }
+    }
+
+    fn of_mut(&mut self, is_silent: bool) -> &mut Lane {
+        if is_silent {
+            &mut self.silent
+        } else {
+            &mut self.others
+        }
+    }
+
+    fn have_room(&self) -> bool {
+        [&self.others, &self.silent]
+            .iter()
+            .any(|lane| lane.all < CONCURRENCY)
+    }
+}
+
+/// How many pods of one kind are asked now.
+#[derive(Debug, Default)]
+struct Lane {
+    all: usize,
+    by_namespace: HashMap<String, usize>,
+}
+
+impl Lane {
+    fn has_room(&self, namespace: &str) -> bool {
+        let here = self.by_namespace.get(namespace).copied().unwrap_or_default();
+        self.all < CONCURRENCY && here < CONCURRENCY_PER_NAMESPACE
+    }
+
+    fn begin(&mut self, namespace: &str) {
+        self.all += 1;
+        *self.by_namespace.entry(namespace.to_owned()).or_default() += 1;
+    }
+
+    fn end(&mut self, namespace: &str) {
+        self.all -= 1;
+        if let Some(here) = self.by_namespace.get_mut(namespace) {
+            *here -= 1;
+            if *here == 0 {
+                self.by_namespace.remove(namespace);
+            }
+        }
+    }
 }
 
 /// The pod to ask, with the stop that its status announces now. No reconcile follows our own writes of a status, which could set it before.
@@ -131,5 +178,45 @@ async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
     {
         let event = transitions::not_stopped(StopRule::Idle, &message_of(&error));
         publish::event(context, &job.subject.identity, event).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silent_pods_leave_room_for_others_of_the_same_namespace() {
+        let mut lanes = Lanes::default();
+        for _ in 0..CONCURRENCY_PER_NAMESPACE {
+            lanes.of_mut(true).begin("team");
+        }
+        assert!(!lanes.of(true).has_room("team") && lanes.of(false).has_room("team"));
+        for number in CONCURRENCY_PER_NAMESPACE..CONCURRENCY {
+            lanes.of_mut(true).begin(&format!("ns-{number}"));
+        }
+        assert!(!lanes.of(true).has_room("free") && lanes.of(false).has_room("free") && lanes.have_room());
+        for number in 0..CONCURRENCY {
+            lanes.of_mut(false).begin(&format!("ns-{number}"));
+        }
+        assert!(!lanes.have_room());
+        lanes.of_mut(true).end("team");
+        assert!(lanes.of(true).has_room("team") && lanes.have_room());
+    }
+
+    #[test]
+    fn a_namespace_has_a_share_of_the_room_and_room_again_once_a_question_ends() {
+        let mut lane = Lane::default();
+        for _ in 0..CONCURRENCY_PER_NAMESPACE {
+            assert!(lane.has_room("full"));
+            lane.begin("full");
+        }
+        assert!(!lane.has_room("full") && lane.has_room("free"));
+        for number in CONCURRENCY_PER_NAMESPACE..CONCURRENCY {
+            lane.begin(&format!("ns-{number}"));
+        }
+        assert!(!lane.has_room("free"));
+        lane.end("full");
+        assert!(lane.has_room("free") && lane.has_room("full"));
     }
 }
