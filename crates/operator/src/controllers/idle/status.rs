@@ -32,7 +32,7 @@ pub(super) fn complete(
     let told = report.filter(|_| !is_recent).and_then(|report| report.disk);
     disk_use::complete(status, before, told);
     let usage = report.and_then(|report| report.activity.as_ref());
-    let (idle, idle_stop) = usage.map_or((None, None), |usage| fields(before, usage, is_recent));
+    let (idle, idle_stop) = usage.map_or((None, None), |usage| fields(before, usage, is_recent, now));
     status.idle = idle;
     let last_use = usage
         .filter(|_| idle_stop.is_some())
@@ -114,6 +114,7 @@ fn fields(
     before: Option<&WorkspaceStatus>,
     usage: &ActivityReport,
     is_recent: bool,
+    now: Timestamp,
 ) -> (Option<IdleStatus>, Option<Time>) {
     let before = before.filter(|before| before.run_id.as_ref() == Some(&usage.run_id));
     let earlier = before.and_then(|before| before.idle.clone());
@@ -147,10 +148,15 @@ fn fields(
             (Some(earlier), false) => (Some(idle(usage, earlier.signals.clone())), Some(Time(stop))),
         };
     }
-    let moved = earlier_stop
-        .as_ref()
-        .map(|earlier| stop.duration_since(earlier.0).abs());
-    if same_rule && !had_failed && moved.is_some_and(|moved| moved <= seconds(usage.timeout / 10)) {
+    // An announced stop is right to a tenth of the timeout, and to the time that is left once that is less.
+    let is_right = |earlier: &Time| {
+        let (moved, left) = (
+            stop.duration_since(earlier.0).abs(),
+            earlier.0.duration_since(now),
+        );
+        moved <= seconds(usage.timeout / 10).min(left.max(SignedDuration::ZERO))
+    };
+    if same_rule && !had_failed && earlier_stop.as_ref().is_some_and(is_right) {
         return (earlier, earlier_stop);
     }
     let signals = usage.signals.iter().map(|signal| IdleSignal {
@@ -277,6 +283,18 @@ mod tests {
         let second = next(&first, &usage(61));
         assert_eq!(stop(&second), Some(661));
         assert_eq!(second.idle.unwrap().last_activity, Some(Time(at(61))));
+    }
+
+    #[test]
+    fn a_stop_that_is_near_is_updated_before_its_time_however_little_it_moves() {
+        let first = next(&running(10), &usage(0));
+        let differs_at = |status: &WorkspaceStatus, second| differs(status, &report(&usage(60)), at(second));
+        assert!(!differs_at(&first, 540), "it moves by what is left");
+        assert!(differs_at(&first, 541));
+        let mut second = running(10);
+        complete(&mut second, Some(&first), Some(&report(&usage(60))), at(541));
+        assert_eq!(stop(&second), Some(660));
+        assert!(!differs_at(&second, 659) && !differs_at(&second, 900));
     }
 
     #[test]
