@@ -7,7 +7,6 @@ use http::{StatusCode, Uri};
 
 use crate::login::{App, AtSite};
 use crate::pages::{self, Failure};
-use crate::tokens::cookies;
 use crate::verify::answers::{Refusal, redirect, refuse_page};
 use crate::verify::decision::Admitted;
 use crate::verify::request::parameter;
@@ -48,18 +47,20 @@ pub(super) async fn sign_in_again(
 }
 
 /// Answers `GET https://<workspace host>/_workspace/portal`, where an open JupyterLab sends its user before a stop: redirects to the
-/// workspace's page in the portal. The address names the workspace, so only users whom a ticket admits get it.
+/// workspace's page in the portal. The address names the workspace, so only users whom a ticket admits get it. Who has
+/// no valid ticket signs in and continues at the workspace's first page, because no sign-in leads back to a path of the gateway.
 pub(super) async fn in_portal(
     State(app): App,
     AtSite(site): AtSite,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    let Some(ticket) = cookies::find(&headers, site.ticket())? else {
-        return Ok(refuse_page(Refusal::NotSignedIn, &domain));
-    };
-    let admission = match app.admit((&site, None), ticket, &headers).await {
-        Ok(admission) => admission,
+    let admitted = app.admit_cookie(&domain, &site, "GET", &headers).await;
+    let admission = match admitted {
+        Ok(Some(admission)) => admission,
+        Ok(None) | Err(Refusal::NotSignedIn) => {
+            return sign_in(&app, &domain, (site, false), &headers, "/");
+        }
         Err(refusal) => return Ok(refuse_page(refusal, &domain)),
     };
     let Admitted::Workspace(allow) = &admission.admitted else {

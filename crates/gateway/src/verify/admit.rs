@@ -30,6 +30,7 @@ use crate::tokens::cookies::{self, StripList};
 use crate::tokens::seal::{KeyRing, Purpose};
 use crate::tokens::{RandomId, SessionCookie, Ticket, Token as _};
 use crate::verify::answers::Refusal;
+use crate::verify::request::source_rule::Source;
 
 /// Audit rule of a denial: no workspace exists there.
 const NO_WORKSPACE: &str = "no_workspace";
@@ -117,6 +118,27 @@ impl AppState {
             browser: ticket.browser.map(str::to_owned),
             expires: ticket.expires,
         })
+    }
+
+    /// As [`AppState::admit`], for the ticket in the request's cookie; `None` if there is none. `method`: of the request.
+    ///
+    /// # Errors
+    /// A page of another origin sent the request, its headers are malformed, or the ticket does not admit.
+    pub(crate) async fn admit_cookie(
+        &self,
+        domain: &Domain,
+        site: &Site,
+        method: &str,
+        headers: &HeaderMap,
+    ) -> Result<Option<AdmittedTicket>, Refusal> {
+        let Some(ticket) = cookies::find(headers, site.ticket()).map_err(Failure::from)? else {
+            return Ok(None);
+        };
+        let source = Source::from_headers(headers).map_err(Failure::from)?;
+        if !source.may_use_cookie(method, || domain.origin_of(site)) {
+            return Err(Failure::CrossOrigin.into());
+        }
+        self.admit((site, None), ticket, headers).await.map(Some)
     }
 
     /// Checks a program's ticket for `site`.

@@ -207,21 +207,17 @@ async fn state_page(
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    if let Some(ticket) = cookies::find(headers, site.ticket())? {
-        if !Source::from_headers(headers)?.may_use_cookie(method.as_str(), || domain.origin_of(site)) {
-            return Err(Failure::CrossOrigin);
+    match app.admit_cookie(&domain, site, method.as_str(), headers).await {
+        Ok(Some(admission)) => {
+            let mut response = match &admission.admitted {
+                Admitted::Workspace(allow) => not_running(app, &domain, allow),
+                Admitted::Portal(_) => Failure::Unavailable.answer(),
+            };
+            renew(app, &mut response, &admission);
+            return Ok(response);
         }
-        return Ok(match app.admit((site, None), ticket, headers).await {
-            Ok(admission) => {
-                let mut response = match &admission.admitted {
-                    Admitted::Workspace(allow) => not_running(app, &domain, allow),
-                    Admitted::Portal(_) => Failure::Unavailable.answer(),
-                };
-                renew(app, &mut response, &admission);
-                response
-            }
-            Err(refusal) => refuse_page(refusal, &domain),
-        });
+        Ok(None) => {}
+        Err(refusal) => return Ok(refuse_page(refusal, &domain)),
     }
     let assertion = single(headers, &pod_headers::ASSERTION)?;
     let index = app.index.load();

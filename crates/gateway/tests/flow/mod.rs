@@ -35,3 +35,4 @@ mod rights;
 mod sign_out;
 mod signing_keys;
 mod start;
+mod to_portal;

@@ -469,39 +469,3 @@ async fn pages_of_the_gateway_lead_to_the_portal_while_it_is_on() {
     }
     assert!(!alice.step(&format!("{AUTH}/")).await.body.contains(&link));
 }
-
-#[tokio::test]
-async fn an_open_page_leads_to_its_workspace_in_the_portal_and_strangers_learn_no_name() {
-    let fixture = fixture().await;
-    let public = Target {
-        access_type: AccessType::Public,
-        ..lab()
-    };
-    fixture.serve(domain(), Policy::default(), [public.clone()]);
-    let address = format!("{}/_workspace/portal", origin(LAB));
-    let (alice, bob) = (
-        fixture.signed_in("alice", LAB).await,
-        fixture.signed_in("bob", LAB).await,
-    );
-    let to = |answer: &Answer| answer.location().map(str::to_owned);
-    let answer = alice.step(&address).await;
-    assert_eq!(answer.status, StatusCode::FOUND, "{answer:?}");
-    assert_eq!(to(&answer), Some(format!("{ORIGIN}/w/team/lab-a")));
-    // A guest may not change it, and who is not signed in may not know it.
-    for (browser, status) in [
-        (&bob, StatusCode::NOT_FOUND),
-        (&fixture.browser("stranger"), StatusCode::FORBIDDEN),
-    ] {
-        let answer = browser.step(&address).await;
-        assert_eq!((answer.status, to(&answer)), (status, None));
-        assert!(!answer.body.contains("/w/team"), "{}", answer.body);
-    }
-    fixture.publish(vec![public]);
-    let without = alice.step(&address).await;
-    assert_eq!(without.status, StatusCode::NOT_FOUND, "{without:?}");
-    assert!(
-        without.body.contains("kubectl workspace keep"),
-        "{}",
-        without.body
-    );
-}
