@@ -34,6 +34,8 @@ pub const DOOR_ACTIVITY: &str = "jupyter-k8s/activity";
 pub const OUT_OF_MEMORY_HEADER: &str = "workspace-out-of-memory";
 /// Header by which the operator tells a door which stop the status announces: time (RFC 3339, whole seconds), rule, and `true` if files are lost.
 pub const STOPS_AT_HEADER: &str = "workspace-stops-at";
+/// The rule in [`STOPS_AT_HEADER`] whose time an act of a user moves.
+pub const IDLE_RULE: &str = "Idle";
 /// Headers about one connection, which nobody hands on (RFC 9110, section 7.6.1).
 pub const HOP_BY_HOP: [&str; 10] = [
     "connection",

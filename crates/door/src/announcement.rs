@@ -1,17 +1,15 @@
 //! Headers of the operator's questions -> the announced stop, as long as it counts (in memory).
 
-use assertion::names::STOPS_AT_HEADER;
+use assertion::names::{IDLE_RULE, STOPS_AT_HEADER};
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
 use crate::activity::Activity;
 
-/// The rule whose time an act of a user moves.
-const IDLE: &str = "Idle";
 /// Longest announcement, in bytes. One has some thirty.
 const LONGEST: usize = 64;
-/// How long an announcement counts that is not repeated. Slow pods are asked every 20 minutes.
+/// How long an announcement counts that is not repeated. Slow pods without an idle rule are asked every 20 minutes.
 const COUNTS: SignedDuration = SignedDuration::from_mins(25);
 /// Bytes of a time in whole seconds.
 const TIME: usize = "2026-01-01T00:00:00Z".len();
@@ -64,7 +62,7 @@ impl Announcement {
 
     fn stop_at(&self, activity: &Activity, now: Timestamp) -> Option<Stop> {
         let told = self.0.lock().clone()?;
-        let is_over = told.stop.because == IDLE && activity.acted_after(told.since);
+        let is_over = told.stop.because == IDLE_RULE && activity.acted_after(told.since);
         (!is_over && now.duration_since(told.last) < COUNTS).then_some(told.stop)
     }
 }
@@ -154,7 +152,7 @@ mod tests {
             let text = format!("2026-01-01T12:10:00Z {} false", rule.name());
             headers.insert(STOPS_AT_HEADER, HeaderValue::try_from(text).unwrap());
             let stop = Stop::from_headers(&headers).unwrap();
-            assert_eq!(stop.because == IDLE, rule == StopRule::Idle);
+            assert_eq!(stop.because == IDLE_RULE, rule == StopRule::Idle);
         }
     }
 }

@@ -145,7 +145,7 @@ pub fn is_applying(workspace: &Workspace, now: Timestamp) -> bool {
     state::is_applying(workspace, now)
 }
 
-/// Whether it runs or last ran in recovery, not only its next start.
+/// Whether its run is in recovery, not only its next start. Of one without a pod it is the next start.
 pub fn is_in_recovery(workspace: &Workspace) -> bool {
     let mut pending = workspace.status.iter().flat_map(|status| &status.pending_update);
     let is_pending = pending.any(|path| path == "spec.recoveryMode");

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use rules::files::{Disks, Moment};
 use rules::{expiry, keep, stops};
 
-use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
+use super::{Cause, Evidence, Finding, Remedy, ago, causes, is_in_recovery, of_workspace};
 
 /// Why it was stopped, when a rule stops it, a full disk, and changes that wait for a restart.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -88,12 +88,27 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
     }
 }
 
-/// That it is in recovery, and how it is ended.
+/// That its run, or without a run its next start, is in recovery, and how that is ended.
 fn recovery(workspace: &Workspace) -> Option<Finding> {
-    workspace.spec.recovery_mode.then(|| Finding {
-        what: "It is in recovery: it runs the installation's recovery image with an empty home, and the disk is a folder of it.".to_owned(),
-        because: vec![of_workspace(workspace, "spec.recoveryMode", "true", None)],
-        remedies: vec![Remedy::start_normally(workspace)],
+    let is_set = workspace.spec.recovery_mode;
+    let (field, value) = if is_set {
+        ("spec.recoveryMode", "true")
+    } else {
+        ("status.pendingUpdate", "spec.recoveryMode")
+    };
+    let phase = workspace.status.as_ref().and_then(|status| status.phase);
+    let which = if phase == Some(Phase::Stopped) {
+        "Its next start is in recovery"
+    } else {
+        "It is in recovery"
+    };
+    is_in_recovery(workspace).then(|| Finding {
+        what: format!(
+            "{which}: it runs the installation's recovery image with an empty home, and the disk is a folder of it."
+        ),
+        because: vec![of_workspace(workspace, field, value, None)],
+        // If it is no longer set, the restart of the pending change ends it.
+        remedies: Vec::from_iter(is_set.then(|| Remedy::start_normally(workspace))),
         ..Finding::default()
     })
 }

@@ -338,6 +338,31 @@ fn a_new_disk_in_place_of_a_deleted_one_is_reported_while_it_runs_and_while_it_i
 }
 
 #[test]
+fn a_run_is_in_recovery_as_it_was_started_whatever_the_next_start_will_be() {
+    let (now, next) = ("It is in recovery", "Its next start is in recovery");
+    let (set, pending) = ("spec.recoveryMode", "status.pendingUpdate");
+    for (phase, is_set, waits, expected) in [
+        ("Running", true, json!([]), Some((now, set, 1))),
+        ("Running", true, json!([set]), None),
+        ("Running", false, json!([set]), Some((now, pending, 0))),
+        ("Running", false, json!([]), None),
+        ("Stopped", true, json!([]), Some((next, set, 1))),
+        ("Stopped", false, json!([]), None),
+    ] {
+        let conditions = [condition("Available", "True", reason::READY, "")];
+        let status = json!({"phase": phase, "pendingUpdate": waits, "conditions": conditions});
+        let workspace = workspace_with(json!({"recoveryMode": is_set}), status);
+        let findings = super::workspace(&Evidence::of(&workspace)).findings;
+        let found = findings.iter().find(|it| it.what.contains("recovery image"));
+        let found = found.map(|it| {
+            let what = it.what.split(':').next().unwrap_or_default();
+            (what, it.because[0].field.as_str(), it.remedies.len())
+        });
+        assert_eq!(found, expected, "{phase} {is_set} {waits}");
+    }
+}
+
+#[test]
 fn a_change_of_the_last_seconds_is_being_applied_and_no_finding_of_a_slow_operator() {
     let mut workspace = workspace_with(
         json!({}),

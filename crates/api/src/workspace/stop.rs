@@ -1,5 +1,6 @@
 //! YAML of a workspace's status -> the rule that stops it (pure).
 
+use assertion::names::IDLE_RULE;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ impl StopRule {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Idle => "Idle",
+            Self::Idle => IDLE_RULE,
             Self::MaxAge => "MaxAge",
             Self::Failed => "Failed",
             Self::Requested => "Requested",

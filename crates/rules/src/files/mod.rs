@@ -4,7 +4,7 @@
 
 use api::condition::{DEGRADED, find, reason};
 use api::template::VolumeClaim;
-use api::workspace::{ClaimStatus, Retain, WorkspaceSpec};
+use api::workspace::{ClaimStatus, DiskStatus, Retain, WorkspaceSpec};
 use api::{Workspace, WorkspaceStatus};
 
 use crate::names;
@@ -104,13 +104,29 @@ impl Disks {
     }
 
     fn new(spec: Option<&WorkspaceSpec>, name: &str, status: &WorkspaceStatus) -> Self {
-        let named = named_home(spec, status);
-        let terminating = terminating(named.as_deref().unwrap_or(&names::child(name)), status);
-        Self::with_home(
-            Disk::new(spec, name, status, named, &terminating),
-            &status.claims,
-            &terminating,
-        )
+        let resolved = status.resolved.as_ref().and_then(|it| it.storage.as_ref());
+        let own = spec.and_then(|spec| spec.storage.as_ref());
+        let named = resolved
+            .and_then(|it| it.claim_name.clone())
+            .or_else(|| own?.claim_name.clone());
+        let claim = named.clone().unwrap_or_else(|| names::child(name));
+        let terminating = terminating(&claim, status);
+        let is_new_home = |path: &String| NEW_HOME.contains(&path.as_str());
+        let home = if resolved.is_some_and(|it| it.ephemeral) || status.pending_update.iter().any(is_new_home)
+        {
+            Disk::None
+        } else if terminating.contains(&claim) {
+            Disk::Terminating(claim)
+        } else if let Some(claim) = named {
+            Disk::Named(claim)
+        } else if let Some(disk) = &status.disk {
+            // As the operator decides it: the spec, even if the status does not show it yet.
+            let retain = own.and_then(|own| own.retain).or_else(|| resolved?.retain);
+            Disk::from_status(disk, retain.unwrap_or_default())
+        } else {
+            Disk::NeverMade
+        };
+        Self::with_home(home, &status.claims, &terminating)
     }
 
     /// This home, with the further disks that a template gives the workspace of this name.
@@ -206,15 +222,6 @@ impl Disks {
     }
 }
 
-/// The claim that a workspace names as its home.
-fn named_home(spec: Option<&WorkspaceSpec>, status: &WorkspaceStatus) -> Option<String> {
-    let resolved = status.resolved.as_ref().and_then(|it| it.storage.as_ref());
-    let own = spec.and_then(|spec| spec.storage.as_ref());
-    resolved
-        .and_then(|it| it.claim_name.clone())
-        .or_else(|| own?.claim_name.clone())
-}
-
 /// Claims that a user deleted, by name. `home`: the claim that is the home. Older operators and definitions have no list of them, and
 /// report one in `Degraded`. It counts while there is a pod, with which the claim goes.
 fn terminating(home: &str, status: &WorkspaceStatus) -> Vec<String> {
@@ -283,33 +290,9 @@ impl Disk {
         named.map_or(Self::NeverMade, Self::Named)
     }
 
-    /// `named`: the claim that is its home, if it names one.
-    fn new(
-        spec: Option<&WorkspaceSpec>,
-        name: &str,
-        status: &WorkspaceStatus,
-        named: Option<String>,
-        terminating: &[String],
-    ) -> Self {
-        let resolved = status.resolved.as_ref().and_then(|it| it.storage.as_ref());
-        let own = spec.and_then(|spec| spec.storage.as_ref());
-        let is_new_home = |path: &String| NEW_HOME.contains(&path.as_str());
-        if resolved.is_some_and(|it| it.ephemeral) || status.pending_update.iter().any(is_new_home) {
-            return Self::None;
-        }
-        let claim = named.clone().unwrap_or_else(|| names::child(name));
-        if terminating.contains(&claim) {
-            return Self::Terminating(claim);
-        }
-        if let Some(claim) = named {
-            return Self::Named(claim);
-        }
-        let Some(disk) = &status.disk else {
-            return Self::NeverMade;
-        };
-        // As the operator decides it: the spec, even if the status does not show it yet.
-        let retain = own.and_then(|own| own.retain).or_else(|| resolved?.retain);
-        match (disk.phase.as_deref(), retain.unwrap_or_default()) {
+    /// The disk of a status, whose claim the operator named.
+    fn from_status(disk: &DiskStatus, retain: Retain) -> Self {
+        match (disk.phase.as_deref(), retain) {
             (Some("Lost"), _) => Self::Lost,
             (Some("Pending"), _) => Self::NeverMade,
             _ if disk.size.is_none() && disk.volume_name.is_none() => Self::NeverMade,
