@@ -67,7 +67,7 @@ pub async fn cleanup() -> anyhow::Result<Vec<String>> {
 ///
 /// # Errors
 /// The cluster does not answer, or refuses a deletion.
-pub(crate) async fn remove_cluster_objects(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
+pub async fn remove_cluster_objects(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
     // Admission policies come first, because they could block other deletions.
     remove::<ValidatingAdmissionPolicyBinding>(client, namespaces).await?;
     remove::<ValidatingAdmissionPolicy>(client, namespaces).await?;

@@ -7,11 +7,12 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use reqwest::{
-    Certificate, Client, Method, RequestBuilder, Response, Url,
+    Certificate, Client, Method, RequestBuilder, Response, StatusCode, Url,
     cookie::{CookieStore, Jar},
     dns::{Addrs, Name, Resolve, Resolving},
     header::{self, HeaderValue},
@@ -136,7 +137,7 @@ impl HttpSession {
             })
             // Browsers do not send the redirecting page as referrer. This client would.
             .referer(false)
-            .timeout(std::time::Duration::from_secs(30))
+            .timeout(Duration::from_secs(30))
             .build()?;
         Ok(Self {
             client,
@@ -154,6 +155,14 @@ impl HttpSession {
     /// Builds a request of a page's script, without additional headers.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         self.client.request(method, url)
+    }
+
+    /// Requests `alive` of the workspace at `url` as a script of its page does, and returns the status of the answer.
+    pub async fn fetch_alive(&self, url: &str) -> anyhow::Result<StatusCode> {
+        let request = self
+            .request(Method::GET, &format!("{url}alive"))
+            .header("Sec-Fetch-Site", "same-origin");
+        Ok(request.timeout(Duration::from_secs(10)).send().await?.status())
     }
 
     /// Loads a page, and signs in as `user` if the identity provider requires it.

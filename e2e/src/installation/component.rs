@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, policy::v1::PodDisruptionBudget};
 use kube::{
-    Api, ResourceExt as _,
-    api::{EvictParams, Patch, PatchParams},
+    Api, ResourceExt,
+    api::{DeleteParams, EvictParams, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -44,7 +44,8 @@ async fn are_ready_in(namespace: &str, component: &str, replicas: i32) -> anyhow
         &format!("{replicas} pods of {component}"),
         wait::USUAL,
         || async {
-            let pods = all.list(&of_it).await.map_err(|error| error.to_string())?.items;
+            let mut pods = all.list(&of_it).await.map_err(|error| error.to_string())?.items;
+            pods.retain(|pod| !cluster::has_ended(pod));
             let good = pods.iter().filter(|pod| cluster::is_ready(pod)).count();
             if i32::try_from(pods.len()) == Ok(replicas) && good == pods.len() {
                 return Ok(());
@@ -53,6 +54,24 @@ async fn are_ready_in(namespace: &str, component: &str, replicas: i32) -> anyhow
         },
     )
     .await
+}
+
+/// Kills every pod of a component at once, without grace. Returns their names, which no pod has afterwards.
+pub async fn kill(component: &str) -> anyhow::Result<Vec<String>> {
+    let admin = cluster::admin().await?;
+    let pods = cluster::component_pods(admin.clone(), component).await?;
+    ensure!(!pods.is_empty(), "no pod of {component}");
+    let api = Api::<Pod>::namespaced(admin, &Environment::get()?.system_namespace);
+    let at_once = DeleteParams::default().grace_period(0);
+    let names: Vec<_> = pods.iter().map(ResourceExt::name_any).collect();
+    for name in &names {
+        match api.delete(name, &at_once).await {
+            // It was already ending.
+            Err(kube::Error::Api(answer)) if answer.code == 404 => {}
+            other => drop(other?),
+        }
+    }
+    Ok(names)
 }
 
 /// Evicts both pods of a component one after the other, as `kubectl drain` does. The next one goes when the component is complete again.

@@ -5,8 +5,6 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::DeleteParams};
 use reqwest::{Method, StatusCode, header};
 
-use super::fetch;
-
 const NAME: &str = "opened";
 
 /// Alice's workspace, which she has opened.
@@ -30,7 +28,7 @@ impl Opened {
         &self,
         scratch: &Scratch,
     ) -> anyhow::Result<()> {
-        let status = fetch(&self.alice, &self.url).await?;
+        let status = self.alice.fetch_alive(&self.url).await?;
         anyhow::ensure!(status == StatusCode::OK, "{status}");
         HttpSession::new()?.enter(&self.url, "alice").await?;
         let pods: Api<Pod> = scratch.api();

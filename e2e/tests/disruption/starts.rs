@@ -20,6 +20,7 @@ use e2e::{
         self, Scratch,
         audit::{self, Call, Log},
     },
+    installation::component,
     objects::{template, workspace, write_block::WriteBlock},
     wait,
 };
@@ -322,49 +323,6 @@ impl Blocked {
     }
 }
 
-/// Kills every pod of a component at once, without grace.
-async fn kill(component: &str) -> anyhow::Result<Vec<String>> {
-    let admin = cluster::admin().await?;
-    let pods = cluster::component_pods(admin.clone(), component).await?;
-    anyhow::ensure!(!pods.is_empty(), "no pod of {component}");
-    let mut killed = Vec::new();
-    for pod in pods {
-        let api = Api::<Pod>::namespaced(admin.clone(), &pod.namespace().unwrap_or_default());
-        let at_once = DeleteParams::default().grace_period(0);
-        match api.delete(&pod.name_any(), &at_once).await {
-            // It was already ending.
-            Err(kube::Error::Api(answer)) if answer.code == 404 => {}
-            other => drop(other?),
-        }
-        killed.push(pod.name_any());
-    }
-    Ok(killed)
-}
-
-/// Waits until other pods of the component are ready.
-async fn replaced(component: &str, killed: &[String]) -> anyhow::Result<()> {
-    wait::until(&format!("new {component} pods"), wait::USUAL, || async {
-        let admin = cluster::admin().await.map_err(|error| format!("{error:#}"))?;
-        let pods = cluster::component_pods(admin, component)
-            .await
-            .map_err(|error| format!("{error:#}"))?;
-        let fresh: Vec<_> = pods
-            .iter()
-            .filter(|pod| !killed.contains(&pod.name_any()) && !cluster::has_ended(pod))
-            .collect();
-        if !fresh.is_empty() && fresh.iter().all(|pod| cluster::is_ready(pod)) {
-            return Ok(());
-        }
-        Err(format!(
-            "{:?}",
-            pods.iter()
-                .map(|pod| (pod.name_any(), &pod.status))
-                .collect::<Vec<_>>()
-        ))
-    })
-    .await
-}
-
 #[tokio::test]
 async fn an_operator_killed_at_each_step_of_a_start_leaves_one_of_each_child() -> anyhow::Result<()> {
     let _exclusive = crate::EXCLUSIVE.lock().await;
@@ -383,8 +341,8 @@ async fn an_operator_killed_at_each_step_of_a_start_leaves_one_of_each_child() -
         reported.status
     );
 
-    let killed = kill("operator").await?;
-    replaced("operator", &killed).await?;
+    let killed = component::kill("operator").await?;
+    component::are_ready("operator", 2).await?;
     // The next operator reaches the same step, and no further.
     let next = |call: &Call| call.pod.as_ref().is_some_and(|pod| !killed.contains(pod));
     all_met(blocked.iter(), &mut log, |call| by_operator(call) && next(call)).await?;

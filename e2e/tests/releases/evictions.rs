@@ -17,12 +17,8 @@ use e2e::{
     wait,
 };
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, PostParams},
-};
-use reqwest::{Method, StatusCode};
+use kube::{Api, api::PostParams};
+use reqwest::StatusCode;
 
 /// One request of a page every 5 ms.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -83,22 +79,10 @@ async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
     assert_eq!(workspace::run_id(&after)?, workspace::run_id(&before)?);
 
     // Even without any replica, no user signs in again: ticket and session are valid at the next replicas.
-    let (admin, at_once) = (cluster::admin().await?, DeleteParams::default().grace_period(0));
-    for pod in cluster::component_pods(admin.clone(), "gateway").await? {
-        let pods = Api::<Pod>::namespaced(admin.clone(), &pod.namespace().unwrap_or_default());
-        pods.delete(&pod.name_any(), &at_once).await?;
-    }
+    component::kill("gateway").await?;
     component::are_ready("gateway", 2).await?;
     wait::until("the gateway to honour the ticket", wait::USUAL, || async {
-        let request = session
-            .request(Method::GET, &format!("{url}alive"))
-            .header("Sec-Fetch-Site", "same-origin");
-        match request
-            .timeout(Duration::from_secs(10))
-            .send()
-            .await
-            .map(|answer| answer.status())
-        {
+        match session.fetch_alive(&url).await {
             Ok(StatusCode::OK) => Ok(()),
             other => Err(format!("{other:?}")),
         }
