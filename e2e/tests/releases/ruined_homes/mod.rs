@@ -2,6 +2,8 @@
 //!
 //! More homes, without a cluster: `deploy/images/jupyter-uv/tests/test_ruined_homes.py`.
 
+mod full;
+
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
@@ -23,7 +25,7 @@ use e2e::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::ListParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const OWNER: &str = "alice";
 const NAME: &str = "lab";
@@ -122,6 +124,9 @@ printf '%s\n' 'eval "$(~/miniconda3/bin/conda shell.bash hook)" || exit 1' 'exit
 "#;
 const MEND: &str = "rm -r disk/.bashrc disk/.jupyter disk/.local disk/random.py";
 
+/// **Start in recovery** on the page of a stopped workspace.
+const RECOVER: &str = "#head form[action$='/recover'] button";
+
 /// JupyterLab of alice, and her ways to it.
 struct Lab {
     scratch: Scratch,
@@ -133,23 +138,21 @@ struct Lab {
 
 #[tokio::test]
 async fn twelve_ruined_homes_say_why_are_mended_in_recovery_and_start_normally() -> anyhow::Result<()> {
-    let lab = Box::pin(Lab::new()).await?;
+    let scratch = Scratch::new("ruined", &[OWNER]).await?;
+    let lab = Box::pin(Lab::new(scratch, json!({"size": "1Gi"}))).await?;
     for home in HOMES {
         let mended = Box::pin(lab.ends_and_is_mended(home)).await;
         mended.with_context(|| format!("the home with {}", home.0))?;
     }
     let mended = Box::pin(lab.has_no_shell_and_is_mended()).await;
     mended.context("the home whose shells end")?;
-    lab.browser.close().await?;
-    lab.scratch.finish().await
+    lab.finish().await
 }
 
 impl Lab {
     /// It runs with the default template on a disk, and alice is signed in.
-    async fn new() -> anyhow::Result<Self> {
-        let scratch = Scratch::new("ruined", &[OWNER]).await?;
-        let wanted =
-            json!({"metadata": {"name": NAME}, "spec": {"displayName": NAME, "storage": {"size": "1Gi"}}});
+    async fn new(scratch: Scratch, storage: Value) -> anyhow::Result<Self> {
+        let wanted = json!({"metadata": {"name": NAME}, "spec": {"displayName": NAME, "storage": storage}});
         let running = Box::pin(workspace::made(&scratch, &serde_json::from_value(wanted)?)).await?;
         let pod = workspace::pod(&running)?;
         cluster::exec(&scratch.api(), &pod, &["sh", "-euc", MINE]).await?;
@@ -162,6 +165,11 @@ impl Lab {
             scratch,
             browser,
         })
+    }
+
+    async fn finish(self) -> anyhow::Result<()> {
+        self.browser.close().await?;
+        self.scratch.finish().await
     }
 
     async fn ends_and_is_mended(
@@ -209,8 +217,7 @@ impl Lab {
         self.browser.page.goto(&page(&self.scratch)?).await?;
         self.answer_yes("stop").await?;
         workspace::reached(&self.workspaces, NAME, Phase::Stopped).await?;
-        let recover = "#head form[action$='/recover'] button";
-        self.next_run(self.browser.click(recover), true).await?;
+        self.next_run(self.browser.click(RECOVER), true).await?;
         self.session.enter(&self.url, OWNER).await?;
         machine.run(&format!("$SSH {host} '{MEND}'")).await?;
         self.starts_normally().await?;
