@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// End the pod of the leading operator amid the stops; its processor time and memory are then not measured
     #[arg(long)]
     end_leader: bool,
+    /// Leave out the reference: the same workspaces without a rule
+    #[arg(long)]
+    no_reference: bool,
 }
 
 impl Args {
@@ -123,7 +126,7 @@ struct Stage<'a> {
 impl Stage<'_> {
     async fn figures(&self) -> anyhow::Result<Vec<Figure>> {
         let count = self.args.stops;
-        let reference = if self.args.end_leader {
+        let reference = if self.args.end_leader || self.args.no_reference {
             None
         } else {
             Some(self.without_rules().await?)
