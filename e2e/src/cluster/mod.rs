@@ -25,6 +25,9 @@ pub mod traefik;
 pub use self::{
     client::{acting_as, address, admin, client, kubeconfig, user, with_token},
     namespace::Scratch,
-    pods::{component_pods, connects, exec, exec_in, has_ended, is_ready, named, restricted_pod, run_pod},
+    pods::{
+        component_pods, connects, exec, exec_in, has_ended, is_ready, named, restricted_pod, run_pod,
+        wait_until_ready,
+    },
 };
 pub(crate) use pods::of_component;

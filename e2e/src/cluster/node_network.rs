@@ -89,15 +89,7 @@ impl NodeNetwork {
         }))?;
         let pods = Api::<Pod>::namespaced(client.clone(), &namespace);
         pods.create(&PostParams::default(), &pod).await?;
-        wait::until("the servers on the node's network", wait::USUAL, || async {
-            let pod = pods.get(POD).await.map_err(|error| error.to_string())?;
-            if cluster::is_ready(&pod) {
-                Ok(())
-            } else {
-                Err(format!("{:?}", pod.status))
-            }
-        })
-        .await?;
+        cluster::wait_until_ready(&pods, POD).await?;
         Ok(Self { namespace, client })
     }
 

@@ -97,7 +97,12 @@ pub async fn run_pod(pods: &Api<Pod>, name: &str, image: &str) -> anyhow::Result
     let pod = restricted_pod(name, server, &json!([{"name": "tmp", "emptyDir": {}}]));
     pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
         .await?;
-    wait::until("the test pod to be ready", wait::USUAL, || async {
+    wait_until_ready(pods, name).await
+}
+
+/// Waits until a pod is ready.
+pub async fn wait_until_ready(pods: &Api<Pod>, name: &str) -> anyhow::Result<Pod> {
+    wait::until(&format!("the pod {name} to be ready"), wait::USUAL, || async {
         let pod = pods.get(name).await.map_err(|error| error.to_string())?;
         if is_ready(&pod) {
             Ok(pod)

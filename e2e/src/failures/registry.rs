@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use crate::{
     Environment,
     cluster::{self, Scratch},
-    wait,
 };
 
 /// Program of the registry. The echo server's image contains Python.
@@ -74,15 +73,7 @@ impl Registry {
             .await?;
         let pods = scratch.api::<Pod>();
         pods.create(&PostParams::default(), &pod(port)?).await?;
-        let ready = wait::until("the registry to answer", wait::USUAL, || async {
-            let pod = pods.get("registry").await.map_err(|error| error.to_string())?;
-            if cluster::is_ready(&pod) {
-                Ok(pod)
-            } else {
-                Err(format!("{:?}", pod.status))
-            }
-        })
-        .await?;
+        let ready = cluster::wait_until_ready(&pods, "registry").await?;
         let node = ready.spec.and_then(|spec| spec.node_name).context("no node")?;
         let node = Api::<Node>::all(admin).get(&node).await?;
         let node = node.labels().get(HOST_NAME);

@@ -120,6 +120,14 @@ pub struct IdleStatus {
     pub signals: Vec<IdleSignal>,
 }
 
+impl IdleStatus {
+    /// The first signal that cannot be read, and why.
+    pub fn error(&self) -> Option<(&str, &str)> {
+        let mut signals = self.signals.iter();
+        signals.find_map(|signal| Some((&*signal.name, signal.error.as_deref()?)))
+    }
+}
+
 /// One source of what is known of a workspace's use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -24,6 +24,10 @@ fn domain(mode: RoutingMode) -> Domain {
     Domain::new("ws.example", 8443).in_mode(mode)
 }
 
+fn with_portal(mode: RoutingMode) -> Domain {
+    domain(mode).with_portal(true)
+}
+
 /// Serves alice's workspace at `site`. Its address contains neither its name nor its namespace.
 fn serve(fixture: &Fixture, domain: Domain, site: &str, access: AccessType) {
     let thesis = Target {
@@ -71,7 +75,7 @@ fn assert_names_nothing(answer: &Answer) {
 async fn an_open_page_leads_its_owner_to_the_portal_and_guests_learn_no_name() {
     for (mode, site, _) in PLACES {
         let fixture = Fixture::new().await;
-        serve(&fixture, domain(mode).with_portal(true), site, AccessType::Public);
+        serve(&fixture, with_portal(mode), site, AccessType::Public);
         let alice = signed_in(&fixture, "alice", site).await;
         let bob = signed_in(&fixture, "bob", site).await;
         let owner = alice.step(&to_portal(site)).await;
@@ -95,11 +99,10 @@ async fn an_open_page_leads_its_owner_to_the_portal_and_guests_learn_no_name() {
 async fn strangers_and_users_without_access_learn_on_the_way_to_the_portal_neither_a_name_nor_what_exists() {
     for (mode, site, none) in PLACES {
         let fixture = Fixture::new().await;
-        let with_portal = || domain(mode).with_portal(true);
-        serve(&fixture, with_portal(), site, AccessType::Public);
+        serve(&fixture, with_portal(mode), site, AccessType::Public);
         let alice = signed_in(&fixture, "alice", site).await;
         let bob = signed_in(&fixture, "bob", site).await;
-        serve(&fixture, with_portal(), site, AccessType::OwnerOnly);
+        serve(&fixture, with_portal(mode), site, AccessType::OwnerOnly);
         let owner = alice.step(&to_portal(site)).await;
         assert!(leads_to_portal(&owner), "{owner:?}");
 
@@ -130,12 +133,7 @@ async fn strangers_and_users_without_access_learn_on_the_way_to_the_portal_neith
 async fn a_request_of_another_origin_is_not_led_to_the_portal_with_its_users_ticket() {
     for (mode, site, _) in PLACES {
         let fixture = Fixture::new().await;
-        serve(
-            &fixture,
-            domain(mode).with_portal(true),
-            site,
-            AccessType::OwnerOnly,
-        );
+        serve(&fixture, with_portal(mode), site, AccessType::OwnerOnly);
         let alice = signed_in(&fixture, "alice", site).await;
         let own = origin(site.split('/').next().unwrap());
         let answer = alice
@@ -167,12 +165,7 @@ async fn a_request_of_another_origin_is_not_led_to_the_portal_with_its_users_tic
 async fn an_owner_whose_ticket_expired_signs_in_and_then_gets_to_the_portal() {
     for (mode, site, _) in PLACES {
         let fixture = Fixture::new().await;
-        serve(
-            &fixture,
-            domain(mode).with_portal(true),
-            site,
-            AccessType::OwnerOnly,
-        );
+        serve(&fixture, with_portal(mode), site, AccessType::OwnerOnly);
         let alice = signed_in(&fixture, "alice", site).await;
         assert!(leads_to_portal(&alice.step(&to_portal(site)).await));
         fixture.pass(20 * 60);

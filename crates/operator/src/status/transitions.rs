@@ -67,11 +67,11 @@ fn last_use(idle: &IdleStatus) -> Option<String> {
 
 /// The Event if a pod no longer reports whether it is used.
 fn idle_check_failure(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event> {
-    let failed = |status: &WorkspaceStatus| {
-        let mut signals = status.idle.iter().flat_map(|idle| idle.signals.clone());
-        signals.find_map(|signal| Some((signal.name, signal.error?)))
+    let error = |status: &WorkspaceStatus| {
+        let (name, why) = status.idle.as_ref()?.error()?;
+        Some((name.to_owned(), why.to_owned()))
     };
-    let (name, why) = failed(after).filter(|_| failed(before).is_none())?;
+    let (name, why) = error(after).filter(|_| error(before).is_none())?;
     let note = format!(
         "Whether the workspace is used cannot be seen ({name}: {why}). It is not stopped for idleness until it can; see \
          spec.idleShutdown.detection."

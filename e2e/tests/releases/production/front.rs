@@ -10,10 +10,7 @@ use e2e::{
     installation::release,
     wait,
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, Service},
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 use kube::{
     Api,
     api::{DeleteParams, PostParams},
@@ -64,16 +61,8 @@ pub(crate) async fn start(scratch: &Scratch, image: &str, system: &str) -> anyho
     ]});
     let apply = ["apply", "-n", &scratch.namespace, "-f", "-"];
     administered(&apply, &list.to_string()).await?;
-    let pods = scratch.api::<Pod>();
-    wait::until("the load balancer to be ready", wait::USUAL, || async {
-        let pod = pods.get(NAME).await.map_err(|error| error.to_string())?;
-        if cluster::is_ready(&pod) {
-            Ok(())
-        } else {
-            Err(format!("{:?}", pod.status))
-        }
-    })
-    .await
+    cluster::wait_until_ready(&scratch.api(), NAME).await?;
+    Ok(())
 }
 
 /// Gives it the node's address, which no other Service may have.

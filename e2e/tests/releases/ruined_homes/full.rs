@@ -71,15 +71,7 @@ async fn small_disk(scratch: &Scratch) -> anyhow::Result<Value> {
     );
     pods.create(&PostParams::default(), &serde_json::from_value(holder)?)
         .await?;
-    let holder = wait::until("the volume's holder to be ready", wait::USUAL, || async {
-        let pod = pods.get("holder").await.map_err(|error| error.to_string())?;
-        if cluster::is_ready(&pod) {
-            Ok(pod)
-        } else {
-            Err(format!("{:?}", pod.status))
-        }
-    })
-    .await?;
+    let holder = cluster::wait_until_ready(&pods, "holder").await?;
     // The kubelet of the local node has a folder of its own, beside that of the audit log.
     let audit_log = Environment::get()?.audit_log.as_deref();
     let local = audit_log.and_then(|log| Some(log.parent()?.with_file_name("kubelet")));

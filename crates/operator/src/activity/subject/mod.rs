@@ -131,7 +131,7 @@ pub(crate) fn for_run(
         open_tab_minutes: idle.open_tab_minutes,
         since: usable_since,
         known: before.and_then(|idle| Some(idle.last_activity.as_ref()?.0)),
-        had_error: before.is_some_and(|idle| idle.signals.iter().any(|signal| signal.error.is_some())),
+        had_error: before.is_some_and(|idle| idle.error().is_some()),
     });
     let capacity = capacity(observed);
     let has_age = status

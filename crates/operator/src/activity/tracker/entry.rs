@@ -36,7 +36,7 @@ pub(super) struct Entry {
     pub(super) failing: Option<Unanswered>,
     /// Slow answers in a row.
     pub(super) slow: u32,
-    /// Whether it last let the operator wait and gave no answer.
+    /// Whether it last let the operator wait and gave no answer, or may do so at its first question.
     pub(super) is_silent: bool,
     /// When its status was last written about activity.
     pub(super) written: Option<Instant>,
@@ -82,8 +82,8 @@ impl Entry {
         let since = rule.map_or(now, |rule| rule.since.min(now));
         let known = rule.and_then(|rule| rule.known);
         let known = known.map_or(since, |known| known.min(now));
-        // After a change of leader it delays no other, from the first question on.
-        let is_silent = rule.is_some_and(|rule| rule.had_error);
+        // After a change of leader it delays no other, from the first question on. Without an idle rule no status tells, and no stop waits for it.
+        let is_silent = rule.is_none_or(|rule| rule.had_error);
         Self {
             subject: Arc::new(subject),
             number,

@@ -56,7 +56,7 @@ struct TrackerState {
 pub(crate) struct Job {
     pub(crate) key: String,
     pub(crate) subject: Arc<Subject>,
-    /// Whether its pod last let the operator wait and gave no answer.
+    /// Whether its pod last let the operator wait and gave no answer, or may do so at its first question.
     pub(crate) is_silent: bool,
     number: u64,
 }

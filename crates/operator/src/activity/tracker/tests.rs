@@ -177,7 +177,7 @@ async fn an_idle_reading_is_confirmed_after_ten_seconds_and_silence_is_asked_no_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_silent_or_had_an_error_under_the_last_leader_is_told_apart() {
+async fn a_pod_that_is_silent_or_unknown_to_a_new_leader_is_told_apart() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     let record = |answer: Answered, seconds: u64| {
@@ -197,11 +197,13 @@ async fn a_pod_that_is_silent_or_had_an_error_under_the_last_leader_is_told_apar
     tracker.follow(KEY, None, at(1));
     tracker.follow(KEY, Some(subject()), at(1));
     assert!(!job(&tracker).is_silent);
-    tracker.follow(KEY, None, at(1));
-    tracker.follow(KEY, Some(with_rule(|rule| rule.had_error = true)), at(1));
-    assert!(tracker.take(now, |_, is_silent| !is_silent).is_none());
-    record(used(at(0)), 1);
-    assert!(tracker.take(now, |_, is_silent| !is_silent).is_some());
+    for unknown in [with_rule(|rule| rule.had_error = true), with_disk_alone()] {
+        tracker.follow(KEY, None, at(1));
+        tracker.follow(KEY, Some(unknown), at(1));
+        assert!(tracker.take(now, |_, is_silent| !is_silent).is_none());
+        record(used(at(0)), 1);
+        assert!(tracker.take(now, |_, is_silent| !is_silent).is_some());
+    }
 }
 
 #[tokio::test(start_paused = true)]

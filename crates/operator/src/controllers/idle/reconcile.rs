@@ -17,9 +17,9 @@ use crate::{
     support::failure::message_of,
 };
 
-/// Most pods of a lane that are asked concurrently.
+/// Most pods that are asked concurrently, of those that answer and again of the silent ones.
 const CONCURRENCY: usize = 32;
-/// Most pods of one namespace in a lane, so that one namespace cannot fill it.
+/// Most pods of one namespace among them, so that one namespace cannot take all places.
 const CONCURRENCY_PER_NAMESPACE: usize = 16;
 /// A write that takes longer is stuck. It is cancelled and retried after the next answer.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -35,7 +35,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
             lanes.of(is_silent).has_room(namespace)
         }) {
             let (namespace, is_silent) = (job.subject.identity.namespace.clone(), job.is_silent);
-            lanes.of_mut(is_silent).begin(&namespace);
+            lanes.of(is_silent).begin(&namespace);
             under_way.push(Box::pin(async move {
                 check(context, asker, job).await;
                 (namespace, is_silent)
@@ -51,7 +51,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
         };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            Some((namespace, is_silent)) = under_way.next() => lanes.of_mut(is_silent).end(&namespace),
+            Some((namespace, is_silent)) = under_way.next() => lanes.of(is_silent).end(&namespace),
             () = due => {}
             () = tracker.wait_for_change() => {}
         }
@@ -60,32 +60,20 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
 
 /// The pods that are asked now. Those that gave no answer the last time have a lane of their own, so that they delay only each other.
 #[derive(Debug, Default)]
-struct Lanes {
-    others: Lane,
-    silent: Lane,
-}
+struct Lanes([Lane; 2]);
 
 impl Lanes {
-    fn of(&self, is_silent: bool) -> &Lane {
-        if is_silent { &self.silent } else { &self.others }
-    }
-
-    fn of_mut(&mut self, is_silent: bool) -> &mut Lane {
-        if is_silent {
-            &mut self.silent
-        } else {
-            &mut self.others
-        }
+    fn of(&mut self, is_silent: bool) -> &mut Lane {
+        let [others, silent] = &mut self.0;
+        if is_silent { silent } else { others }
     }
 
     fn have_room(&self) -> bool {
-        [&self.others, &self.silent]
-            .iter()
-            .any(|lane| lane.all < CONCURRENCY)
+        self.0.iter().any(|lane| lane.all < CONCURRENCY)
     }
 }
 
-/// How many pods of one kind are asked now.
+/// How many pods of one kind, silent ones or others, are asked now.
 #[derive(Debug, Default)]
 struct Lane {
     all: usize,
@@ -189,34 +177,19 @@ mod tests {
     fn silent_pods_leave_room_for_others_of_the_same_namespace() {
         let mut lanes = Lanes::default();
         for _ in 0..CONCURRENCY_PER_NAMESPACE {
-            lanes.of_mut(true).begin("team");
+            lanes.of(true).begin("team");
         }
-        assert!(!lanes.of(true).has_room("team") && lanes.of(false).has_room("team"));
+        assert!(!lanes.of(true).has_room("team") && lanes.of(true).has_room("free"));
+        assert!(lanes.of(false).has_room("team"));
         for number in CONCURRENCY_PER_NAMESPACE..CONCURRENCY {
-            lanes.of_mut(true).begin(&format!("ns-{number}"));
+            lanes.of(true).begin(&format!("ns-{number}"));
         }
         assert!(!lanes.of(true).has_room("free") && lanes.of(false).has_room("free") && lanes.have_room());
         for number in 0..CONCURRENCY {
-            lanes.of_mut(false).begin(&format!("ns-{number}"));
+            lanes.of(false).begin(&format!("ns-{number}"));
         }
         assert!(!lanes.have_room());
-        lanes.of_mut(true).end("team");
-        assert!(lanes.of(true).has_room("team") && lanes.have_room());
-    }
-
-    #[test]
-    fn a_namespace_has_a_share_of_the_room_and_room_again_once_a_question_ends() {
-        let mut lane = Lane::default();
-        for _ in 0..CONCURRENCY_PER_NAMESPACE {
-            assert!(lane.has_room("full"));
-            lane.begin("full");
-        }
-        assert!(!lane.has_room("full") && lane.has_room("free"));
-        for number in CONCURRENCY_PER_NAMESPACE..CONCURRENCY {
-            lane.begin(&format!("ns-{number}"));
-        }
-        assert!(!lane.has_room("free"));
-        lane.end("full");
-        assert!(lane.has_room("free") && lane.has_room("full"));
+        lanes.of(true).end("team");
+        assert!(lanes.of(true).has_room("team") && lanes.of(true).has_room("free") && lanes.have_room());
     }
 }

@@ -124,7 +124,7 @@ fn fields(
         timeout_of(before) == Some(usage.timeout)
             && resolved.and_then(|it| it.open_tab_minutes) == Some(usage.open_tab_minutes)
     });
-    let had_failed = earlier.as_ref().is_some_and(has_error);
+    let had_failed = earlier.as_ref().is_some_and(|idle| idle.error().is_some());
     if is_recent && same_rule && earlier.is_some() {
         return (earlier, earlier_stop);
     }
@@ -190,10 +190,6 @@ fn idle(usage: &ActivityReport, signals: Vec<IdleSignal>) -> IdleStatus {
         open_tab_until: usage.open_tab_until.map(|time| Time(to_second(time))),
         signals,
     }
-}
-
-fn has_error(idle: &IdleStatus) -> bool {
-    idle.signals.iter().any(|signal| signal.error.is_some())
 }
 
 fn timeout_of(status: &WorkspaceStatus) -> Option<Duration> {
