@@ -28,18 +28,19 @@ pub fn set_desired_status(workspace: &Workspace, status: DesiredStatus, record: 
 }
 
 /// Merge patch that starts a workspace, in recovery or not; `None`: it is started so already. A run in the other mode is replaced: `now` is the
-/// time with its fraction, so that each request changes something.
+/// time with its fraction, so that each request changes something. A run in this mode goes on, whatever the next start was to be.
 pub fn start(workspace: &Workspace, in_recovery: bool, now: impl Display) -> Option<Value> {
     let runs = workspace.spec.desired_status == DesiredStatus::Running;
     let changes = workspace.spec.recovery_mode != in_recovery;
-    if runs && !changes {
+    let replaces = runs && workspace.is_in_recovery() != in_recovery;
+    if runs && !changes && !replaces {
         return None;
     }
     let mut patch = json!({"spec": {"desiredStatus": DesiredStatus::Running}});
     if changes {
         patch["spec"]["recoveryMode"] = in_recovery.then_some(true).into();
     }
-    if runs {
+    if replaces {
         patch["metadata"]["annotations"][names::RESTARTED_AT] = now.to_string().into();
     }
     Some(patch)
@@ -217,6 +218,26 @@ mod tests {
                 "{desired} {is} {wanted}"
             );
         }
+    }
+
+    #[test]
+    fn a_run_in_the_wanted_mode_goes_on_and_one_in_the_other_is_replaced_whatever_was_pending() {
+        let pending = |is_set: bool| -> Workspace {
+            let spec = json!({"displayName": "d", "desiredStatus": "Running", "recoveryMode": is_set});
+            let status = json!({"pendingUpdate": ["spec.recoveryMode"]});
+            let object = json!({"metadata": {"name": "a"}, "spec": spec, "status": status});
+            serde_json::from_value(object).unwrap()
+        };
+        let restart = json!({"annotations": {names::RESTARTED_AT: "now"}});
+        let is_ordinary = pending(true);
+        let goes_on = json!({"spec": {"desiredStatus": "Running", "recoveryMode": null}});
+        assert_eq!(start(&is_ordinary, false, "now"), Some(goes_on));
+        let recover = json!({"spec": {"desiredStatus": "Running"}, "metadata": restart});
+        assert_eq!(start(&is_ordinary, true, "now"), Some(recover.clone()));
+        let is_recovery = pending(false);
+        assert_eq!(start(&is_recovery, false, "now"), Some(recover));
+        let goes_on = json!({"spec": {"desiredStatus": "Running", "recoveryMode": true}});
+        assert_eq!(start(&is_recovery, true, "now"), Some(goes_on));
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub(super) fn of_reason(workspace: &Workspace, reason: &Reason, message: &str) -
         .flat_map(|fix| match fix {
             Fix::Start => vec![Change::Start],
             // A workspace in recovery fails for another reason.
-            Fix::Recover if workspace.spec.recovery_mode => Vec::new(),
+            Fix::Recover if workspace.concerns_recovery() => Vec::new(),
             Fix::Recover => vec![Change::Recover],
             Fix::Stop => vec![Change::Stop],
             Fix::Restart => vec![Change::Restart],

@@ -26,7 +26,7 @@ impl Action {
     /// When files may go by the action on this workspace; `None`: they stay as they are.
     pub fn moment(self, workspace: &Workspace) -> Option<Moment<'_>> {
         let runs = workspace.spec.desired_status == DesiredStatus::Running;
-        let recovers = workspace.spec.recovery_mode;
+        let recovers = workspace.is_in_recovery();
         match self {
             Self::Start => (runs && recovers).then_some(Moment::Stop),
             Self::Recover => (runs && !recovers).then_some(Moment::Stop),

@@ -145,13 +145,6 @@ pub fn is_applying(workspace: &Workspace, now: Timestamp) -> bool {
     state::is_applying(workspace, now)
 }
 
-/// Whether its run is in recovery, not only its next start. Of one without a pod it is the next start.
-pub fn is_in_recovery(workspace: &Workspace) -> bool {
-    let mut pending = workspace.status.iter().flat_map(|status| &status.pending_update);
-    let is_pending = pending.any(|path| path == "spec.recoveryMode");
-    workspace.spec.recovery_mode != is_pending
-}
-
 /// Explains the workspace.
 pub fn workspace(evidence: &Evidence<'_>) -> Explanation {
     let (as_wanted, mut findings) = state::findings(evidence);

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use rules::files::{Disks, Moment};
 use rules::{expiry, keep, stops};
 
-use super::{Cause, Evidence, Finding, Remedy, ago, causes, is_in_recovery, of_workspace};
+use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
 
 /// Why it was stopped, when a rule stops it, a full disk, and changes that wait for a restart.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -102,7 +102,7 @@ fn recovery(workspace: &Workspace) -> Option<Finding> {
     } else {
         "It is in recovery"
     };
-    is_in_recovery(workspace).then(|| Finding {
+    workspace.is_in_recovery().then(|| Finding {
         what: format!(
             "{which}: it runs the installation's recovery image with an empty home, and the disk is a folder of it."
         ),

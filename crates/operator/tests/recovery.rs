@@ -3,7 +3,7 @@
 use api::WorkspaceTemplate;
 use api::condition::{VALID, find};
 use api::names::RESTARTED_AT;
-use api::workspace::{Phase, UpdatePolicy};
+use api::workspace::{AccessType, Phase, UpdatePolicy};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
@@ -18,12 +18,18 @@ fn image(stage: &Stage) -> Value {
     json!(stage.child::<Pod>().unwrap())["spec"]["containers"][0]["image"].clone()
 }
 
+fn admits(stage: &Stage) -> Option<AccessType> {
+    stage.status().resolved.unwrap().access_type
+}
+
 #[tokio::test]
-async fn recovery_waits_for_a_restart_keeps_the_disk_and_is_ended_the_same_way() {
+async fn recovery_waits_for_a_restart_keeps_the_disk_admits_the_owner_alone_and_is_ended_the_same_way() {
     let mut stage = Stage::with_running_demo().await;
+    stage.edit_spec(|spec| spec["accessType"] = json!(AccessType::Public));
     settle(&mut stage).await;
     let disk = stage.child::<PersistentVolumeClaim>().unwrap().uid();
     let ordinary = stage.child::<Pod>().unwrap();
+    assert_eq!(admits(&stage), Some(AccessType::Public));
     stage.edit_spec(|spec| spec["recoveryMode"] = true.into());
     settle(&mut stage).await;
     assert_eq!(stage.status().pending_update, ["spec.recoveryMode"]);
@@ -55,8 +61,12 @@ async fn recovery_waits_for_a_restart_keeps_the_disk_and_is_ended_the_same_way()
     );
     assert_eq!(status.resolved.unwrap().image.as_deref(), Some(REPAIR));
     assert_eq!(stage.child::<PersistentVolumeClaim>().unwrap().uid(), disk);
+    assert_eq!(admits(&stage), Some(AccessType::OwnerOnly));
 
     stage.edit_spec(|spec| drop(spec.as_object_mut().unwrap().remove("recoveryMode")));
+    settle(&mut stage).await;
+    assert_eq!(image(&stage), json!(REPAIR), "it waits for a restart");
+    assert_eq!(admits(&stage), Some(AccessType::OwnerOnly));
     restart(&stage, "2");
     settle(&mut stage).await;
     let again = stage.child::<Pod>().unwrap();
@@ -64,6 +74,7 @@ async fn recovery_waits_for_a_restart_keeps_the_disk_and_is_ended_the_same_way()
     assert_eq!(image(&stage), json!(ordinary)["spec"]["containers"][0]["image"]);
     assert_eq!(stage.status().message.as_deref(), Some("The pod is ready."));
     assert_eq!(stage.child::<PersistentVolumeClaim>().unwrap().uid(), disk);
+    assert_eq!(admits(&stage), Some(AccessType::Public));
 }
 
 #[tokio::test]

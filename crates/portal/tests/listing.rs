@@ -37,6 +37,8 @@ async fn portal() -> Portal {
         server.put(&workspace_of("bob", "other", "lab"));
         let mut public = workspace_of("carol", "open", "lab");
         public.spec.access_type = Some(AccessType::Public);
+        let status = public.status.get_or_insert_default();
+        status.resolved.get_or_insert_default().access_type = Some(AccessType::Public);
         server.put(&public);
         server.put(&share("hers", "dave", true));
     })

@@ -1,9 +1,9 @@
-//! A home whose files keep JupyterLab from starting is reached in recovery, mended, and starts normally.
+//! A home whose files keep JupyterLab from starting is reached in recovery, by its owner alone, mended, and starts normally.
 
 use api::{
     Workspace, WorkspaceSpec,
     condition::reason,
-    workspace::{DesiredStatus, Phase, Storage},
+    workspace::{AccessType, DesiredStatus, Phase, Storage},
 };
 use e2e::{
     cluster::{self, Scratch},
@@ -13,6 +13,7 @@ use e2e::{
     wait,
 };
 use kube::Api;
+use reqwest::StatusCode;
 use serde_json::json;
 
 const BREAK: &str = "mkdir -p ~/.jupyter && echo \"c.ServerApp.max_body_size = 'much'\" > ~/.jupyter/jupyter_server_config.py";
@@ -21,15 +22,18 @@ const MEND: &str = "rm disk/.jupyter/jupyter_server_config.py; echo removed-$?";
 #[tokio::test]
 async fn a_home_that_keeps_the_server_from_starting_is_mended_in_recovery_by_its_owner() -> anyhow::Result<()>
 {
-    let scratch = Scratch::new("recovery", &["alice"]).await?;
+    let scratch = Scratch::new("recovery", &["alice", "bob"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let spec = WorkspaceSpec {
         display_name: "lab".to_owned(),
         storage: Some(Storage::default()),
+        access_type: Some(AccessType::Public),
         ..WorkspaceSpec::default()
     };
     let lab = Box::pin(workspace::made(&scratch, &Workspace::new("lab", spec))).await?;
     let url = workspace::url(&lab)?;
+    let bob = HttpSession::new()?;
+    bob.enter(&url, "bob").await?;
     cluster::exec(&scratch.api(), &workspace::pod(&lab)?, &["sh", "-c", BREAK]).await?;
     workspace::stop(&alice, "lab").await?;
     workspace::set(&alice, "lab", json!({"desiredStatus": DesiredStatus::Running})).await?;
@@ -67,6 +71,12 @@ async fn a_home_that_keeps_the_server_from_starting_is_mended_in_recovery_by_its
     let session = HttpSession::new()?;
     session.enter(&url, "alice").await?;
     terminal::types(&session, &url, MEND, "removed-0").await?;
+    let refused = bob.open(&url).await?;
+    assert_eq!(
+        refused.status(),
+        StatusCode::FORBIDDEN,
+        "a public workspace in recovery is its owner's"
+    );
 
     workspace::stop(&alice, "lab").await?;
     // Its phase is `Running` before, too.
@@ -75,5 +85,6 @@ async fn a_home_that_keeps_the_server_from_starting_is_mended_in_recovery_by_its
     workspace::set(&alice, "lab", normal).await?;
     workspace::reached(&alice, "lab", Phase::Running).await?;
     assert_eq!(kernel::compute(&session, &url, "6*7").await?, "42");
+    bob.enter(&url, "bob").await?;
     scratch.finish().await
 }

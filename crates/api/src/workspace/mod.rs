@@ -251,6 +251,20 @@ pub enum DesiredStatus {
     Stopped,
 }
 
+impl Workspace {
+    /// Whether its run is in recovery, not only its next start. Of one without a pod it is the next start.
+    pub fn is_in_recovery(&self) -> bool {
+        let mut pending = self.status.iter().flat_map(|status| &status.pending_update);
+        let is_pending = pending.any(|path| path == "spec.recoveryMode");
+        self.spec.recovery_mode != is_pending
+    }
+
+    /// Whether its run or its next start is in recovery, so that a normal start changes something.
+    pub fn concerns_recovery(&self) -> bool {
+        self.spec.recovery_mode || self.is_in_recovery()
+    }
+}
+
 /// Who may connect, if roles allow it: the owner, or every signed-in user (`Public`). Shares and administrators count besides. Unset
 /// everywhere: `OwnerOnly`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

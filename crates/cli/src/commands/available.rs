@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use api::condition::{AVAILABLE, holds};
-use api::workspace::WorkspaceStatus;
+use api::workspace::{DesiredStatus, WorkspaceStatus};
 
 use super::change;
 use super::targets::Target;
@@ -31,11 +31,15 @@ pub(super) async fn url(
         } else {
             Action::Start
         };
-        let target = Target {
-            listed: Some(found),
-            ..Target::new(cluster, name)
+        let started = if found.spec.desired_status == DesiredStatus::Running {
+            found
+        } else {
+            let target = Target {
+                listed: Some(found),
+                ..Target::new(cluster, name)
+            };
+            change::one(cluster, action, &target).await?.workspace
         };
-        let started = change::one(cluster, action, &target).await?.workspace;
         let (client, goal) = (cluster.client(), Goal::AVAILABLE);
         wait::until(client, &started, &goal, deadline, &mut console.err).await?
     } else {

@@ -245,6 +245,7 @@ async fn change(
         Action::Start | Action::Recover => {
             let in_recovery = action == Action::Recover;
             let runs = desired == DesiredStatus::Running;
+            let replaces = runs && workspace.is_in_recovery() != in_recovery;
             let Some(patch) = request::start(&workspace, in_recovery, Timestamp::now()) else {
                 let what = if in_recovery {
                     "is already started in recovery"
@@ -253,13 +254,13 @@ async fn change(
                 };
                 return unchanged(what, Goal::AVAILABLE, workspace);
             };
-            let what = match (runs, in_recovery) {
+            let what = match (replaces, in_recovery) {
                 (false, false) => "started",
                 (false, true) => "started in recovery",
                 (true, false) => "restarted normally",
                 (true, true) => "restarted in recovery",
             };
-            let other_than = run.filter(|_| runs);
+            let other_than = run.filter(|_| replaces);
             (what, Goal::Available { other_than }, patch)
         }
         Action::Stop => ("stopped", Goal::Stopped, desires("Stopped")),

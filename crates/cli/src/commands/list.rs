@@ -166,7 +166,7 @@ fn row(object: &Value, args: &List, now: Timestamp) -> Vec<String> {
         phase => phase,
     };
     let runs = ["Starting", "Running", "Failed"].contains(&state.as_str());
-    let in_recovery = runs && Workspace::deserialize(object).is_ok_and(|it| explain::is_in_recovery(&it));
+    let in_recovery = runs && Workspace::deserialize(object).is_ok_and(|it| it.is_in_recovery());
     // A reason that equals the state is shown once.
     let reason = Some(text("/status/reason")).filter(|reason| *reason != state);
     let created = text("/metadata/creationTimestamp");

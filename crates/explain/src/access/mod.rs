@@ -9,11 +9,11 @@ use api::{Workspace, WorkspaceManager, WorkspaceShare};
 use k8s_openapi::jiff::Timestamp;
 use rules::access::shares;
 use rules::access::{
-    Allowed, Decision, Denied, Facts, MAX_GROUPS, Policy, Requester, Right, Shared, connect,
+    Allowed, Decision, Denied, Facts, MAX_GROUPS, Policy, Requester, Right, Shared, access_type, connect,
 };
 use serde::Serialize;
 
-use self::results::{access_type, counts, owner_of, shares_of};
+use self::results::{counts, owner_of, shares_of};
 use super::{Cause, Read, Remedy, Unread, all_unread, why};
 
 /// Input of the explanation.

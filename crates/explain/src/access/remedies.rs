@@ -43,7 +43,11 @@ fn of_stranger(evidence: &AccessEvidence<'_>) -> Vec<Remedy> {
         )));
     }
     if pending_access_type(evidence).is_some_and(AccessType::admits_everyone) {
-        remedies.push(Remedy::operator());
+        remedies.push(if workspace.is_in_recovery() {
+            Remedy::start_normally(workspace)
+        } else {
+            Remedy::operator()
+        });
     }
     let named = shares_of(evidence).filter(|share| names_requester(share, evidence.requester));
     for share in named {

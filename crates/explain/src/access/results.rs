@@ -6,10 +6,10 @@ use api::condition::{ACTIVE, find, reason};
 use api::manager::Rbac;
 use api::share::Subject;
 use api::workspace::AccessType;
-use api::{Workspace, WorkspaceShare, names};
+use api::{WorkspaceShare, names};
 use kube::ResourceExt as _;
 use rules::access::shares::{self, Inactive};
-use rules::access::{Allowed, Policy, Requester};
+use rules::access::{Allowed, Policy, Requester, access_type};
 
 use super::super::{Cause, of_workspace, written};
 use super::{AccessEvidence, Rule};
@@ -24,18 +24,6 @@ pub(super) fn all(evidence: &AccessEvidence<'_>) -> Vec<Rule> {
         .chain(shares_of(evidence).map(|share| of_share(evidence, share)))
         .chain(of_manager(evidence))
         .collect()
-}
-
-/// The access type that is in force.
-pub(super) fn access_type(workspace: &Workspace) -> AccessType {
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.as_ref());
-    resolved
-        .and_then(|resolved| resolved.access_type)
-        .or(workspace.spec.access_type)
-        .unwrap_or_default()
 }
 
 pub(super) fn owner_of(evidence: &AccessEvidence<'_>) -> String {
@@ -93,7 +81,12 @@ fn public(evidence: &AccessEvidence<'_>) -> Rule {
         None,
     )];
     because.extend(pending_access_type(evidence).map(|wanted| {
-        let value = format!("{wanted:?}, which the operator has not applied yet");
+        let why = if evidence.workspace.is_in_recovery() {
+            "does not count in recovery"
+        } else {
+            "the operator has not applied yet"
+        };
+        let value = format!("{wanted:?}, which {why}");
         of_workspace(evidence.workspace, "spec.accessType", value, None)
     }));
     Rule {
@@ -103,7 +96,7 @@ fn public(evidence: &AccessEvidence<'_>) -> Rule {
     }
 }
 
-/// The access type in the spec, if the operator has not applied it yet.
+/// The access type in the spec, if it does not count: in recovery, or before the operator applies it.
 pub(super) fn pending_access_type(evidence: &AccessEvidence<'_>) -> Option<AccessType> {
     let wanted = evidence.workspace.spec.access_type?;
     (wanted != access_type(evidence.workspace)).then_some(wanted)

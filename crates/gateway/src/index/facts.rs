@@ -190,8 +190,8 @@ impl Projection for WorkspaceFacts {
         let status_detail = (phase != Phase::Running)
             .then(|| status_detail(&workspace, phase))
             .filter(|status_detail| *status_detail != StatusDetail::default());
+        let access_type = rules::access::access_type(&workspace);
         let mut status = workspace.status.unwrap_or_default();
-        let judged = status.observed_generation == workspace.metadata.generation;
         let resolved = status.resolved.take().unwrap_or_default();
         let deleting = workspace.metadata.deletion_timestamp.is_some();
         let created = workspace.metadata.creation_timestamp.as_ref();
@@ -217,12 +217,7 @@ impl Projection for WorkspaceFacts {
                 name,
                 site: Site::from(""),
                 owner,
-                // What a template grants is valid only if the operator has evaluated this generation of the spec.
-                access_type: workspace
-                    .spec
-                    .access_type
-                    .or_else(|| resolved.access_type.filter(|_| judged))
-                    .unwrap_or_default(),
+                access_type,
                 shared: Arc::default(),
                 run_id: status.run_id.unwrap_or_default(),
                 phase,
@@ -337,7 +332,7 @@ fn status_detail(workspace: &Workspace, phase: Phase) -> StatusDetail {
         stopped_when: because.map(|because| stops::when(because.rule, resolved)),
         files: files(workspace, phase),
         deletion: deletion(workspace, phase),
-        in_recovery: matches!(phase, Phase::Starting | Phase::Failed) && explain::is_in_recovery(workspace),
+        in_recovery: matches!(phase, Phase::Starting | Phase::Failed) && workspace.is_in_recovery(),
     }
 }
 

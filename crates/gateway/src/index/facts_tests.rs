@@ -201,17 +201,22 @@ fn access_granted_by_a_template_ends_with_a_change_until_it_is_reconciled() {
 }
 
 #[test]
-fn the_access_type_written_in_the_spec_counts_before_the_resolved_one() {
-    let mut observed = observed_with([manager("main", "ws.example", true)]);
-    let change = json!({"spec": {"accessType": "OwnerOnly"}});
-    observed
-        .workspaces
-        .objects
-        .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
-    assert_eq!(
-        only(&observed.snapshot()).access_type,
-        api::workspace::AccessType::OwnerOnly
-    );
+fn everybody_is_admitted_by_spec_and_operator_together_which_in_recovery_admits_the_owner_alone() {
+    use api::workspace::AccessType::{OwnerOnly, Public};
+    for (spec, resolved, expected) in [
+        (Public, Public, Public),
+        (OwnerOnly, Public, OwnerOnly),
+        (Public, OwnerOnly, OwnerOnly),
+    ] {
+        let mut observed = observed_with([manager("main", "ws.example", true)]);
+        let change = json!({"spec": {"accessType": spec}, "status": {"resolved": {"accessType": resolved}}});
+        observed
+            .workspaces
+            .objects
+            .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+        let found = only(&observed.snapshot()).access_type;
+        assert_eq!(found, expected, "{spec:?} {resolved:?}");
+    }
 }
 
 #[test]

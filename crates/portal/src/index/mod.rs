@@ -31,7 +31,7 @@ use tokio::time::sleep;
 
 pub(crate) use served::Served;
 use snapshot::Latest;
-pub(crate) use snapshot::{Snapshot, access_type, hash};
+pub(crate) use snapshot::{Snapshot, hash};
 use watch::{Health, Watch};
 
 /// Changes within this time are shown on open pages together.

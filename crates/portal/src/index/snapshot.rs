@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
-use api::workspace::AccessType;
 use api::{Workspace, WorkspaceManager, WorkspaceShare};
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
-use rules::access::{Policy, Requester};
+use rules::access::{Policy, Requester, access_type};
 
-use super::{Index, manager_name, resolved_values};
+use super::{Index, manager_name};
 
 /// The objects after a change. Workspaces are named by their positions.
 #[derive(Debug, Default)]
@@ -201,15 +200,6 @@ impl Snapshot {
     }
 }
 
-/// The effective access type.
-pub(crate) fn access_type(workspace: &Workspace) -> AccessType {
-    workspace
-        .spec
-        .access_type
-        .or_else(|| resolved_values(workspace).and_then(|resolved| resolved.access_type))
-        .unwrap_or_default()
-}
-
 /// A hash by which versions of a value are compared within this process.
 pub(crate) fn hash(value: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -227,7 +217,8 @@ mod tests {
         let object = json!({
             "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace",
             "metadata": {"namespace": namespace, "name": name, "annotations": {api::names::CREATED_BY: owner}},
-            "spec": {"displayName": name, "accessType": access},
+            "spec": {"displayName": name},
+            "status": {"resolved": {"accessType": access}},
         });
         Arc::new(serde_json::from_value(object).unwrap())
     }

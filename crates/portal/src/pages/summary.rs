@@ -29,7 +29,7 @@ pub(super) fn blocked_by(workspace: &Workspace) -> Option<(&str, &str)> {
 pub(super) fn state(workspace: &Workspace) -> State {
     let is_blocked = blocked_by(workspace).is_some();
     let (tone, word) = match phase(workspace) {
-        Phase::Running if explain::is_in_recovery(workspace) => (Tone::Warn, "In recovery"),
+        Phase::Running if workspace.is_in_recovery() => (Tone::Warn, "In recovery"),
         Phase::Running => (Tone::Good, "Running"),
         Phase::Starting if is_blocked => (Tone::Warn, "Starting, blocked"),
         Phase::Starting => (Tone::Wait, "Starting"),
@@ -149,7 +149,7 @@ pub(super) fn words(action: Doing) -> (&'static str, &'static str) {
 /// What the button of an action says for this workspace.
 pub(super) fn label(workspace: &Workspace, action: Doing) -> &'static str {
     match action {
-        Doing::Start if workspace.spec.recovery_mode => "Start normally",
+        Doing::Start if workspace.concerns_recovery() => "Start normally",
         _ => words(action).1,
     }
 }
@@ -200,7 +200,7 @@ pub(super) fn may_recover(context: &Context, workspace: &Workspace) -> bool {
     let is_full = workspace.status.as_ref().and_then(|status| status.disk.as_ref());
     let is_full = is_full.is_some_and(|disk| disk.full);
     (is_down || is_full)
-        && !workspace.spec.recovery_mode
+        && !workspace.concerns_recovery()
         && resolved_values(workspace).is_some_and(|resolved| {
             let (template, manager) = (index.template_of(workspace), index.manager_of(workspace));
             rules::may_recover(resolved, template.as_deref(), manager.as_deref())
@@ -236,7 +236,7 @@ pub(super) fn actions(context: &Context, seen: &VisibleWorkspace, may: May) -> V
     }
     if may.change && phase != Phase::Deleting {
         if is_wanted {
-            let normally = workspace.spec.recovery_mode.then_some(Doing::Start);
+            let normally = workspace.concerns_recovery().then_some(Doing::Start);
             actions.extend(
                 normally
                     .into_iter()

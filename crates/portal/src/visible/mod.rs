@@ -19,7 +19,7 @@ use rules::access::{self, Allowed, Decision, Facts, Policy, Requester, Shared};
 use rules::shares;
 
 pub(crate) use self::rights::{Namespaces, Rights};
-use crate::index::{Index, Snapshot, access_type};
+use crate::index::{Index, Snapshot};
 use crate::user::User;
 
 /// Why a user sees a workspace: what they see of it follows from that.
@@ -319,7 +319,7 @@ impl<'a> Guest<'a> {
             .map_or(&self.none, |(shared, _)| shared);
         let facts = Facts {
             owner: api::names::owner(&workspace.metadata).unwrap_or_default(),
-            access: access_type(workspace),
+            access: access::access_type(workspace),
             shared,
         };
         access::connect(requester(user), facts, policy, || right, self.now.as_second())

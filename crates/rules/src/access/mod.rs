@@ -8,9 +8,9 @@ mod subjects;
 
 use std::collections::HashSet;
 
-use api::WorkspaceManager;
 use api::manager::{Rbac, Ssh, Start};
 use api::workspace::AccessType;
+use api::{Workspace, WorkspaceManager};
 
 pub use self::subjects::Shared;
 
@@ -95,6 +95,21 @@ impl Audience {
     pub fn may_start(self) -> bool {
         self != Self::Viewer
     }
+}
+
+/// Whom a workspace admits: no more than the operator found for what runs, which in recovery is its owner's alone. A narrower spec counts at
+/// once. What a template grants counts while the operator has evaluated the spec as it is.
+pub fn access_type(workspace: &Workspace) -> AccessType {
+    let Some(status) = &workspace.status else {
+        return AccessType::OwnerOnly;
+    };
+    let is_judged = status.observed_generation == workspace.metadata.generation;
+    let may_count = workspace
+        .spec
+        .access_type
+        .map_or(is_judged, AccessType::admits_everyone);
+    let resolved = status.resolved.as_ref().filter(|_| may_count);
+    resolved.and_then(|it| it.access_type).unwrap_or_default()
 }
 
 /// Why a user may connect.

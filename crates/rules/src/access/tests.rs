@@ -54,6 +54,37 @@ fn plain(user: &str, owner: &str, access: AccessType) -> Decision {
 }
 
 #[test]
+fn no_more_are_admitted_than_the_operator_found_and_the_spec_names() {
+    use AccessType::{OwnerOnly, Public};
+    let type_of = |spec: Option<AccessType>, resolved: Option<AccessType>, generation: i64| {
+        let mut workspace = Workspace::new("a", api::WorkspaceSpec::default());
+        workspace.metadata.generation = Some(generation);
+        workspace.spec.access_type = spec;
+        let resolved = json!({"observedGeneration": 1, "resolved": {"accessType": resolved}});
+        workspace.status = Some(serde_json::from_value(resolved).unwrap());
+        access_type(&workspace)
+    };
+    for (spec, resolved, generation, expected) in [
+        (Some(Public), Some(Public), 1, Public),
+        (Some(Public), Some(Public), 2, Public),
+        // In recovery.
+        (Some(Public), Some(OwnerOnly), 1, OwnerOnly),
+        (Some(Public), None, 1, OwnerOnly),
+        (Some(OwnerOnly), Some(Public), 1, OwnerOnly),
+        // The template's.
+        (None, Some(Public), 1, Public),
+        (None, Some(Public), 2, OwnerOnly),
+        (None, Some(OwnerOnly), 1, OwnerOnly),
+    ] {
+        let found = type_of(spec, resolved, generation);
+        assert_eq!(found, expected, "{spec:?} {resolved:?} {generation}");
+    }
+    let mut never_evaluated = Workspace::new("a", api::WorkspaceSpec::default());
+    never_evaluated.spec.access_type = Some(Public);
+    assert_eq!(access_type(&never_evaluated), OwnerOnly);
+}
+
+#[test]
 fn the_owner_connects() {
     assert_eq!(
         plain("alice", "alice", AccessType::OwnerOnly),

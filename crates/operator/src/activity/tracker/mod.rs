@@ -132,10 +132,10 @@ impl ActivityTracker {
     }
 
     /// The next due workspace for which there is room, by its namespace and whether its pod is silent.
-    pub(crate) fn take(&self, now: Instant, has_room: impl Fn(&str, bool) -> bool) -> Option<Job> {
+    pub(crate) fn take(&self, now: Instant, mut has_room: impl FnMut(&str, bool) -> bool) -> Option<Job> {
         let mut state = self.state.lock();
         let mut due = state.due.iter().take_while(|(due, _)| *due <= now);
-        let is_next = |key: &str| {
+        let mut is_next = |key: &str| {
             let entry = state.entries.get(key);
             entry.is_none_or(|entry| has_room(&entry.subject.identity.namespace, entry.is_silent))
         };

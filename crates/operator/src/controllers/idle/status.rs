@@ -175,7 +175,7 @@ pub(super) fn next_limit(status: &WorkspaceStatus, now: Timestamp) -> Option<Dur
 
 /// When a workspace is idle for its timeout, as a status has it.
 fn idle_stop(status: &WorkspaceStatus) -> Option<Time> {
-    let idle = status.idle.as_ref().filter(|idle| !has_error(idle))?;
+    let idle = status.idle.as_ref().filter(|idle| idle.error().is_none())?;
     let stop = idle
         .last_activity
         .as_ref()?

@@ -33,7 +33,7 @@ use api::{
     Workspace, WorkspaceStatus,
     condition::{self, AVAILABLE, reason},
     names::APPLICATION_CONTAINER,
-    workspace::{ContainerCounts, DesiredStatus, Endpoint, Resolved},
+    workspace::{AccessType, ContainerCounts, DesiredStatus, Endpoint, Resolved},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -234,11 +234,15 @@ fn not_served(facts: &Facts<'_>) -> Option<Problem> {
 
 /// The effective values, or those with which an invalid workspace runs.
 fn resolved(facts: &Facts<'_>, before: &WorkspaceStatus, alive: bool) -> Option<Resolved> {
-    if let Ok(valid) = facts.validation {
-        return Some(effective_values(valid, facts.observed));
+    let mut resolved = match facts.validation {
+        Ok(valid) => effective_values(valid, facts.observed),
+        Err(_) => with_access_of(before.resolved.clone().filter(|_| alive)?, facts.workspace),
+    };
+    // What runs in recovery admits its owner alone until it ends, whatever the next start will be.
+    if facts.observed.started_from().is_some_and(record::is_recovery) {
+        resolved.access_type = Some(AccessType::OwnerOnly);
     }
-    let old = before.resolved.clone().filter(|_| alive)?;
-    Some(with_access_of(old, facts.workspace))
+    Some(resolved)
 }
 
 /// The effective values. For an existing disk the storage class is its own if the spec names one: it never changes.

@@ -302,7 +302,7 @@ impl<'a> Remedies<'a> {
         let page = |may: bool, label: &str, to: String| may.then(|| self.open(step, label, &to));
         let one = match &step.action {
             Doing::Start => {
-                let differs = !wants_run || self.workspace.spec.recovery_mode;
+                let differs = !wants_run || self.workspace.concerns_recovery();
                 change(self.may.change && differs, consequence::Action::Start)
             }
             Doing::Recover => {

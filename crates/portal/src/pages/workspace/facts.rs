@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use super::view::{Access, AccessRule, Facts, Meter, Usage, Value};
 use crate::app::Context;
-use crate::index::{access_type, resolved_values};
+use crate::index::resolved_values;
 use crate::pages::answers::{link, note};
 use crate::pages::may::MayBeside;
 use crate::pages::summary::path;
@@ -217,7 +217,9 @@ pub(super) fn access(context: &Context, seen: &VisibleWorkspace, may: MayBeside)
         .is_some_and(|manager| manager.spec.routing.disables_sharing());
     let why = "All workspaces have one web origin here (routing mode Path), so it has no effect.";
     let inactive = if ignores { why.to_owned() } else { String::new() };
-    if access_type(workspace).admits_everyone() {
+    let asked = workspace.spec.access_type.filter(|_| ignores);
+    let access = asked.unwrap_or_else(|| rules::access::access_type(workspace));
+    if access.admits_everyone() {
         rules.push(AccessRule {
             who: "Everybody who is signed in and has the right to connect".to_owned(),
             rule: "Public".to_owned(),

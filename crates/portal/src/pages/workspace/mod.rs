@@ -363,7 +363,7 @@ fn sentence(context: &Context, seen: &VisibleWorkspace, may: May) -> String {
             "It has no address of its own: open it from the application that routes to it, such as JupyterHub.".to_owned()
         }
         Phase::Deleting if is_guest => "It is being deleted.".to_owned(),
-        Phase::Running | Phase::Starting | Phase::Failed if !is_guest && explain::is_in_recovery(workspace) => {
+        Phase::Running | Phase::Starting | Phase::Failed if !is_guest && workspace.is_in_recovery() => {
             "It is in recovery: the home is empty, and your files are in its folder `disk`. Repair them, then start it normally.".to_owned()
         }
         _ => String::new(),
