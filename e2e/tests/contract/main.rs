@@ -7,6 +7,7 @@ mod bounds;
 mod catalog;
 mod connections;
 mod default_template;
+mod deletions;
 mod image_bounds;
 mod manifests;
 mod objects;

@@ -2,8 +2,6 @@
 //!
 //! The use of Secrets is tested in the suite `admission_down`. The API server does not call the webhook for writes of `UNASKED`.
 
-use std::time::Duration;
-
 use api::{
     Workspace, WorkspaceManager, WorkspaceShare,
     names::{
@@ -16,14 +14,15 @@ use e2e::{
     cluster::{self, Scratch, service_account::token_of},
     installation::unasked::{UNASKED, unasked},
     objects::workspace,
-    wait,
 };
 use jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+
+use super::deletions;
 
 fn dry() -> PostParams {
     PostParams {
@@ -39,7 +38,7 @@ fn dry_patch() -> PatchParams {
     }
 }
 
-fn refused<T: std::fmt::Debug>(result: kube::Result<T>, expected: &str) {
+pub(super) fn refused<T: std::fmt::Debug>(result: kube::Result<T>, expected: &str) {
     let is_expected = |error: &kube::Error| {
         matches!(error, kube::Error::Api(it)
             if it.code == 403 && it.message.contains("ValidatingAdmissionPolicy") && it.message.contains(expected))
@@ -58,7 +57,7 @@ async fn account(component: &str) -> anyhow::Result<Client> {
     cluster::with_token(&token_of(&accounts, &name, None).await?).await
 }
 
-fn stopped(name: &str, annotations: Value, spec: Value) -> anyhow::Result<Workspace> {
+pub(super) fn stopped(name: &str, annotations: Value, spec: Value) -> anyhow::Result<Workspace> {
     let mut new = json!(workspace::echo(name)?);
     new["metadata"]["annotations"] = annotations;
     new["spec"]["desiredStatus"] = json!(DesiredStatus::Stopped);
@@ -160,7 +159,7 @@ async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects(
         patch(json!({"metadata": {"annotations": {CREATED_BY: "x"}}})).await,
         "stopped-because of workspaces alone",
     );
-    Box::pin(the_operator_s_account_deletes_only_what_is_announced(
+    Box::pin(deletions::the_operator_s_account_deletes_only_what_is_announced(
         scratch,
         &workspaces,
     ))
@@ -172,77 +171,6 @@ async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects(
         "the operator's account",
     );
     Ok(())
-}
-
-/// `workspaces`: as the operator's account.
-async fn the_operator_s_account_deletes_only_what_is_announced(
-    scratch: &Scratch,
-    workspaces: &Api<Workspace>,
-) -> anyhow::Result<()> {
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let limits =
-        json!({"limits": {"stoppedRetentionDays": 7}, "storage": {"size": "1Mi", "retain": "Delete"}});
-    let old = stopped("old", json!({}), limits)?;
-    alice.create(&PostParams::default(), &old).await?;
-    let announced = wait::until("a time of the deletion", Duration::from_secs(30), || async {
-        let old = alice.get("old").await.map_err(|error| error.to_string())?;
-        let is_announced = old
-            .status
-            .as_ref()
-            .is_some_and(|status| status.deletes_at.is_some());
-        if is_announced {
-            Ok(old)
-        } else {
-            Err(format!("{:?}", old.status))
-        }
-    });
-    let announced = announced.await?;
-    let delete = async |uid: Option<String>, resource_version: Option<String>, of: &Workspace| {
-        let params = DeleteParams {
-            dry_run: true,
-            preconditions: Some(Preconditions {
-                uid,
-                resource_version,
-            }),
-            ..DeleteParams::default()
-        };
-        workspaces.delete(&of.name_any(), &params).await
-    };
-    let lab = alice.get("lab").await?;
-    refused(
-        delete(lab.uid(), lab.resource_version(), &lab).await,
-        "status.deletesAt announces that",
-    );
-    for uid in [None, announced.uid()] {
-        let expected = "preconditions of UID and resourceVersion";
-        refused(delete(uid, None, &announced).await, expected);
-    }
-    // The policy lets this pass, and the webhook, which has a clock, does not.
-    let early = delete(announced.uid(), announced.resource_version(), &announced).await;
-    let by_webhook = |error: &kube::Error| {
-        matches!(error, kube::Error::Api(it)
-            if it.code == 403 && it.message.contains("admission webhook") && it.message.contains("status.deletesAt"))
-    };
-    assert!(early.as_ref().is_err_and(by_webhook), "{early:?}");
-
-    // As it is after eight days: both let the operator's own deletion pass.
-    let now = Timestamp::now().as_second() - 60;
-    let before = |days: i64| Timestamp::from_second(now - days * 86_400).map(|time| time.to_string());
-    let mut status = json!({"conditions": announced.status.unwrap_or_default().conditions});
-    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
-        condition["lastTransitionTime"] = json!(before(8)?);
-    }
-    status["deletesAt"] = json!(before(0)?);
-    let admin = scratch.api::<Workspace>();
-    let later = Patch::Merge(json!({ "status": status }));
-    admin.patch_status("old", &PatchParams::default(), &later).await?;
-    wait::until("its deletion", Duration::from_secs(30), || async {
-        match alice.get_opt("old").await {
-            Ok(None) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await
 }
 
 async fn only_the_operator_writes_statuses_independent_of_roles(scratch: &Scratch) -> anyhow::Result<()> {

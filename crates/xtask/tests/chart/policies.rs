@@ -137,6 +137,7 @@ fn only_with_retention_the_operator_may_delete_workspaces_that_are_stopped_and_a
             for part in [
                 "desiredStatus",
                 "'Stopped'",
+                "?observedGeneration",
                 "?preconditions.?uid",
                 "?preconditions.?resourceVersion",
             ] {
