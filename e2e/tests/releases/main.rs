@@ -13,7 +13,7 @@
 //! | `pictures` | nothing: it makes the pictures of the documentation (`PICTURES` names the folder to write them to) |
 //! | `production` | nothing: another namespace has a release by the values of the installation guide |
 //! | `providers` | two identity providers |
-//! | `ruined_homes` | nothing: a workspace of it starts on one ruined home after another, and one on a full disk |
+//! | `ruined_homes` | nothing: a workspace of it starts on one ruined home after another, one on a full disk, and one on a disk of another user |
 //! | `taken_over` | nothing: disks of other systems are taken over beside it |
 //! | `uninstall` | nothing: it is removed and installed again |
 //! | `usage` | nothing: metrics-server measures its workspaces |

@@ -2,7 +2,9 @@
 //!
 //! More homes, without a cluster: `deploy/images/jupyter-uv/tests/test_ruined_homes.py`.
 
+mod disk;
 mod full;
+mod locked;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -179,15 +181,8 @@ impl Lab {
         let cause = cause.replace("{}", &format!("/home/jovyan/{file}"));
         self.ruin(file, ruin).await?;
         workspace::stop(&self.workspaces, NAME).await?;
-        self.browser.page.goto(&page(&self.scratch)?).await?;
-        workspace::set(
-            &self.workspaces,
-            NAME,
-            json!({"desiredStatus": DesiredStatus::Running}),
-        )
-        .await?;
-        self.tells(&cause).await?;
-        self.browser.sees("#explanation", &cause).await?;
+        self.starts_and_tells(json!({"desiredStatus": DesiredStatus::Running}), &cause)
+            .await?;
 
         self.next_run(self.answer_yes("recover"), true).await?;
         self.shows_the_files().await?;
@@ -231,6 +226,14 @@ impl Lab {
         let commands = format!("cd; mkdir -p \"$(dirname \"$1\")\"; {commands}");
         let shell = ["sh", "-euc", &commands, "sh", file];
         cluster::exec(&self.scratch.api(), &pod, &shell).await.map(drop)
+    }
+
+    /// Starts the stopped workspace with these fields of its spec. Status and page have the cause.
+    async fn starts_and_tells(&self, start: Value, cause: &str) -> anyhow::Result<()> {
+        self.browser.page.goto(&page(&self.scratch)?).await?;
+        workspace::set(&self.workspaces, NAME, start).await?;
+        self.tells(cause).await?;
+        self.browser.sees("#explanation", cause).await
     }
 
     /// Waits until the status has the cause, soon after the first end of the application.
