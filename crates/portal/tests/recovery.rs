@@ -135,3 +135,17 @@ async fn a_run_that_is_not_in_recovery_yet_is_not_called_so() {
     let page = portal.json("alice", "/w/team/lab").await;
     assert_eq!(page["head"]["state"]["word"], "Running");
 }
+
+#[tokio::test]
+async fn a_start_and_a_failure_in_recovery_are_called_so() {
+    for (phase, in_recovery, word) in [
+        ("Starting", true, "Starting in recovery"),
+        ("Starting", false, "Starting"),
+        ("Failed", true, "Failed in recovery"),
+        ("Failed", false, "Failed"),
+    ] {
+        let portal = portal(&lab(phase, in_recovery)).await;
+        let page = portal.json("alice", "/w/team/lab").await;
+        assert_eq!(page["head"]["state"]["word"], word);
+    }
+}

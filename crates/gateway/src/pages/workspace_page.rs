@@ -3,6 +3,7 @@
 use api::condition::reason;
 use api::workspace::Phase;
 use axum::response::Response;
+use explain::Change;
 use explain::progress::STEPS;
 use http::StatusCode;
 use rules::access::Audience;
@@ -74,15 +75,15 @@ fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Me
             (audience, portal),
             base("Stopped", format!("{name} is stopped"), "", Tone::Calm),
         ),
-        Phase::Failed => Message {
-            parts: with_details(vec![blocker_part(target, audience), steps_of(target)], portal),
-            ..base(
-                "Failed",
-                format!("{name} cannot run{how}"),
-                when_solved(target, audience),
-                Tone::Bad,
-            )
-        },
+        Phase::Failed => {
+            let solved = when_solved(target, audience).to_owned();
+            let normally = in_recovery.then(|| start_normally(target));
+            Message {
+                parts: with_details(vec![blocker_part(target, audience), steps_of(target)], portal),
+                text: std::iter::once(solved).chain(normally).collect(),
+                ..base("Failed", format!("{name} cannot run{how}"), "", Tone::Bad)
+            }
+        }
         Phase::Invalid => Message {
             parts: with_details(vec![blocker_part(target, audience)], portal),
             ..base(
@@ -132,6 +133,12 @@ fn when_solved(target: &Target, audience: Audience) -> &'static str {
         _ if target.phase == Phase::Failed => "Reload this page when the problem is solved.",
         _ => "This page opens the workspace when the problem is solved.",
     }
+}
+
+/// How a run in recovery ends.
+fn start_normally(target: &Target) -> String {
+    let command = Change::Start.command(&target.name, &target.namespace);
+    format!("To start it normally, run: {command}")
 }
 
 /// Whether a change removes the blocker with the next start alone.

@@ -78,7 +78,7 @@ fn only_owners_see_what_becomes_of_files_at_a_stop() {
 }
 
 #[test]
-fn owners_see_that_it_is_in_recovery() {
+fn owners_see_that_it_is_in_recovery_and_how_a_failed_one_starts_normally() {
     for (phase, words) in [
         (Phase::Starting, "is starting in recovery"),
         (Phase::Failed, "cannot run in recovery"),
@@ -98,6 +98,9 @@ fn owners_see_that_it_is_in_recovery() {
             let shown = message(&Domain::new("ws.example", 443), &target, audience, 0);
             let expected = in_recovery && audience == Audience::OwnerOrAdmin;
             assert_eq!(shown.title.contains(words), expected, "{phase:?} {audience:?}");
+            let text = shown.text.join(" ");
+            let is_told = text.contains("kubectl workspace start lab -n team");
+            assert_eq!(is_told, expected && phase == Phase::Failed, "{text}");
         }
     }
 }

@@ -28,13 +28,17 @@ pub(super) fn blocked_by(workspace: &Workspace) -> Option<(&str, &str)> {
 /// State in words and sign.
 pub(super) fn state(workspace: &Workspace) -> State {
     let is_blocked = blocked_by(workspace).is_some();
+    let in_recovery = workspace.is_in_recovery();
     let (tone, word) = match phase(workspace) {
-        Phase::Running if workspace.is_in_recovery() => (Tone::Warn, "In recovery"),
+        Phase::Running if in_recovery => (Tone::Warn, "In recovery"),
         Phase::Running => (Tone::Good, "Running"),
+        Phase::Starting if is_blocked && in_recovery => (Tone::Warn, "Starting in recovery, blocked"),
         Phase::Starting if is_blocked => (Tone::Warn, "Starting, blocked"),
+        Phase::Starting if in_recovery => (Tone::Wait, "Starting in recovery"),
         Phase::Starting => (Tone::Wait, "Starting"),
         Phase::Stopping => (Tone::Wait, "Stopping"),
         Phase::Stopped => (Tone::Calm, "Stopped"),
+        Phase::Failed if in_recovery => (Tone::Bad, "Failed in recovery"),
         Phase::Failed => (Tone::Bad, "Failed"),
         Phase::Invalid => (Tone::Bad, "Not valid"),
         Phase::Deleting => (Tone::Wait, "Deleting"),
