@@ -7,6 +7,9 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 pub const STEADY: SignedDuration = SignedDuration::from_mins(5);
 /// How long a run is not ready, at least, before it fails: a session does not end at one failed probe after a long start.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
+/// A limit that is over for so long stops a run also if no status could announce it. A status write tests the version, so whoever changes
+/// annotations in a loop makes each one fail. Everyday conflicts do not last so long: reconciles are then at most a minute apart.
+pub const OVERDUE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the rules count from. One that is `None` gives its rule no time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,11 +73,13 @@ pub fn first(values: &Resolved, since: &Times, now: Timestamp) -> Option<Stop> {
     times(values, since).min_by_key(|stop| (stop.at.max(now), stop.rule == StopRule::Idle, stop.at))
 }
 
-/// The rule that stops the run now: the one that comes first, once its time has come and it is announced.
+/// The rule that stops the run now: the one that comes first, once its time has come and it is announced, or is [`OVERDUE`]. `Idle` is
+/// never by that: it asks for answers of the pod, and whoever changes the workspace has used it.
 pub fn decide(first: Option<Stop>, announced: Option<Stop>, now: Timestamp) -> Option<StopRule> {
-    let (first, announced) = first.zip(announced)?;
-    let is_due = first.at <= now && announced.at <= now;
-    (is_due && announced.rule == first.rule).then_some(first.rule)
+    let first = first.filter(|first| first.at <= now)?;
+    let is_announced = announced.is_some_and(|stop| stop.rule == first.rule && stop.at <= now);
+    let is_overdue = first.rule != StopRule::Idle && now.duration_since(first.at) >= OVERDUE;
+    (is_announced || is_overdue).then_some(first.rule)
 }
 
 /// When it stops a run, such as `after 30 min without use`. Whatever tells of a stop says it with these words.
@@ -219,6 +224,21 @@ mod tests {
         assert_eq!(first(&values([Some(1); 3]), &times, at(0)), None);
     }
 
+    #[test]
+    fn a_limit_that_is_overdue_needs_no_announcement_and_idleness_always_does() {
+        let stop = |rule, minute| Some(Stop { rule, at: at(minute) });
+        for rule in StopRule::ALL {
+            let first = stop(rule, 10);
+            assert_eq!(decide(first, first, at(9)), None);
+            assert_eq!(decide(first, first, at(10)), Some(rule), "announced");
+            for other in [None, stop(StopRule::Idle, 40), stop(rule, 40)] {
+                assert_eq!(decide(first, other, at(14)), None, "{rule:?}");
+                let late = Some(rule).filter(|rule| *rule != StopRule::Idle);
+                assert_eq!(decide(first, other, at(15)), late);
+            }
+        }
+    }
+
     fn any_values() -> impl Strategy<Value = Resolved> {
         prop::array::uniform3(prop::option::of(1..40)).prop_map(values)
     }
@@ -235,8 +255,8 @@ mod tests {
     }
 
     proptest! {
-        /// A life of a run, step by step: time passes, and limits, use and state change at will. The operator acts only on what it stored
-        /// at an earlier step, and may store nothing at some steps.
+        /// A life of a run, step by step: time passes, and limits, use and state change at will. The operator acts on what it stored at an
+        /// earlier step, and may store nothing at some steps.
         #[test]
         fn a_stop_is_never_before_its_announcement_nor_by_another_rule(
             steps in prop::collection::vec((0_i64..15, any_values(), any_times(), any::<bool>()), 1..30),
@@ -246,10 +266,11 @@ mod tests {
             for (minutes, values, since, is_stored) in steps {
                 now += SignedDuration::from_mins(minutes);
                 let next = first(&values, &since, now);
+                let overdue = next.filter(|next| next.rule != StopRule::Idle && next.at + OVERDUE <= now);
+                prop_assert!(overdue.is_none() || decide(next, stored, now).is_some());
                 if let Some(rule) = decide(next, stored, now) {
-                    let stored = stored.unwrap();
-                    prop_assert_eq!(stored.rule, rule);
-                    prop_assert!(stored.at <= now);
+                    let is_announced = stored.is_some_and(|stored| stored.rule == rule && stored.at <= now);
+                    prop_assert!(is_announced || overdue.is_some_and(|overdue| overdue.rule == rule));
                     // Nor is it before the time that the values of now give.
                     let own = times(&values, &since).find(|stop| stop.rule == rule).unwrap();
                     prop_assert!(own.at <= now);

@@ -269,13 +269,15 @@ async fn report(
         run: done.observed.run_id().map(str::to_owned),
     };
     let published = publish::publish(context, metadata, status.as_ref(), update);
-    let published = context.metrics.time("publish", Box::pin(published)).await?;
+    let published = context.metrics.time("publish", Box::pin(published)).await;
     let nothing = WorkspaceStatus::default();
     let outdated = match published {
-        Published::Written => None,
-        Published::Outdated => Some(status.as_ref().unwrap_or(&nothing)),
+        Ok(Published::Written) => None,
+        // A status that is refused holds up no stop that is announced.
+        Ok(Published::Outdated) | Err(_) => Some(status.as_ref().unwrap_or(&nothing)),
     };
     let again = Box::pin(idle::enforce(context, seen.workspace, next_stop, outdated)).await;
+    let published = published?;
     if let Some(failure) = done.failure {
         return Err(failure);
     }

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
 use super::{
-    MINUTE, announced, desired, edit_pod, gets_ready, is_stopped_by, minute, note, pass, running, second,
-    starts,
+    MINUTE, add_container, announced, desired, edit_pod, forge_stop, gets_ready, is_stopped_by, minute, note,
+    pass, running, second, starts,
 };
 use crate::{
     sharing::{put_share, reported},
@@ -60,12 +60,7 @@ async fn a_loop_of_annotations_does_not_hold_up_a_maximum_age() {
         let mut stage = running(json!({"maxAgeMinutes": 60})).await;
         tokio::time::advance(MINUTE * 60).await;
         if has_news {
-            edit_pod(&stage, |pod| {
-                let mut sidecar = pod["status"]["containerStatuses"][0].clone();
-                sidecar["name"] = json!("sidecar");
-                let all = pod["status"]["containerStatuses"].as_array_mut().unwrap();
-                all.push(sidecar);
-            });
+            add_container(&stage);
         }
         stage.sync();
         // The cache has not seen it: a test of the version would fail now and each time.
@@ -88,6 +83,50 @@ async fn a_loop_of_annotations_does_not_hold_up_a_maximum_age() {
             "it is not overwritten"
         );
         assert!(workspace.annotations()[names::STOPPED_BECAUSE].starts_with("MaxAge "));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_keeps_the_maximum_age_from_being_announced_holds_it_up_for_five_minutes() {
+    type Store = fn(&mut Value);
+    // What is stored when the loop begins.
+    let stored: [(&str, Store); 4] = [
+        ("an idle stop", |status| {
+            status["stopsBecause"] = json!("Idle");
+            status["stopsAt"] = json!("2026-01-31T00:00:00Z");
+        }),
+        ("no stop", |status| {
+            status["stopsBecause"] = Value::Null;
+            status["stopsAt"] = Value::Null;
+        }),
+        ("a stop of an earlier run", |status| {
+            status["runID"] = json!("earlier");
+        }),
+        ("no status", |status| *status = Value::Null),
+    ];
+    for (what, store) in stored {
+        for (minutes, is_late) in [(64, false), (65, true)] {
+            let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+            tokio::time::advance(MINUTE * minutes).await;
+            stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+                store(&mut object["status"]);
+            });
+            stage.sync();
+            // The cache has not seen it, so each write of a status fails.
+            annotate(&stage, |all| all["x.example/y"] = json!("1"));
+            stage.server.take_calls();
+            stage.reconcile_unsynced("demo").await.unwrap();
+            let mut expected = vec!["PATCH workspaces/demo/status"];
+            if is_late {
+                expected.push("PATCH workspaces/demo");
+            }
+            assert_eq!(stage.writes(), expected, "{what}");
+            if is_late {
+                is_stopped_by(&mut stage, StopRule::MaxAge, second()).await;
+            } else {
+                assert_eq!(desired(&stage), DesiredStatus::Running, "{what}");
+            }
+        }
     }
 }
 
@@ -195,11 +234,7 @@ async fn no_write_to_a_running_workspace_moves_its_maximum_age() {
         ),
         (
             "a stop that was forged",
-            |stage| {
-                annotate(stage, |all| {
-                    all[names::STOPPED_BECAUSE] = json!("MaxAge 2026-01-01T00:10:00Z x");
-                });
-            },
+            |stage| forge_stop(stage, StopRule::MaxAge),
             |status| status.stopped_because.is_none(),
         ),
         (
@@ -300,6 +335,10 @@ async fn a_replaced_pod_belongs_to_the_same_age_and_a_restart_by_a_user_does_not
     gets_ready(&mut stage).await;
     assert_ne!(run_id(&stage.child().unwrap()), first);
     assert_eq!(announced(&stage), Some((StopRule::MaxAge, minute(60))));
+    forge_stop(&stage, StopRule::MaxAge);
+    stage.edit_spec(|spec| spec["displayName"] = json!("other"));
+    stage.reconcile().await.unwrap();
+    assert_eq!(announced(&stage), Some((StopRule::MaxAge, minute(60))), "forged");
     tokio::time::advance(MINUTE * 20).await;
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["metadata"]["annotations"][names::RESTARTED_AT] = json!("2026-01-01T00:40:00Z");

@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{
-    MINUTE, announced, crashes, desired, edit_pod, gets_ready, is_stopped_by, minute, note, pass, running,
-    second, stage, starts,
+    MINUTE, announced, crashes, desired, edit_pod, forge_stop, gets_ready, is_stopped_by, minute, note, pass,
+    running, second, stage, starts,
 };
 use crate::stage::seconds;
 
@@ -72,6 +72,7 @@ async fn a_workspace_that_is_ready_between_crashes_fails_and_one_that_was_ready_
         tokio::time::advance(MINUTE).await;
         gets_ready(&mut stage).await;
         assert_eq!(announced(&stage), None);
+        forge_stop(&stage, StopRule::Failed);
         tokio::time::advance(MINUTE * 3).await;
         crashes(&mut stage).await;
         assert_eq!(

@@ -7,7 +7,9 @@ mod requested;
 use std::time::Duration;
 
 use api::{
+    Workspace,
     condition::reason,
+    names,
     workspace::{DesiredStatus, Phase, StopRule, StoppedBecause},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +22,7 @@ use testkit::objects::{self, NAMESPACE};
 
 use crate::{
     faults::metrics,
-    stage::{CHILD, Stage},
+    stage::{CHILD, Stage, run_id},
     start_timeout::now,
 };
 
@@ -77,6 +79,25 @@ async fn crashes(stage: &mut Stage) {
 
 fn edit_pod(stage: &Stage, change: impl FnOnce(&mut Value)) {
     stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, change);
+}
+
+/// Another container joins the pod of `demo`, so its status is to change.
+fn add_container(stage: &Stage) {
+    edit_pod(stage, |pod| {
+        let mut sidecar = pod["status"]["containerStatuses"][0].clone();
+        sidecar["name"] = json!("sidecar");
+        let all = pod["status"]["containerStatuses"].as_array_mut().unwrap();
+        all.push(sidecar);
+    });
+}
+
+/// A user writes that this rule has stopped the run of `demo`.
+fn forge_stop(stage: &Stage, rule: StopRule) {
+    let run = run_id(&stage.child().unwrap());
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        let forged = format!("{} {} {run}", rule.name(), second());
+        object["metadata"]["annotations"][names::STOPPED_BECAUSE] = json!(forged);
+    });
 }
 
 fn second() -> Timestamp {
@@ -281,4 +302,42 @@ async fn a_stop_that_the_api_server_refuses_is_reported_and_tried_again() {
     );
     pass(&mut stage, MINUTE).await;
     is_stopped_by(&mut stage, StopRule::MaxAge, minute(61)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_the_api_server_refuses_holds_up_no_stop_that_is_announced() {
+    for code in [403, 422, 500] {
+        for (minutes, expected) in [(59, DesiredStatus::Running), (60, DesiredStatus::Stopped)] {
+            let mut stage = running(json!({"maxAgeMinutes": 60})).await;
+            tokio::time::advance(MINUTE * minutes).await;
+            add_container(&stage);
+            let path = "workspaces/demo/status";
+            stage.fail(http::Method::PATCH, path, code, "a policy says no", 1);
+            stage.reconcile().await.unwrap_err();
+            assert_eq!(desired(&stage), expected, "{code}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_s_clock_begins_no_age_before_its_pod_or_after_now() {
+    for minutes in [-600, -5, 600] {
+        let mut stage = stage(json!({"maxAgeMinutes": 60})).await;
+        tokio::time::advance(MINUTE * 10).await;
+        stage.get_ready();
+        let told = second() + SignedDuration::from_mins(minutes);
+        edit_pod(&stage, |pod| {
+            let container = &mut pod["status"]["containerStatuses"][0];
+            container["state"]["running"]["startedAt"] = json!(told.to_string());
+        });
+        // Every pod of this server was created at minute 0.
+        let expected = told.max(minute(0)).min(second());
+        assert_eq!(expected == told, minutes == -5);
+        for _ in 0..2 {
+            pass(&mut stage, Duration::ZERO).await;
+            let since = stage.status().running_since.map(|since| since.0);
+            assert_eq!(since, Some(expected), "{minutes}");
+            tokio::time::advance(MINUTE).await;
+        }
+    }
 }

@@ -68,6 +68,33 @@ async fn a_workspace_is_stopped_once_its_container_has_ended_by_request_also_if_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_by_a_clock_that_is_ahead_counts_from_now_also_while_the_stop_is_refused() {
+    let mut stage = running(json!(null)).await;
+    tokio::time::advance(MINUTE * 30).await;
+    ends(&stage, "workspace", "stop-workspace", 0, true);
+    edit_pod(&stage, |pod| {
+        let container = &mut pod["status"]["containerStatuses"][0];
+        container["lastState"]["terminated"]["finishedAt"] = json!("2026-01-01T09:00:00Z");
+    });
+    stage.server.admit(|object| {
+        let refusal = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "a policy says no"});
+        (object["spec"]["desiredStatus"] == "Stopped").then_some(refusal)
+    });
+    let asked = Some((StopRule::Requested, second()));
+    for _ in 0..2 {
+        stage.reconcile().await.unwrap();
+        assert_eq!(
+            (desired(&stage), announced(&stage)),
+            (DesiredStatus::Running, asked)
+        );
+        tokio::time::advance(MINUTE).await;
+    }
+    stage.server.admit(|_| None);
+    stage.reconcile().await.unwrap();
+    is_stopped_by(&mut stage, StopRule::Requested, second()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn other_containers_messages_and_exit_codes_ask_for_nothing() {
     for (name, message, exit_code) in [
         ("helper", "stop-workspace", 0),

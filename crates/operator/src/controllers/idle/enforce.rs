@@ -54,8 +54,8 @@ impl NextStop {
     }
 }
 
-/// Stops the run if its limit is over and the stored status says so. `outdated`: the earlier status, if the new one could not be stored.
-/// Returns when to reconcile again, if the limit is over.
+/// Stops the run if its limit is over and the stored status says so, or if it is overdue. `outdated`: the earlier status, if the new one
+/// could not be stored. Returns when to reconcile again, if the run was to be stopped.
 pub async fn enforce(
     context: &Context,
     workspace: &Workspace,
@@ -68,6 +68,8 @@ pub async fn enforce(
         Some(stored) => announced(stored).filter(|_| stored.run_id.as_ref() == Some(&next.run_id)),
     };
     let rule = stops::decide(Some(next.stop), stored, now).filter(|rule| *rule != StopRule::Idle)?;
+    // The API server may know an earlier run alone, or none.
+    let stored_run = outdated.map_or_else(|| Some(next.run_id.clone()), |stored| stored.run_id.clone());
     let identity = Identity::from_meta(&workspace.metadata);
     let because = Because {
         rule,
@@ -81,7 +83,8 @@ pub async fn enforce(
         limit: LIMIT,
         complaint: "a limit of the workspace is over and it cannot be stopped",
     };
-    match attempt(context, &what, stop::stop_run(context, &identity, &because)).await {
+    let sent = stop::stop_run(context, &identity, stored_run.as_deref(), &because);
+    match attempt(context, &what, sent).await {
         Ok(_) => Some(AGAIN),
         Err(Failed { error, again }) => {
             if stop::is_refusal(&error) {

@@ -9,7 +9,8 @@
 //! | `enforce.rs` | a run whose limit is over -> its stop, in the workspace's reconcile (IO) |
 //! | `stop.rs` | a workspace that a rule stops -> `spec.desiredStatus: Stopped`, unless it has changed since (IO) |
 //!
-//! `rules::stops` decides which rule comes first. The status announces it, and no other rule stops the run.
+//! `rules::stops` decides which rule comes first. The status announces it, and no other rule stops the run, unless a limit is
+//! overdue.
 //!
 //! A workspace is stopped as idle only because of its pod's own answers: two in a row, the last one just now. Silence, errors and state of an earlier
 //! leader never stop it. So only the leader asks, and a change of leaders at most delays a stop.

@@ -115,10 +115,16 @@ proptest! {
             let by_limit = stops::decide(next, known, now).filter(|rule| *rule != StopRule::Idle);
             if let Some(rule) = by_limit {
                 prop_assert!(is_over(&status, rule, now), "{rule:?}");
-                prop_assert!(known.is_some_and(|known| known.rule == rule && known.at <= now));
+                let is_announced = known.is_some_and(|known| known.rule == rule && known.at <= now);
+                let is_overdue = is_over(&status, rule, now - stops::OVERDUE);
+                prop_assert!(is_announced || (!is_stored && is_overdue), "{rule:?}");
             }
-            let any_is_over = StopRule::ALL.into_iter().any(|rule| is_over(&status, rule, now));
-            prop_assert!(!is_stored || by_limit.is_some() == any_is_over, "whatever the use");
+            let any_is_over = |by: Timestamp| StopRule::ALL.into_iter().any(|rule| is_over(&status, rule, by));
+            if is_stored {
+                prop_assert_eq!(by_limit.is_some(), any_is_over(now), "whatever the use");
+            } else {
+                prop_assert!(by_limit.is_some() || !any_is_over(now - stops::OVERDUE), "held off");
+            }
             if let Some(stop) = next.filter(|stop| stop.rule == StopRule::Idle && !is_recent) {
                 prop_assert!(!is_silent, "its use is unknown");
                 let timeout = timeout_of(&status).unwrap();

@@ -79,10 +79,12 @@ pub(super) async fn stop_idle(
     }
 }
 
-/// Stops a run by a rule that waits for no answer of the pod, whatever has changed about the workspace. Returns whether it was stopped.
+/// Stops a run by a rule that waits for no answer of the pod, whatever has changed about the workspace. `stored_run`: the run in the status
+/// from which that follows, so that a start of another one wins. Returns whether it was stopped.
 pub(super) async fn stop_run(
     context: &Context,
     identity: &Identity,
+    stored_run: Option<&str>,
     because: &Because,
 ) -> Result<bool, kube::Error> {
     let newest = context.pending_writes.newest_workspace(identity, &context.stores);
@@ -90,12 +92,24 @@ pub(super) async fn stop_run(
     match workspace.filter(|workspace| runs(workspace, identity)) {
         Some(workspace) => {
             let text = because.to_string();
-            let patch = |record| request::stop_run(&workspace, &because.run_id, record);
+            let patch = |record| match stored_run {
+                Some(run) => request::stop_run(&workspace, run, record),
+                None => without_run(&request::stop_run(&workspace, &because.run_id, record)),
+            };
             let (recorded, bare) = (patch(Some(record(&text))), patch(None));
             stop(context, &workspace, because, recorded, Some(bare)).await
         }
         None => Ok(false),
     }
+}
+
+/// The patch without its test of the run, for a workspace whose stored status has none. Its UID is still tested.
+fn without_run(patch: &Value) -> Value {
+    let steps = patch.as_array().into_iter().flatten();
+    steps
+        .filter(|step| step["path"] != "/status/runID")
+        .cloned()
+        .collect()
 }
 
 /// Sends the stop, unless it would delete the disk. `bare`: what to send if the API server finds the first patch invalid, as when the
@@ -246,6 +260,23 @@ mod tests {
         };
         assert!(recorded(api::names::MAX_ANNOTATIONS));
         assert!(!recorded(api::names::MAX_ANNOTATIONS + 1));
+    }
+
+    #[test]
+    fn a_run_that_no_status_has_is_stopped_by_the_uid_of_its_workspace() {
+        let mut workspace = objects::workspace("demo");
+        workspace.metadata.resource_version = Some("7".to_owned());
+        let tested = request::stop_run(&workspace, "run1", None);
+        let applies = |patch: &Value, uid: &str| {
+            let patch: JsonPatch = serde_json::from_value(patch.clone()).unwrap();
+            let mut stored = serde_json::to_value(&workspace).unwrap();
+            stored["metadata"]["uid"] = json!(uid);
+            json_patch::patch(&mut stored, &patch).is_ok() && stored["spec"]["desiredStatus"] == "Stopped"
+        };
+        let uid = workspace.metadata.uid.clone().unwrap();
+        assert!(!applies(&tested, &uid), "its status has no run");
+        assert!(applies(&without_run(&tested), &uid));
+        assert!(!applies(&without_run(&tested), "another"));
     }
 
     #[test]

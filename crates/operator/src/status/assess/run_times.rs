@@ -9,6 +9,7 @@ use api::{
     names::STOPPED_BECAUSE,
     workspace::{DesiredStatus, Resolved},
 };
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 use rules::stops::STEADY;
@@ -36,28 +37,58 @@ impl Run<'_> {
         is_wanted && !self.facts.restarts && self.state != State::Invalid
     }
 
-    /// Whether a rule stopped the run of the earlier status. Its times end with it.
+    /// Now, in whole seconds, which the API server keeps.
+    fn now(&self) -> Timestamp {
+        let now = self.facts.now;
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
+
+    /// The stop by a rule of the run of the earlier status, as the workspace's annotation has it. Users may write that, too.
+    fn recorded_stop(&self) -> Option<Because> {
+        let record = self.facts.workspace.annotations().get(STOPPED_BECAUSE)?;
+        let because: Because = record.parse().ok()?;
+        (Some(&because.run_id) == self.before.run_id.as_ref()).then_some(because)
+    }
+
+    /// Whether a rule stopped the run of the earlier status, which announced that. Its times end with it.
     fn is_after_stop(&self) -> bool {
-        let record = self.facts.workspace.annotations().get(STOPPED_BECAUSE);
-        let because: Option<Because> = record.and_then(|record| record.parse().ok());
-        because.is_some_and(|because| Some(because.run_id) == self.before.run_id)
+        let (rule, at) = (self.before.stops_because, self.before.stops_at.as_ref());
+        self.recorded_stop().is_some_and(|because| {
+            let is_past = because.time <= self.facts.now;
+            is_past && rule == Some(because.rule) && at.is_some_and(|at| at.0 <= because.time)
+        })
     }
 
     /// When the first container started since a user last started the workspace.
     pub(super) fn running_since(&self) -> Option<Time> {
         self.resolved?.max_age_minutes.filter(|_| self.goes_on())?;
-        let observed = self.facts.observed;
         let known = self.before.running_since.clone();
-        let known = known.filter(|_| !self.is_after_stop());
-        // A pod that still ends is that of an earlier start.
-        known.or_else(|| remembered::started_at(self.before, observed, true).filter(|_| observed.runs()))
+        known
+            .filter(|_| !self.is_after_stop())
+            .or_else(|| self.first_start())
     }
 
-    /// When its user asked for the stop in it.
+    /// When the first container of the run started. A node's clock may be wrong: the time is not before its pod, nor ahead of ours.
+    fn first_start(&self) -> Option<Time> {
+        let observed = self.facts.observed;
+        // A pod that still ends is that of an earlier start.
+        let pod = observed.current_pod()?;
+        let started = remembered::started_at(self.before, observed, true)?.0;
+        let made = pod.metadata.creation_timestamp.as_ref();
+        let started = made.map_or(started, |made| made.0.max(started));
+        Some(Time(started.min(self.now())))
+    }
+
+    /// When its user asked for the stop in it. A time that is ahead of our clock counts as now, when it is first seen.
     pub(super) fn stop_requested_at(&self) -> Option<Time> {
         let pod = self.facts.observed.current_pod();
-        let pod = pod.filter(|_| self.goes_on() && !self.is_after_stop());
-        pod.and_then(evidence::stop_request)
+        let pod = pod.filter(|_| self.goes_on() && self.recorded_stop().is_none())?;
+        let (asked, now) = (evidence::stop_request(pod)?, self.now());
+        if asked.0 <= now {
+            return Some(asked);
+        }
+        let seen = self.before.stop_requested_at.clone();
+        Some(seen.filter(|seen| seen.0 <= now).unwrap_or(Time(now)))
     }
 
     /// Since when it was not ready for [`STEADY`] together.
