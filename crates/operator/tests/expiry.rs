@@ -19,6 +19,7 @@ use testkit::{
 };
 
 use crate::{
+    faults::metrics,
     stage::{Stage, seconds, short},
     start_timeout::now,
 };
@@ -106,7 +107,9 @@ async fn a_stopped_workspace_is_deleted_at_the_announced_time_as_by_a_user() {
         assert!((seconds(&waits) - 60.0).abs() < 0.01, "one timer: {waits:?}");
         let calls: Vec<_> = stage.server.take_calls().iter().map(Call::line).collect();
         assert_eq!(calls, [""; 0], "nothing is asked or written while it waits");
+        assert!(metrics(&stage).contains("expired_workspaces_total 0\n"));
         pass(&mut stage, MINUTE).await;
+        assert!(metrics(&stage).contains("expired_workspaces_total 1\n"));
         let calls = stage.server.take_calls();
         let lines: Vec<_> = calls.iter().map(short).collect();
         assert_eq!(
@@ -149,6 +152,29 @@ async fn a_limit_is_no_change_of_the_pod_and_a_start_begins_anew() {
     stage.stop().await;
     assert_eq!(announced(&stage), Some(after(begin, 59)));
     assert_eq!(notes(&stage, reason::DELETION_ANNOUNCED).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_to_run_begins_the_days_anew_also_where_the_workspace_was_invalid() {
+    for (desired, phase, days) in [("Running", Phase::Invalid, 50), ("Stopped", Phase::Stopped, 30)] {
+        let mut stage = stopped("Delete").await;
+        let begin = now();
+        stage.edit_spec(|spec| {
+            spec["desiredStatus"] = json!(desired);
+            spec["executionProfileRef"] = json!("gone");
+        });
+        pass(&mut stage, DAY * 20).await;
+        assert_eq!((stage.status().phase, announced(&stage)), (Some(phase), None));
+        stage.edit_spec(|spec| {
+            spec["desiredStatus"] = json!("Stopped");
+            spec["executionProfileRef"] = Value::Null;
+        });
+        for _ in 0..2 {
+            stage.reconcile().await.unwrap();
+            assert_eq!(announced(&stage), Some(after(begin, days)), "{desired}");
+            tokio::time::advance(DAY).await;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,6 +162,11 @@ impl Observed {
             .filter(|claim| self.identity.owns(&claim.metadata))
     }
 
+    /// The first of its own disks in use that a user deleted: its files go with the pod.
+    pub fn used_deleted_claim(&self) -> Option<&PersistentVolumeClaim> {
+        self.used_own_claims().find(|claim| is_deleted(claim))
+    }
+
     /// Names of its disks, and of claims that its pod mounts, that a user deleted and that are not gone yet.
     pub fn terminating_claims(&self) -> Vec<String> {
         let own = self

@@ -176,8 +176,7 @@ fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Optio
 /// Whether an own disk was deleted that the pod mounts: its files exist only while the pod runs, and the status asks users to save them. A
 /// claim that the workspace only names does not count. Otherwise a user who makes and deletes such a claim could prevent the idle stop.
 pub(crate) fn is_last_of_its_disk(observed: &Observed) -> bool {
-    let mut own = observed.used_own_claims();
-    own.any(|claim| claim.metadata.deletion_timestamp.is_some())
+    observed.used_deleted_claim().is_some()
 }
 
 /// When the application last started or the pod became ready, whichever is later.

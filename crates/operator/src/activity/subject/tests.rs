@@ -148,15 +148,23 @@ fn pods_are_not_asked_if_not_ready_or_stopping() {
 
 #[test]
 fn a_workspace_whose_disk_was_deleted_is_not_stopped() {
-    let deleted = |observed: &mut Observed| {
+    let deleted = |observed: &mut Observed, volume: Option<&str>| {
         let mut claim = observed.claim.as_deref().unwrap().clone();
         claim.metadata.deletion_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().unwrap()));
+        claim.spec.as_mut().unwrap().volume_name = volume.map(str::to_owned);
         claim
     };
-    let last = subject_after(|_, observed| observed.claim = Some(deleted(observed).into()));
-    assert_eq!(last.unwrap().idle, None, "its disk is asked for");
+    let idle = |volume: Option<&str>| {
+        let subject = subject_after(|_, observed| observed.claim = Some(deleted(observed, volume).into()));
+        subject.unwrap().idle
+    };
+    assert_eq!(idle(Some("v")), None, "its disk is asked for");
+    assert!(
+        idle(None).is_some(),
+        "without a volume there are no files, and no status says why"
+    );
     let of_another = |_: &mut Workspace, observed: &mut Observed| {
-        let mut claim = deleted(observed);
+        let mut claim = deleted(observed, Some("v"));
         claim.metadata.owner_references = None;
         claim.metadata.annotations = None;
         observed.claim = Some(claim.into());

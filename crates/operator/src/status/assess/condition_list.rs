@@ -1,6 +1,7 @@
 //! Type, status, reason -> a list of conditions that keeps the times of earlier ones (pure).
 //!
-//! `lastTransitionTime` changes only when a status flips. Every condition carries the generation that it was computed from.
+//! `lastTransitionTime` changes only when a status flips, or where its caller begins it anew. Every condition carries the generation that it
+//! was computed from.
 
 use api::condition;
 use jiff::Timestamp;
@@ -33,15 +34,25 @@ impl<'a> Conditions<'a> {
 
     /// Adds the condition of this type.
     pub(crate) fn set(&mut self, type_: &str, holds: bool, reason: &str, message: &str) {
-        let status = if holds { "True" } else { "False" };
-        let same = condition::find(self.before, type_).filter(|earlier| earlier.status == status);
+        let earlier = condition::find(self.before, type_);
+        let same = earlier.filter(|earlier| earlier.status == status(holds));
+        let since = same.map_or(Time(self.now), |earlier| earlier.last_transition_time.clone());
+        self.push(type_, holds, reason, message, since);
+    }
+
+    /// Adds the condition of this type as one that began now, also if the earlier one has the same status.
+    pub(crate) fn set_anew(&mut self, type_: &str, holds: bool, reason: &str, message: &str) {
+        self.push(type_, holds, reason, message, Time(self.now));
+    }
+
+    fn push(&mut self, type_: &str, holds: bool, reason: &str, message: &str, since: Time) {
         self.list.push(Condition {
             type_: type_.to_owned(),
-            status: status.to_owned(),
+            status: status(holds).to_owned(),
             reason: reason.to_owned(),
             message: brief(message, MAX_MESSAGE),
             observed_generation: self.generation,
-            last_transition_time: same.map_or(Time(self.now), |earlier| earlier.last_transition_time.clone()),
+            last_transition_time: since,
         });
     }
 
@@ -56,6 +67,10 @@ impl<'a> Conditions<'a> {
     pub(crate) fn finish(self) -> Vec<Condition> {
         self.list
     }
+}
+
+fn status(holds: bool) -> &'static str {
+    if holds { "True" } else { "False" }
 }
 
 #[cfg(test)]
@@ -91,5 +106,8 @@ mod tests {
         assert_eq!(other_words[0].observed_generation, Some(2));
         let flipped = set(&other_words, 3, false, "b");
         assert_eq!(flipped[0].last_transition_time, Time(at(3)));
+        let mut anew = Conditions::new(&flipped, Some(4), at(4));
+        anew.set_anew("Valid", false, "Because", "b");
+        assert_eq!(anew.finish()[0].last_transition_time, Time(at(4)));
     }
 }

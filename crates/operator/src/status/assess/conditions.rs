@@ -106,12 +106,17 @@ pub(super) fn conditions(
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
     match (state, is_free) {
-        (State::Stopped, _) => set.set(
-            STOPPED,
-            true,
-            why,
-            &stopped(facts, new_disk, claims, terminating, before),
-        ),
+        (State::Stopped, _) => {
+            let message = stopped(facts, new_disk, claims, terminating, before);
+            // It was invalid, and a user wanted it to run until now: the days of the retention count from here.
+            let was_wanted = condition::find(&before.conditions, STOPPED)
+                .is_some_and(|earlier| earlier.reason == reason::INVALID);
+            if was_wanted {
+                set.set_anew(STOPPED, true, why, &message);
+            } else {
+                set.set(STOPPED, true, why, &message);
+            }
+        }
         (State::Invalid, true) => set.set(STOPPED, true, why, &format!("{NO_POD}.")),
         _ => set.set(STOPPED, false, why, "A pod is running or starting."),
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cache::{
-        observed::{Observed, claims_of, held_by, holders, is_deleted, pod_condition},
+        observed::{Observed, claims_of, held_by, holders, pod_condition},
         partial::Pod,
         warnings::{Warning, is_transient},
     },
@@ -110,13 +110,9 @@ fn named_terminating(observed: &Observed) -> Evidence {
     Evidence::waiting(reason::VOLUME_TERMINATING, message)
 }
 
-/// The disk, if it was deleted and is not gone yet.
-fn own_deleted(observed: &Observed) -> Option<&PersistentVolumeClaim> {
-    observed.used_own_claims().find(|claim| is_deleted(claim))
-}
-
 fn own_terminating(observed: &Observed) -> Evidence {
-    let Some(claim) = own_deleted(observed).filter(|_| observed.live_pods().next().is_some()) else {
+    let deleted = observed.used_deleted_claim();
+    let Some(claim) = deleted.filter(|_| observed.live_pods().next().is_some()) else {
         return NONE;
     };
     let message = format!(
@@ -132,7 +128,7 @@ fn own_terminating(observed: &Observed) -> Evidence {
 
 /// The disk of a stopped workspace was deleted, and is not gone yet.
 pub(super) fn deletion(observed: &Observed) -> Evidence {
-    let Some(claim) = own_deleted(observed) else {
+    let Some(claim) = observed.used_deleted_claim() else {
         return NONE;
     };
     let message = format!(
