@@ -120,7 +120,12 @@ pub const APPLICATION_PORT: &str = "http";
 /// Environment variable with the identifier of the application's run. Only the operator sets it.
 pub const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
 /// Environment variables that the operator alone sets.
-pub const OWN_VARIABLES: [&str; 3] = [RUN_ID_VARIABLE, UID_VARIABLE, ASSERTION_KEYS_VARIABLE];
+pub const OWN_VARIABLES: [&str; 4] = [
+    RUN_ID_VARIABLE,
+    UID_VARIABLE,
+    ASSERTION_KEYS_VARIABLE,
+    RECOVERY_DISK_VARIABLE,
+];
 /// ConfigMap with the public keys that verify assertions. In the installation's namespace it has [`GATEWAY_KEYS`]. Each namespace with
 /// workspaces has a copy, with [`OPERATOR_KEYS`] added.
 pub const ASSERTION_KEYS: &str = "jupyter-k8s-assertion-keys";

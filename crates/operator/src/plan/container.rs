@@ -124,21 +124,20 @@ fn accepts_connections() -> Probe {
 }
 
 /// The environment. `HOME` is the disk, even if the image's own user has another home. A stock Jupyter server listens on the
-/// workspace's port. Users may override both, but not the run's identifier. The order is kept, because a value may refer to earlier
-/// variables.
+/// workspace's port. Users may override both, but not what the operator alone sets. The order is kept, because a value may refer to
+/// earlier variables.
 fn env<'a>(ours: impl IntoIterator<Item = (&'a str, String)>, theirs: &[EnvVar]) -> Vec<EnvVar> {
-    let set_otherwise =
-        |name: &str| name != RUN_ID_VARIABLE && theirs.iter().any(|variable| variable.name == name);
-    let ours = ours.into_iter().filter(|(name, _)| !set_otherwise(name));
     let theirs = theirs
         .iter()
         .filter(|variable| !OWN_VARIABLES.contains(&variable.name.as_str()));
+    let set_otherwise = |name: &str| theirs.clone().any(|variable| variable.name == name);
+    let ours = ours.into_iter().filter(|(name, _)| !set_otherwise(name));
     ours.map(|(name, value)| EnvVar {
         name: name.to_owned(),
         value: Some(value),
         value_from: None,
     })
-    .chain(theirs.cloned())
+    .chain(theirs.clone().cloned())
     .collect()
 }
 
@@ -231,6 +230,21 @@ mod tests {
         assert_eq!(value_of(&container, "HOME").as_deref(), Some("/elsewhere"));
         assert_eq!(value_of(&container, "JUPYTER_PORT").as_deref(), Some("8888"));
         assert_eq!(json!(container.env.unwrap().last()), secret);
+    }
+
+    #[test]
+    fn only_the_operator_says_where_the_disk_is_in_recovery() {
+        let mut workspace = testing::valid();
+        let forged = json!([{"name": RECOVERY_DISK_VARIABLE, "value": "/elsewhere"}]);
+        workspace.env = serde_json::from_value(forged).unwrap();
+        let values = |workspace: &ValidWorkspace| {
+            let env = application_of(workspace).env.unwrap().into_iter();
+            let env = env.filter(|variable| variable.name == RECOVERY_DISK_VARIABLE);
+            env.map(|variable| variable.value.unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&workspace), [""; 0]);
+        workspace.recovery_home = Some("/home/jovyan".to_owned());
+        assert_eq!(values(&workspace), [workspace.home.mount_path()]);
     }
 
     #[test]

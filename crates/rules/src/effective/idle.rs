@@ -50,6 +50,16 @@ pub struct Question {
     pub is_given: bool,
 }
 
+impl Default for Question {
+    /// Jupyter's own, which nobody names.
+    fn default() -> Self {
+        Self {
+            is_given: false,
+            ..question(&IdleDetection::default())
+        }
+    }
+}
+
 impl Question {
     /// The request for an application whose base path is `to`, not `from`. Neither ends with `/`.
     /// A request with its own port has no base path and stays as it is.
@@ -130,17 +140,14 @@ pub(crate) fn is_on(effective: Option<&IdleShutdown>) -> bool {
 /// What the operator does for effective values that break no rule; `None`: nothing.
 pub(crate) fn resolve(effective: Option<&IdleShutdown>) -> Option<Idle> {
     let idle = effective.filter(|idle| is_on(Some(idle)))?;
-    let nothing = IdleDetection::default();
     Some(Idle {
         minutes: idle.idle_timeout_in_minutes.unwrap_or(BUILT_IN_MINUTES),
         open_tab_minutes: idle.open_tab_minutes.unwrap_or(BUILT_IN_OPEN_TAB),
-        question: Question {
-            is_given: idle.detection.is_some(),
-            ..question(idle.detection.as_ref().unwrap_or(&nothing))
-        },
+        question: idle.detection.as_ref().map(question).unwrap_or_default(),
     })
 }
 
+/// The request that workspace or template name.
 fn question(detection: &IdleDetection) -> Question {
     let get = detection.http_get.as_ref();
     let path = get.and_then(|get| get.path.as_deref()).unwrap_or(STATUS_PAGE);
@@ -160,7 +167,7 @@ fn question(detection: &IdleDetection) -> Question {
             .and_then(|port| u16::try_from(port).ok()),
         path: path.to_owned(),
         answer,
-        is_given: false,
+        is_given: true,
     }
 }
 
@@ -308,6 +315,7 @@ mod tests {
         let path = vec!["lastHeartbeat".to_owned()];
         let format = TimestampFormat::Unix;
         assert_eq!(theirs.answer, IdleAnswer::Timestamp { path, format });
+        assert!(theirs.is_given);
         let own = json!({"detection": {"httpGet": {"path": "/lab/api/status", "scheme": "HTTPS"}}});
         let own = idle(own, default, json!(null)).unwrap().question;
         assert!(own.tls);
@@ -329,6 +337,7 @@ mod tests {
                 is_given: false,
             }
         );
+        assert_eq!(question, Question::default());
     }
 
     #[test]

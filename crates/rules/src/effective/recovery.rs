@@ -4,7 +4,7 @@
 //! the place stays: disk, port, nodes, identities, the template's labels and annotations, time limits. Only owner and shares give access.
 
 use api::template::PodTemplate;
-use api::workspace::{AccessType, ContainerConfig, IdleShutdown, ResourceRequirements};
+use api::workspace::{AccessType, ContainerConfig, ResourceRequirements};
 use api::{Workspace, WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1 as core;
 
@@ -89,11 +89,7 @@ fn values(
         base_labels,
         annotations: annotations(&WorkspaceSpec::default(), template),
         app_type,
-        // How the template asks its own application is nothing that the recovery image answers.
-        idle: idle.map(|idle| IdleShutdown {
-            detection: None,
-            ..idle
-        }),
+        idle,
         limits,
         ownership,
         // A terminal beside all files is more than what others were let in for.

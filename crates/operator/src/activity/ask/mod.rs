@@ -33,6 +33,8 @@ use super::{
 
 /// Time limit for all requests to one pod, including complete answers.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
+/// How long the application alone is waited for. The rest is left for a door, which itself waits a second for its disk.
+const ALONE: Duration = Duration::from_secs(3);
 /// Largest answer, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 /// Jupyter counts requests as activity unless this parameter is set.
@@ -139,15 +141,19 @@ impl Http {
         until: Instant,
     ) -> Result<(), Unanswered> {
         let question = &rule.question;
-        // Any answer says that there is a door. Only one that is known is asked: applications without it count each request as use.
-        let first = if subject.has_door {
-            None
+        let (first, of_door) = if subject.has_door {
+            (None, None)
         } else {
-            Some(self.application(subject, rule, &question.path, until).await)
+            let (page, of_door) = self.first(subject, rule, until).await;
+            (Some(page), of_door)
         };
-        let has_door = matches!(&first, None | Some(Ok(Page { is_of_door: true, .. })));
+        let has_door =
+            first.as_ref().is_none_or(tells_of_door) || of_door.as_ref().is_some_and(tells_of_door);
         let (stated, door) = if has_door {
-            let page = self.page(subject, Target::door(subject), until).await;
+            let page = match of_door {
+                Some(page) => page,
+                None => self.page(subject, Target::door(subject), until).await,
+            };
             let (stated, told) = (self.stated(&page), self.door(reading, page)?);
             (stated, Some(told))
         } else {
@@ -169,7 +175,8 @@ impl Http {
             }
             IdleAnswer::Jupyter { base } if is_asked(question, base, door.as_deref()) => {
                 let beside = |page: &str| format!("{base}/{page}{NO_TRACKING}");
-                if let (None, Some(page)) = (&door, first) {
+                // Of an application behind a door only its silence is of interest: no time is left for its other pages.
+                if let Some(page) = first.filter(|page| door.is_none() || page.is_err()) {
                     self.read(reading, "server", page, read::server)?;
                 }
                 let page = self.application(subject, rule, &beside("kernels"), until).await;
@@ -184,6 +191,28 @@ impl Http {
         }
         reading.signals.extend(ssh?);
         Ok(())
+    }
+
+    /// The application's page. Any answer says whether there is a door, and only one that is known is asked: applications without it count
+    /// each request as use. But one that hangs, as on a full disk, says nothing. Then the door's page is asked for beside it.
+    async fn first(
+        &self,
+        subject: &Subject,
+        rule: &IdleRule,
+        until: Instant,
+    ) -> (Result<Page, String>, Option<Result<Page, String>>) {
+        let application = self.application(subject, rule, &rule.question.path, until);
+        tokio::pin!(application);
+        match tokio::time::timeout(ALONE, &mut application).await {
+            Ok(page) => (page, None),
+            // Another port is not the door's.
+            Err(_) if rule.port != subject.door.port => (application.await, None),
+            Err(_) => {
+                let door = self.page(subject, Target::door(subject), until);
+                let (page, door) = tokio::join!(application, door);
+                (page, Some(door))
+            }
+        }
     }
 
     /// Reads what a door tells, where nothing but the disk is of interest. Without signals: there is none.
@@ -320,6 +349,11 @@ impl Http {
 fn is_asked(question: &Question, base: &str, door: Option<&[String]>) -> bool {
     let kernels = format!("{base}/kernels");
     question.is_given || door.is_none_or(|paths| paths.contains(&kernels))
+}
+
+/// Whether an answer says that there is a door.
+fn tells_of_door(page: &Result<Page, String>) -> bool {
+    page.as_ref().is_ok_and(|page| page.is_of_door)
 }
 
 fn check_status(status: StatusCode) -> Result<(), String> {

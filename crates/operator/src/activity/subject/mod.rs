@@ -124,14 +124,17 @@ pub(crate) fn for_run(
         .unwrap_or_default();
     let usable_since = usable_since(observed.current_pod()?)?;
     let idle = valid.idle.as_ref().filter(|_| !is_last_of_its_disk(observed));
-    let idle = idle.map(|idle| IdleRule {
-        port: idle.question.port.unwrap_or(port),
-        question: question_of_run(valid, &idle.question, observed.started_from()),
-        timeout: idle.timeout(),
-        open_tab_minutes: idle.open_tab_minutes,
-        since: usable_since,
-        known: before.and_then(|idle| Some(idle.last_activity.as_ref()?.0)),
-        had_error: before.is_some_and(|idle| idle.error().is_some()),
+    let idle = idle.map(|idle| {
+        let question = question_of_run(valid, &idle.question, observed.started_from());
+        IdleRule {
+            port: question.port.unwrap_or(port),
+            question,
+            timeout: idle.timeout(),
+            open_tab_minutes: idle.open_tab_minutes,
+            since: usable_since,
+            known: before.and_then(|idle| Some(idle.last_activity.as_ref()?.0)),
+            had_error: before.is_some_and(|idle| idle.error().is_some()),
+        }
     });
     let capacity = capacity(observed);
     let has_age = status
@@ -166,10 +169,14 @@ fn capacity(observed: &Observed) -> Option<u64> {
     Some(storage.count(Quantity::units(1)).0)
 }
 
-/// The question with the base path of the running application, because the manager's routing may have changed since its start.
+/// The question to the running application. Mode and the manager's routing may have changed since its start.
 fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Option<&str>) -> Question {
     let now = valid.base_path.as_deref().unwrap_or_default();
     let then = started_from.and_then(record::base_path).unwrap_or_default();
+    // The recovery image does not answer what workspace or template name for their own application.
+    if started_from.is_some_and(record::is_recovery) {
+        return Question::default().rebase("", &then);
+    }
     today.clone().rebase(now, &then)
 }
 

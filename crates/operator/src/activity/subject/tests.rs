@@ -271,6 +271,35 @@ fn an_application_is_asked_under_the_base_path_of_its_start() {
     assert_eq!(asked(Some(folder), &on_its_own_host, None), bare);
     assert_eq!(asked(None, &in_a_folder, None), in_it);
     assert_eq!(asked(None, &in_a_folder, Some(9000)), bare);
+    // In recovery a port that is named is not the recovery image's.
+    let in_recovery = in_a_folder.replacen('{', r#"{"spec":{"recoveryMode":true},"#, 1);
+    assert_eq!(asked(None, &in_recovery, Some(9000)), in_it);
+    assert_eq!(asked(Some(folder), &in_recovery, None), in_it);
+}
+
+#[test]
+fn the_mode_of_the_run_decides_what_is_asked_and_not_the_one_that_waits_for_a_restart() {
+    let asked = |runs_in_recovery: bool, recovery_mode: bool| {
+        let rule = subject_after(|workspace, observed| {
+            let detection = json!({
+                "httpGet": {"path": "/queue", "port": 9000}, "lastActivityTimestamp": {"responseBodyPath": "lastJob"},
+            });
+            let idle = workspace.spec.idle_shutdown.as_mut().unwrap();
+            idle.detection = serde_json::from_value(detection).unwrap();
+            workspace.spec.recovery_mode = runs_in_recovery;
+            let run = crate::plan::run(&testing::admit(workspace), &testing::installation(), "run1");
+            let pod = objects::ready(objects::stored(run), "10.0.0.9");
+            observed.pods = vec![testing::partial(&pod)];
+            workspace.spec.recovery_mode = recovery_mode;
+        });
+        let rule = rule.unwrap().idle.unwrap();
+        assert_eq!(rule.timeout, Duration::from_mins(5));
+        (rule.port, rule.question.path, rule.question.is_given)
+    };
+    for today in [false, true] {
+        assert_eq!(asked(false, today), (9000, "/queue".to_owned(), true));
+        assert_eq!(asked(true, today), (8888, "/api/status".to_owned(), false));
+    }
 }
 
 #[test]

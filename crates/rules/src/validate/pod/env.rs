@@ -73,10 +73,14 @@ mod tests {
             json!([
                 {"name": "X"}, {"name": "X"},
                 {"name": "WORKSPACE_RUN_ID", "value": "forged"},
+                {"name": "WORKSPACE_RECOVERY_DISK", "value": "forged"},
             ]),
             Author::Administrator,
         );
-        assert_eq!(found, ["spec.env[1].name", "spec.env[2].name",]);
+        assert_eq!(
+            found,
+            ["spec.env[1].name", "spec.env[2].name", "spec.env[3].name"]
+        );
     }
 
     #[test]

@@ -217,6 +217,42 @@ async fn a_disk_is_read_from_the_door_s_answer_also_where_nothing_else_is_asked(
     assert_eq!((failed.name, failed.disk), ("kernels", Some(disk)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_new_door_is_asked_in_time_beside_an_application_that_never_answers() {
+    let (port, seen) = pod(|line| {
+        let state = format!("{TIMES}, \"disk\": {DISK}");
+        behind_door(&state, &OF_JUPYTER, line, |_| None)
+    })
+    .await;
+    for (subject, name) in [(at(port), "server"), (endpoint(port), "endpoint")] {
+        let begin = Instant::now();
+        let unanswered = ask(subject).await.unwrap_err();
+        assert_eq!(
+            (unanswered.name, unanswered.why.as_str()),
+            (name, "no answer within 5 s")
+        );
+        assert!(unanswered.disk.unwrap().full);
+        assert_eq!(begin.elapsed().as_secs(), 5);
+        let requests = std::mem::take(&mut *seen.lock().unwrap());
+        assert_eq!(requests.len(), 2, "{requests:?}");
+    }
+    // Its silence on pages of Jupyter tells nothing of an application that has none.
+    let (port, _) = pod(|line| behind_door(TIMES, &["/healthz"], line, |_| None)).await;
+    let expected = [("user", Some(10)), ("presence", Some(50))];
+    assert_eq!(minutes(ask(at(port)).await), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_on_another_port_that_never_answers_leads_to_no_door() {
+    let (silent, asked) = pod(|_| None).await;
+    let (door, seen) = pod(|_| with_disk(DISK)).await;
+    let mut subject = endpoint(silent);
+    subject.door.port = door;
+    let unanswered = ask(subject).await.unwrap_err();
+    assert_eq!((unanswered.name, unanswered.disk), ("endpoint", None));
+    assert_eq!((asked.lock().unwrap().len(), seen.lock().unwrap().len()), (1, 0));
+}
+
 #[tokio::test]
 async fn figures_of_a_disk_that_cannot_be_read_cost_no_other_signal() {
     const NONSENSE: [fn(&str) -> Option<String>; 7] = [
