@@ -30,23 +30,23 @@ impl Activity {
     /// The application is used now.
     pub(crate) fn application_used(&self, usage: Usage) {
         let now = now();
-        self.any.fetch_max(now, Ordering::Relaxed);
+        self.any.store(now, Ordering::Relaxed);
         if usage == Usage::User {
-            self.user.fetch_max(now, Ordering::Relaxed);
+            self.user.store(now, Ordering::Relaxed);
         }
     }
 
     /// Bytes of an ssh connection are sent now.
     pub(crate) fn ssh_used(&self) {
         let now = now();
-        self.any.fetch_max(now, Ordering::Relaxed);
-        self.user.fetch_max(now, Ordering::Relaxed);
-        self.ssh.fetch_max(now, Ordering::Relaxed);
+        self.any.store(now, Ordering::Relaxed);
+        self.user.store(now, Ordering::Relaxed);
+        self.ssh.store(now, Ordering::Relaxed);
     }
 
     /// The last use, or the start.
     pub(crate) fn last(&self) -> String {
-        text(self.any.load(Ordering::Relaxed))
+        text(up_to_now(&self.any))
     }
 
     /// The last act of a user, also by ssh.
@@ -66,10 +66,16 @@ impl Activity {
 }
 
 fn time_of(milliseconds: &AtomicI64) -> Option<String> {
-    match milliseconds.load(Ordering::Relaxed) {
+    match up_to_now(milliseconds) {
         0 => None,
         time => Some(text(time)),
     }
+}
+
+/// The time. One in the future is by a clock that was put back since. It becomes now, or the workspace would be in use until then.
+fn up_to_now(milliseconds: &AtomicI64) -> i64 {
+    let now = now();
+    milliseconds.fetch_min(now, Ordering::Relaxed).min(now)
 }
 
 fn now() -> i64 {
@@ -102,5 +108,33 @@ mod tests {
         let ssh = read(activity.last_ssh().unwrap());
         assert!(user <= ssh && ssh <= read(activity.last()));
         assert_eq!(activity.last_user(), activity.last_ssh());
+    }
+
+    #[test]
+    fn a_use_by_a_clock_that_was_put_back_since_does_not_stay_in_the_future() {
+        const HOUR: i64 = 3_600_000;
+        let used_ahead = || {
+            let (activity, ahead) = (Activity::new(), now() + HOUR);
+            for time in [&activity.any, &activity.user, &activity.ssh] {
+                time.store(ahead, Ordering::Relaxed);
+            }
+            activity
+        };
+        let times = |activity: &Activity| {
+            let texts = [Some(activity.last()), activity.last_user(), activity.last_ssh()];
+            texts.map(|text| text.unwrap().parse::<Timestamp>().unwrap())
+        };
+        let activity = used_ahead();
+        let first = times(&activity);
+        assert!(first.iter().all(|time| *time <= Timestamp::now()), "{first:?}");
+        while now() <= first[2].as_millisecond() {}
+        assert_eq!(times(&activity), first, "it does not go on with the clock");
+        // The next use counts, whether or not somebody asked meanwhile.
+        let activity = used_ahead();
+        activity.ssh_used();
+        assert!(!activity.acted_after(Timestamp::now()));
+        let activity = used_ahead();
+        activity.application_used(Usage::User);
+        assert!(!activity.acted_after(Timestamp::now()));
     }
 }

@@ -4,7 +4,8 @@ use assertion::names::{ASSERTION_HEADER, OPERATOR, STOPS_AT_HEADER, SshRefusal};
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use http::header::{
-    CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_TYPE, DATE, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
@@ -397,6 +398,8 @@ async fn the_operator_learns_from_each_answer_that_there_is_a_door_and_a_user_do
         let answer = door.ask("GET", &below(path), Some(&operator)).await;
         assert_eq!(answer.status(), status, "{path}");
         assert_eq!(answer.headers()[DOOR_HEADER], "1", "{path}");
+        // By it the operator notices a wrong clock.
+        assert!(answer.headers().contains_key(DATE), "{path}");
         let answer = door.ask("GET", &below(path), Some(&user)).await;
         assert!(!answer.headers().contains_key(DOOR_HEADER), "{path}");
     }

@@ -39,7 +39,7 @@ an open page for 240 minutes after the last act, as built in.
 
 A recording has about eleven minutes. Its last three minutes are repeated: for a day, or until use ends. How often a product looks is left
 out. The table says nothing beyond these traces: no other extension, proxy, setting or version. VS Code's language server is that of
-TypeScript: the image has none for Python.
+TypeScript: the image has none for Python. Debugging is recorded in JupyterLab alone: there is no trace of it in VS Code.
 
 A test compares the last act that the door sees with the last key, click or movement of the wheel. In {} of {recorded} recordings it is in
 that minute or up to {SAVED} minutes later: JupyterLab saves so late what was typed. So ours may stop {SAVED} minutes late. In the others:
