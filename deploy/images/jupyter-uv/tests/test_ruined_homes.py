@@ -17,6 +17,7 @@ PAGE_CONFIG = ".jupyter/labconfig/page_config.json"
 SETTINGS = ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 PAGE_CONFIG_PART = ".jupyter/labconfig/page_config.d/mine.json"
 CONFIG = ".jupyter/jupyter_server_config.json"
+SECRET = ".local/share/jupyter/notebook_secret"
 LAYOUT = ".jupyter/lab/workspaces/default-37a8.jupyterlab-workspace"
 EXTENSION = ".local/share/jupyter/labextensions/{}/package.json"
 NOTEBOOK = json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
@@ -166,6 +167,9 @@ HOMES = {
     "extension_cut": (holds(EXTENSION.format("mine"), '{"name": '), f"{{}}/{EXTENSION.format('mine')} must be JSON"),
     "scoped_extension_cut": (holds(EXTENSION.format("@my/own")), f"{{}}/{EXTENSION.format('@my/own')} must be JSON"),
     "large_layout": (large(LAYOUT), f"{{}}/{LAYOUT} has 476 MiB; it must not have more than 64 MiB"),
+    "large_settings": (large(SETTINGS), f"{{}}/{SETTINGS} has 476 MiB; it must not have more than 64 MiB"),
+    "large_secret": (large(SECRET), f"{{}}/{SECRET} has 476 MiB; it must not have more than 64 MiB"),
+    "pipe_for_secret": (pipe(SECRET), f"{{}}/{SECRET} is a named pipe"),
     "pipe_for_settings": (pipe(SETTINGS), f"{{}}/{SETTINGS} is a named pipe"),
     "pipe_for_layout": (pipe(LAYOUT), f"{{}}/{LAYOUT} is a named pipe"),
     "pipe_for_extension": (pipe(EXTENSION.format("mine")), f"{{}}/{EXTENSION.format('mine')} is a named pipe"),

@@ -60,6 +60,12 @@
     return { key: `${state.stopsAt} ${state.stopsBecause} ${state.losesFiles}`, text: `This workspace stops at ${time}${why}${files}` };
   }
 
+  /** The time of the server that answered, in milliseconds: the clock of the user's machine may be wrong. */
+  function timeOf(response, own) {
+    const time = Date.parse(response.headers.get('Date') ?? '');
+    return Number.isNaN(time) ? own : time;
+  }
+
   /** Statuses of the gateway's own answers, and its error codes for them. */
   const REFUSALS = { 401: 'SignInRequired', 403: 'NoAccess', 503: 'WorkspaceNotReady' };
 
@@ -201,13 +207,16 @@
       }
     };
     const lookAtDoor = async () => {
-      let state;
+      let state, answered, now;
       try {
         const url = new URL('jupyter-k8s/activity', base);
         const response = await request(url.href, { cache: 'no-store', redirect: 'manual' });
         if (!response.ok) {
           return;
         }
+        // JupyterLab may take a while to be restored.
+        answered = performance.now();
+        now = timeOf(response, Date.now());
         state = await response.json();
       } catch {
         // No network, or no door.
@@ -215,12 +224,13 @@
       }
       // Until then nobody may take notifications.
       await app.restored;
-      const news = judgeMemory(state, told, Date.now());
+      now += performance.now() - answered;
+      const news = judgeMemory(state, told, now);
       if (news) {
         told = news.time;
         await notify(news.text, []);
       }
-      await tellOfStop(judgeStop(state, Date.now()));
+      await tellOfStop(judgeStop(state, now));
     };
     const lookSoon = () => {
       if (!document.hidden && Date.now() - last > LOOK_AT_MOST_EVERY_MS) {
