@@ -47,13 +47,13 @@ pub fn start(workspace: &Workspace, in_recovery: bool, now: impl Display) -> Opt
 }
 
 /// JSON patch that stops one run of a workspace, and records why as [`set_desired_status`] does. It fails if the workspace is another one or
-/// has another run. Any other change does not matter, or whoever changes it all the time could prevent the stop. Without a record it also
+/// has another run; without `run_id`, of which no status knows, if it is another one. Any other change does not matter, or whoever changes it all the time could prevent the stop. Without a record it also
 /// applies to a workspace whose annotations have no room left.
-pub fn stop_run(workspace: &Workspace, run_id: &str, record: Option<(&str, &str)>) -> Value {
-    let mut tests = vec![
-        json!({"op": "test", "path": "/metadata/uid", "value": workspace.uid()}),
-        json!({"op": "test", "path": "/status/runID", "value": run_id}),
-    ];
+pub fn stop_run(workspace: &Workspace, run_id: Option<&str>, record: Option<(&str, &str)>) -> Value {
+    let mut tests = vec![json!({"op": "test", "path": "/metadata/uid", "value": workspace.uid()})];
+    if let Some(run_id) = run_id {
+        tests.push(json!({"op": "test", "path": "/status/runID", "value": run_id}));
+    }
     // Then the record is the whole map, which must not replace another one. Every owned workspace has annotations.
     if record.is_some() && workspace.metadata.annotations.is_none() {
         tests.push(is_unchanged(workspace));
@@ -132,7 +132,7 @@ mod tests {
         };
         let workspace: Workspace = serde_json::from_value(of("r1", "u1", "7")).unwrap();
         let patch: json_patch::Patch =
-            serde_json::from_value(stop_run(&workspace, "r1", Some(("why", "MaxAge")))).unwrap();
+            serde_json::from_value(stop_run(&workspace, Some("r1"), Some(("why", "MaxAge")))).unwrap();
         let mut changed = of("r1", "u1", "8");
         json_patch::patch(&mut changed, &patch).unwrap();
         assert_eq!(changed["spec"]["desiredStatus"], "Stopped");
@@ -146,13 +146,13 @@ mod tests {
         let mut bare = workspace;
         bare.metadata.annotations = None;
         let patch: json_patch::Patch =
-            serde_json::from_value(stop_run(&bare, "r1", Some(("why", "MaxAge")))).unwrap();
+            serde_json::from_value(stop_run(&bare, Some("r1"), Some(("why", "MaxAge")))).unwrap();
         let mut changed = of("r1", "u1", "8");
         assert!(
             json_patch::patch(&mut changed, &patch).is_err(),
             "annotations would be lost"
         );
-        let patch: json_patch::Patch = serde_json::from_value(stop_run(&bare, "r1", None)).unwrap();
+        let patch: json_patch::Patch = serde_json::from_value(stop_run(&bare, Some("r1"), None)).unwrap();
         json_patch::patch(&mut changed, &patch).unwrap();
         assert_eq!(changed["spec"]["desiredStatus"], "Stopped");
         assert_eq!(changed["metadata"]["annotations"], json!({"a": "8"}));

@@ -38,6 +38,7 @@ async fn recovery_waits_for_a_restart_keeps_the_disk_admits_the_owner_alone_and_
         !stage.status().message.unwrap().contains("recovery"),
         "this run is none"
     );
+    assert_eq!(admits(&stage), Some(AccessType::Public), "as this run did");
 
     let restart = |stage: &Stage, time: &str| {
         stage

@@ -255,6 +255,7 @@ async fn change(
                 return unchanged(what, Goal::AVAILABLE, workspace);
             };
             let what = match (replaces, in_recovery) {
+                _ if runs && !replaces => "goes on",
                 (false, false) => "started",
                 (false, true) => "started in recovery",
                 (true, false) => "restarted normally",

@@ -273,7 +273,7 @@ async fn report(
     let nothing = WorkspaceStatus::default();
     let outdated = match published {
         Ok(Published::Written) => None,
-        // A status that is refused holds up no stop that is announced.
+        // A status that cannot be written holds up no stop that is announced or overdue.
         Ok(Published::Outdated) | Err(_) => Some(status.as_ref().unwrap_or(&nothing)),
     };
     let again = Box::pin(idle::enforce(context, seen.workspace, next_stop, outdated)).await;

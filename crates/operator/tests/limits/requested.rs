@@ -7,8 +7,8 @@ use api::{
 use serde_json::{Value, json};
 
 use super::{
-    MINUTE, announced, desired, edit_pod, gets_ready, is_stopped_by, minute, note, pass, running, second,
-    starts,
+    MINUTE, announced, desired, edit_pod, forge_stop, gets_ready, is_stopped_by, minute, note, pass, running,
+    second, starts,
 };
 use crate::stage::Stage;
 
@@ -43,6 +43,7 @@ async fn a_workspace_is_stopped_once_its_container_has_ended_by_request_also_if_
         let mut stage = running(json!(null)).await;
         tokio::time::advance(MINUTE * 30).await;
         ends(&stage, "workspace", "stop-workspace\n", 0, is_back);
+        forge_stop(&stage, StopRule::MaxAge);
         stage.reconcile().await.unwrap();
         assert_eq!(
             stage.condition(condition::DEGRADED).status,

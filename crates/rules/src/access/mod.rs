@@ -98,18 +98,20 @@ impl Audience {
 }
 
 /// Whom a workspace admits: no more than the operator found for what runs, which in recovery is its owner's alone. A narrower spec counts at
-/// once. What a template grants counts while the operator has evaluated the spec as it is.
+/// once. What a template grants counts while the operator has evaluated the spec as it is. Where the operator found nothing and nothing runs,
+/// there is only a page that says why, and the spec counts.
 pub fn access_type(workspace: &Workspace) -> AccessType {
-    let Some(status) = &workspace.status else {
-        return AccessType::OwnerOnly;
+    let (spec, status) = (workspace.spec.access_type, workspace.status.as_ref());
+    let generation = status.and_then(|status| status.observed_generation);
+    let is_evaluated = generation == workspace.metadata.generation;
+    let runs = status.is_some_and(|status| status.endpoint.is_some());
+    let found = status.and_then(|status| status.resolved.as_ref()?.access_type);
+    let access = match (found, spec) {
+        (Some(found), Some(spec)) => spec.admits_everyone().then_some(found),
+        (Some(found), None) => is_evaluated.then_some(found),
+        (None, spec) => spec.filter(|_| !runs),
     };
-    let is_judged = status.observed_generation == workspace.metadata.generation;
-    let may_count = workspace
-        .spec
-        .access_type
-        .map_or(is_judged, AccessType::admits_everyone);
-    let resolved = status.resolved.as_ref().filter(|_| may_count);
-    resolved.and_then(|it| it.access_type).unwrap_or_default()
+    access.unwrap_or_default()
 }
 
 /// Why a user may connect.

@@ -60,8 +60,10 @@ fn no_more_are_admitted_than_the_operator_found_and_the_spec_names() {
         let mut workspace = Workspace::new("a", api::WorkspaceSpec::default());
         workspace.metadata.generation = Some(generation);
         workspace.spec.access_type = spec;
-        let resolved = json!({"observedGeneration": 1, "resolved": {"accessType": resolved}});
-        workspace.status = Some(serde_json::from_value(resolved).unwrap());
+        let endpoint = json!({"podName": "p", "podIP": "10.0.0.1", "port": 8888});
+        let status =
+            json!({"observedGeneration": 1, "endpoint": endpoint, "resolved": {"accessType": resolved}});
+        workspace.status = Some(serde_json::from_value(status).unwrap());
         access_type(&workspace)
     };
     for (spec, resolved, generation, expected) in [
@@ -79,9 +81,13 @@ fn no_more_are_admitted_than_the_operator_found_and_the_spec_names() {
         let found = type_of(spec, resolved, generation);
         assert_eq!(found, expected, "{spec:?} {resolved:?} {generation}");
     }
-    let mut never_evaluated = Workspace::new("a", api::WorkspaceSpec::default());
-    never_evaluated.spec.access_type = Some(Public);
-    assert_eq!(access_type(&never_evaluated), OwnerOnly);
+    for spec in [None, Some(OwnerOnly), Some(Public)] {
+        let mut without_pod = Workspace::new("a", api::WorkspaceSpec::default());
+        without_pod.spec.access_type = spec;
+        assert_eq!(access_type(&without_pod), spec.unwrap_or_default());
+        without_pod.status = Some(api::WorkspaceStatus::default());
+        assert_eq!(access_type(&without_pod), spec.unwrap_or_default(), "invalid");
+    }
 }
 
 #[test]

@@ -20,8 +20,8 @@ pub(super) const SIZE: &str = "100Mi";
 /// The pod. It has the folder as its `/tmp`.
 const HOLDER: &str = "holder";
 
-/// Makes the disk, in a class of its own. `volume`: the folder on the node -> a PersistentVolume's kind and its fields. Returns the storage of
-/// a workspace that gets it.
+/// Makes the disk, in a class of its own. `volume`: the folder on the node -> kind and fields of the volume. Returns the storage of a
+/// workspace that gets it.
 pub(super) async fn make(
     scratch: &Scratch,
     user: i64,

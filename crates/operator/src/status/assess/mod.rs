@@ -238,9 +238,14 @@ fn resolved(facts: &Facts<'_>, before: &WorkspaceStatus, alive: bool) -> Option<
         Ok(valid) => effective_values(valid, facts.observed),
         Err(_) => with_access_of(before.resolved.clone().filter(|_| alive)?, facts.workspace),
     };
-    // What runs in recovery admits its owner alone until it ends, whatever the next start will be.
-    if facts.observed.started_from().is_some_and(record::is_recovery) {
-        resolved.access_type = Some(AccessType::OwnerOnly);
+    // Whatever the next start will be: a run in recovery admits its owner alone, and another one whom it admitted.
+    match facts.observed.started_from().map(record::is_recovery) {
+        Some(true) => resolved.access_type = Some(AccessType::OwnerOnly),
+        Some(false) if facts.workspace.spec.recovery_mode => {
+            let admitted = before.resolved.as_ref().and_then(|before| before.access_type);
+            resolved.access_type = admitted.or(resolved.access_type);
+        }
+        Some(false) | None => {}
     }
     Some(resolved)
 }
@@ -311,6 +316,11 @@ fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
     let valid = facts.validation.as_ref().ok().filter(|_| alive);
     let recorded = facts.observed.started_from().zip(valid);
     let mut pending = recorded.map_or_else(Vec::new, |(started, valid)| record::pending(started, valid));
+    // Which mode a run has is told of an invalid one, too.
+    let recovers = facts.observed.started_from().map(record::is_recovery);
+    if valid.is_none() && alive && recovers.is_some_and(|it| it != facts.workspace.spec.recovery_mode) {
+        pending.push("spec.recoveryMode".to_owned());
+    }
     pending.extend(
         facts
             .observed

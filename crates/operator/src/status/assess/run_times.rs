@@ -7,7 +7,7 @@ use api::{
     WorkspaceStatus,
     condition::{self, PROGRESSING},
     names::STOPPED_BECAUSE,
-    workspace::{DesiredStatus, Resolved},
+    workspace::{DesiredStatus, Resolved, StopRule},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -82,7 +82,8 @@ impl Run<'_> {
     /// When its user asked for the stop in it. A time that is ahead of our clock counts as now, when it is first seen.
     pub(super) fn stop_requested_at(&self) -> Option<Time> {
         let pod = self.facts.observed.current_pod();
-        let pod = pod.filter(|_| self.goes_on() && self.recorded_stop().is_none())?;
+        let is_done = |because: Because| because.rule == StopRule::Requested;
+        let pod = pod.filter(|_| self.goes_on() && !self.recorded_stop().is_some_and(is_done))?;
         let (asked, now) = (evidence::stop_request(pod)?, self.now());
         if asked.0 <= now {
             return Some(asked);

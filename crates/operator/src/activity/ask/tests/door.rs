@@ -217,29 +217,29 @@ async fn a_disk_is_read_from_the_door_s_answer_also_where_nothing_else_is_asked(
     assert_eq!((failed.name, failed.disk), ("kernels", Some(disk)));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_new_door_is_asked_in_time_beside_an_application_that_never_answers() {
-    let (port, seen) = pod(|line| {
-        let state = format!("{TIMES}, \"disk\": {DISK}");
-        behind_door(&state, &OF_JUPYTER, line, |_| None)
-    })
-    .await;
-    for (subject, name) in [(at(port), "server"), (endpoint(port), "endpoint")] {
-        let begin = Instant::now();
-        let unanswered = ask(subject).await.unwrap_err();
+    let hangs = async |subject: fn(u16) -> Subject, name: &str| {
+        let (port, seen) = pod(|line| {
+            let state = format!("{TIMES}, \"disk\": {DISK}");
+            behind_door(&state, &OF_JUPYTER, line, |_| None)
+        })
+        .await;
+        let unanswered = ask(subject(port)).await.unwrap_err();
         assert_eq!(
             (unanswered.name, unanswered.why.as_str()),
             (name, "no answer within 5 s")
         );
         assert!(unanswered.disk.unwrap().full);
-        assert_eq!(begin.elapsed().as_secs(), 5);
-        let requests = std::mem::take(&mut *seen.lock().unwrap());
-        assert_eq!(requests.len(), 2, "{requests:?}");
-    }
+        assert_eq!(seen.lock().unwrap().len(), 2);
+    };
     // Its silence on pages of Jupyter tells nothing of an application that has none.
-    let (port, _) = pod(|line| behind_door(TIMES, &["/healthz"], line, |_| None)).await;
-    let expected = [("user", Some(10)), ("presence", Some(50))];
-    assert_eq!(minutes(ask(at(port)).await), expected);
+    let without_jupyter = async {
+        let (port, _) = pod(|line| behind_door(TIMES, &["/healthz"], line, |_| None)).await;
+        let expected = [("user", Some(10)), ("presence", Some(50))];
+        assert_eq!(minutes(ask(at(port)).await), expected);
+    };
+    tokio::join!(hangs(at, "server"), hangs(endpoint, "endpoint"), without_jupyter);
 }
 
 #[tokio::test(start_paused = true)]
