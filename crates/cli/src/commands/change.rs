@@ -255,7 +255,8 @@ async fn change(
                 return unchanged(what, Goal::AVAILABLE, workspace);
             };
             let what = match (replaces, in_recovery) {
-                _ if runs && !replaces => "goes on",
+                (false, false) if runs => "runs on normally",
+                (false, true) if runs => "runs on in recovery",
                 (false, false) => "started",
                 (false, true) => "started in recovery",
                 (true, false) => "restarted normally",
