@@ -310,7 +310,8 @@ class Operator:
         self.runs += 1
         self.server.status(
             name, phase="Starting", reason="Starting", message="The pod is starting.", runID=f"run{self.runs}", podName="workspace-" + name,
-            conditions=[condition("Valid", "True", "AllRulesHold"), condition("Progressing", "True", "Starting")], endpoint=None, **more,
+            conditions=[condition("Valid", "True", "AllRulesHold"), condition("Progressing", "True", "Starting")], endpoint=None,
+            stoppedBecause=None, **more,
         )
 
     def ready(self, name, ip, port):
@@ -326,10 +327,10 @@ class Operator:
             conditions=[*conditions, condition("Degraded", "True", reason, message)],
         )
 
-    def stopped(self, name, **more):
+    def stopped(self, name, message="No pod is left; the disk is kept.", **more):
         self.server.status(
-            name, phase="Stopped", reason="Stopped", message="", runID=None, endpoint=None, podName=None, startedAt=None,
-            conditions=[condition("Valid", "True", "AllRulesHold"), condition("Stopped", "True", "Stopped")], **more,
+            name, phase="Stopped", reason="Stopped", message=message, runID=None, endpoint=None, podName=None, startedAt=None,
+            conditions=[condition("Valid", "True", "AllRulesHold"), condition("Stopped", "True", "Stopped", message)], **more,
         )
 
     async def end(self):

@@ -12,6 +12,7 @@ import unittest.mock
 import urllib.parse
 
 import api_server
+import pods
 from hub import Case
 from pods import LAUNCHER, Pods, free_port
 from tornado import httpclient, httpserver, netutil, web
@@ -342,6 +343,49 @@ class Launch(Case):
         launcher.send_signal(signal.SIGTERM)
         self.assertEqual(await launcher.wait(), 128 + signal.SIGTERM)
         self.assertIsNone(spawner._exit_code)
+
+    async def run_script(self, script):
+        """A container with this command -> its launcher, once it hands signals on and the command has said something."""
+        with open(self.pods.file("00", "log"), "w"), open(self.pods.file("00", "kept"), "w") as file:
+            json.dump({"command": ["/bin/sh", "-c", script], "environment": {}}, file)
+        launcher = await self.pods.container("00")
+        # The thread that reads the command's errors begins when the launcher knows the command.
+        await self.so(lambda: self.pods.log("00") and len(os.listdir(f"/proc/{launcher.pid}/task")) == 2)
+        return launcher
+
+    async def asks_to_stop(self, script, message):
+        """What `stop-workspace` does, with this message -> the launcher's code."""
+        launcher = await self.run_script(script)
+        with open(self.pods.file("00", "message"), "w") as file:
+            file.write(message)
+        launcher.terminate()
+        code = await asyncio.wait_for(launcher.wait(), 60)
+        self.assertEqual(self.pods.log("00", "message"), message)
+        return code
+
+    async def test_after_a_request_to_stop_the_end_is_a_success_however_the_command_ends(self):
+        dies, fails = "echo runs; exec sleep 600", "trap 'exit 7' TERM; echo runs; while :; do sleep 0.05; done"
+        for message, codes in (
+            ("stop-workspace", [0, 0]),
+            ("stop-workspace\n", [0, 0]),
+            # The controls.
+            ("", [128 + signal.SIGTERM, 7]),
+            ("stop-workspace: not found", [128 + signal.SIGTERM, 7]),
+        ):
+            with self.subTest(message):
+                self.assertEqual([await self.asks_to_stop(script, message) for script in (dies, fails)], codes)
+
+    async def test_a_command_that_does_not_end_after_a_request_to_stop_is_ended_and_at_another_stop_the_kubelet_does_that(self):
+        with open(LAUNCHER) as file:
+            text = file.read()
+        self.assertEqual(text.count("alarm(30)"), 1)
+        sooner = os.path.join(self.folder.name, "launcher.py")
+        with open(sooner, "w") as file:
+            file.write(text.replace("alarm(30)", "alarm(1)"))
+        stays = "trap '' TERM; echo runs; "
+        with unittest.mock.patch.object(pods, "LAUNCHER", sooner):
+            self.assertEqual(await self.asks_to_stop(stays + "exec sleep 600", "stop-workspace"), 0)
+            self.assertEqual(await self.asks_to_stop(stays + "sleep 2; exit 3", ""), 3)
 
     async def test_a_hub_that_is_away_is_asked_again_and_a_refusal_is_not(self):
         self.http.stop()

@@ -759,6 +759,54 @@ class Failure(Case):
         self.assertEqual(len(messages), len(set(messages)))
         self.assertEqual(messages[0], "Server requested")
 
+    async def test_the_first_step_of_a_start_tells_which_rule_ended_the_last_run_in_the_words_of_the_status(self):
+        self.api.operator.auto = True
+        await self.spawn()
+        self.api.operator.auto = False
+        left, rule = "No pod is left; the disk is kept.", {"rule": "MaxAge", "time": "2026-01-01T08:00:00Z"}
+        why = "Stopped at 2026-01-01T08:00:00Z after 480 min, its maximum age."
+        failed = "Stopped at 2026-01-01T08:00:00Z after 15 min without being ready for five minutes together (CrashLooping)."
+        for because, message, told in (
+            (rule, f"{why} {left}", f"Last run: {why}"),
+            (rule, why, f"Last run: {why}"),
+            ({**rule, "rule": "Failed", "reason": "CrashLooping"}, f"{failed} {left}", f"Last run: {failed}"),
+            (rule, "", None),
+            # The controls: a user stopped it, and no earlier rule is told of.
+            (None, left, None),
+            (None, f"{why} {left}", None),
+        ):
+            with self.subTest(message, because=because):
+                stopping = asyncio.ensure_future(self.user().stop(""))
+                await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
+                self.api.operator.stopped("alice", message, stoppedBecause=because)
+                await stopping
+                task, events = self.begin(), []
+                spawner = self.user().spawners[""]
+                await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Running")
+                self.api.operator.starting("alice")
+                self.assertIsNone(self.api.objects["alice"]["status"]["stoppedBecause"])
+                async for event in spawner._generate_progress():
+                    events.append(event["message"])
+                    if "Pod created" in events:
+                        break
+                self.assertEqual(events[1] == told, told is not None)
+                self.assertEqual([text for text in events if "Last run" in text], [told] if told else [])
+                self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
+                await task
+
+    async def test_a_start_with_another_template_tells_of_the_last_run_too(self):
+        self.api.operator.auto = True
+        await self.spawn()
+        await self.user().stop("")
+        why = "Stopped at 2026-01-01T08:00:00Z because stop-workspace was called in it."
+        self.api.operator.stopped("alice", f"{why} No pod is left.", stoppedBecause={"rule": "Requested", "time": "2026-01-01T08:00:00Z"})
+        self.new_hub(template="other")
+        spawner = await self.spawn()
+        self.assertEqual((self.api.objects["alice"]["spec"]["templateRef"], spawner._last_run), ("other", f"Last run: {why}"))
+        # It is told once.
+        await self.user().stop("")
+        self.assertEqual((await self.spawn())._last_run, "")
+
 
 class Settings(Case):
     async def test_settings_that_cannot_work_are_refused_with_the_cure(self):

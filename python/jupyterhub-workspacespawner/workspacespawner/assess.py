@@ -41,6 +41,14 @@ def words(workspace: Workspace) -> str:
     return _join(workspace.reason, workspace.message) or f"its status says no reason (phase {workspace.phase or 'unknown'})"
 
 
+def last_run(workspace: Workspace) -> str:
+    """How the last run of a stopped one ended, in the operator's words; empty if no rule ended it."""
+    text = workspace.conditions.get("Stopped", {}).get("message", "") if workspace.by_rule else ""
+    # What becomes of the pod and its files comes after that, and is over with the start.
+    text = _join("", text.partition(". ")[0].removesuffix("."))
+    return f"Last run: {text}." if text else ""
+
+
 def steps(workspace: Workspace) -> list[tuple[int, str]]:
     """What has happened of a start, as percent and words. What goes wrong has the percent of the step before it."""
     if not workspace.current:

@@ -1,8 +1,8 @@
 """A pod's token -> the command and environment that the hub gives for it, run (IO)."""
 import base64, json, os, signal, subprocess, sys, threading, time
-from urllib import error, request
+from urllib import request
 
-# An argument of python3 -I -c: Python 3.8, no packages, 4,096 characters, nothing that looks like a variable.
+# An argument of python3 -I -c: for 3.8, no packages, 4,096 characters, nothing like a variable.
 FILES = ["/var/run/secrets/jupyterhub/token", "/dev/shm/jupyterhub-launch", "/dev/termination-log"]
 TOKEN, KEPT, MESSAGE = sys.argv[1:] + FILES[len(sys.argv) - 1 :]
 child, stopping, tail = None, False, b""
@@ -10,11 +10,17 @@ child, stopping, tail = None, False, b""
 
 def end(number, frame):
     global stopping
-    stopping = stopping or number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    stopping |= number in (2, 3, 15)  # INT, QUIT, TERM
     if child:
-        child.send_signal(number)
+        child.send_signal(9 if number == signal.SIGALRM else number)
+        if asked() and not any(signal.getitimer(0)):
+            signal.alarm(30)  # Then KILL.
     elif stopping:
         os._exit(128 + number)
+
+
+def asked():
+    return os.path.exists(MESSAGE) and open(MESSAGE, "rb").read().strip() == b"stop-workspace"
 
 
 def leave(output):
@@ -37,14 +43,10 @@ def ask(method, seconds, body=None):
     limit, delay = time.monotonic() + seconds, 0.2
     while True:
         token = open(TOKEN).read().strip()
-        part = token.split(".")[1]
-        aud = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["aud"]
-        url = aud if isinstance(aud, str) else aud[0]
-        asked = request.Request(url, body, dict(Authorization="Bearer " + token), method=method)
+        url = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["aud"][0]
         try:
-            with opener.open(asked, timeout=10) as answer:
-                return answer.read()
-        except error.HTTPError as problem:
+            return opener.open(request.Request(url, body, dict(Authorization="Bearer " + token), method=method), timeout=10).read()
+        except request.HTTPError as problem:
             said, again = " answers %d" % problem.code, problem.code == 503
         except Exception as problem:  # also an answer that is cut off
             said, again = " does not answer: %s" % problem, True
@@ -56,7 +58,7 @@ def ask(method, seconds, body=None):
 
 def fetch():
     try:  # Of the container's earlier run.
-        return json.loads(open(KEPT, "rb").read())
+        return json.load(open(KEPT, "rb"))
     except (OSError, ValueError):
         body = ask("POST", 120)
     found = json.loads(body)
@@ -71,21 +73,21 @@ def fetch():
 
 def hand_on(errors):
     global tail
-    for part in iter(lambda: os.read(errors.fileno(), 65536), b""):
+    for part in iter(lambda: errors.read1(65536), b""):
         os.write(2, part)
         tail = (tail + part)[-4096:]
 
 
-for name in "TERM INT QUIT HUP USR1 USR2 WINCH CONT".split():
+for name in "TERM INT QUIT HUP USR1 USR2 WINCH CONT ALRM".split():
     signal.signal(getattr(signal, "SIG" + name), end)
 try:
     found = fetch()
 except (ValueError, OSError) as problem:
     fail("the hub does not say what to run: %s" % problem)
-raw = lambda text: text.encode("utf-8", "surrogateescape")
+raw = lambda text: text.encode(errors="surrogateescape")
 env = dict(os.environb)
-env.update((raw(name), raw(value)) for name, value in found["environment"].items())
-command = [raw(part) for part in found["command"]]
+env.update(map(raw, pair) for pair in found["environment"].items())
+command = list(map(raw, found["command"]))
 # Not a user's own program of that name.
 ours = os.path.join(os.path.dirname(os.fsencode(sys.executable)), command[0])
 if os.access(ours, os.X_OK):
@@ -100,14 +102,15 @@ output.start()
 pid = 0
 while pid != child.pid:
     pid, status = os.wait()
-code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
-child = None
-if code and not stopping:
-    output.join(1)
+code = os.WEXITSTATUS(status) or status and 128 + os.WTERMSIG(status)
+output.join(1)
+if asked():
+    code = 0
+elif code and not stopping:
     leave(tail)
 elif not stopping:
+    child = None
     # The hub stops the workspace; ending now would start it anew.
     ask("DELETE", 1e9, b'{"code": 0}')
-    while True:
-        signal.pause()
-sys.exit(code)
+    time.sleep(1e9)
+os._exit(code)

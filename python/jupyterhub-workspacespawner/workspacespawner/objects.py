@@ -49,6 +49,8 @@ class Workspace:
         self.conditions = {item.get("type"): item for item in status.get("conditions") or []}
         # Whether no pod is left, as desired.
         self.stopped = not self.wanted and self.current and self.says("Stopped") == "True"
+        # Whether a rule stopped its last run, and no start has come since.
+        self.by_rule = bool(status.get("stoppedBecause"))
         self.phase, self.reason, self.message = (status.get(key) or "" for key in ("phase", "reason", "message"))
         self.run_id, self.pod, self.started = status.get("runID") or "", status.get("podName") or "", bool(status.get("startedAt"))
         self.address = (endpoint["podIP"], endpoint["port"]) if endpoint.get("podIP") and endpoint.get("port") else None

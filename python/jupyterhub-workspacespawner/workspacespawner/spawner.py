@@ -29,6 +29,8 @@ class WorkspaceSpawner(Options, Spawner):
     _starting = False
     _exit_code: int | None = None
     _failed_since: float | None = None
+    # How the run before the one that starts ended.
+    _last_run = ""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -98,7 +100,7 @@ class WorkspaceSpawner(Options, Spawner):
             raise
 
     async def _start_or_say_why(self) -> str:
-        self._starting, self._exit_code, self._failed_since = True, None, None
+        self._starting, self._exit_code, self._failed_since, self._last_run = True, None, None, ""
         self._until = time.monotonic() + max(self.start_timeout - EARLIER, self.start_timeout / 2)
         try:
             return assess.url(await self._start())
@@ -143,6 +145,9 @@ class WorkspaceSpawner(Options, Spawner):
         while True:
             if found := self.cluster.get(name):
                 self._check_owner(found)
+                if found.stopped:
+                    # The status says it until the start.
+                    self._last_run = assess.last_run(found)
             try:
                 if found is None:
                     asked = ""
@@ -309,7 +314,8 @@ class WorkspaceSpawner(Options, Spawner):
     async def progress(self):
         told, percent = set(), 0
         while self.pending == "spawn":
-            for step, text in assess.steps(self.workspace) if self.workspace else []:
+            last = [(0, self._last_run)] if self._last_run else []
+            for step, text in last + (assess.steps(self.workspace) if self.workspace else []):
                 if text not in told:
                     told.add(text)
                     percent = max(percent, step)
