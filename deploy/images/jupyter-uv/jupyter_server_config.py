@@ -24,6 +24,7 @@ if disk:
 # The last line of a server that ends is what its user sees.
 if obstacle := home.obstacle(os.environ["HOME"], disk or os.environ["HOME"]):
     sys.exit(obstacle)
+home.mark_migrated()
 # On a full disk, notebooks open and kernels start.
 if error := home.write_error(jupyter_data_dir()):
     print(f"the home is full or cannot be written: {error}", file=sys.stderr)

@@ -72,6 +72,17 @@ def write_error(folder):
     return None
 
 
+def mark_migrated():
+    """Jupyter moves what IPython 3 left, once it finds ~/.ipython, and cannot start where it fails to mark that. So the first start marks it."""
+    mark = os.path.join(jupyter_config_dir(), "migrated")
+    try:
+        os.makedirs(os.path.dirname(mark), exist_ok=True)
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except OSError:
+        # It is there, or the next start tries again.
+        pass
+
+
 def _unusable(folder, verb, error):
     found = os.stat(folder)
     why = error.strerror

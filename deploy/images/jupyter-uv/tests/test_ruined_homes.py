@@ -206,6 +206,24 @@ class Ruined(Started):
         self.assertEqual(answer.code, code, (request[:2], answer.body))
         return json.loads(answer.body) if answer.headers.get("Content-Type") == "application/json" else answer.body.decode()
 
+    async def can_be_used(self):
+        page = await self.answers(200, "lab")
+        self.assertIn("jupyter-config-data", page)
+        off = page.partition('"disabledExtensions": [')[2].partition("]")[0]
+        self.assertEqual([name for name in BLANK if f'"{name}"' in off], [])
+        self.assertEqual('"mine:plugin"' in off, self.name.startswith("page_without_core"))
+        self.assertIn("settings", await self.answers(200, "lab/api/settings"))
+        self.assertIn("mine.txt", [file["name"] for file in (await self.answers(200, "api/contents"))["content"]])
+        self.assertEqual((await self.answers(200, "api/contents/mine.ipynb"))["type"], "notebook")
+        code = "import installed; installed.answer" if self.name == "everything" else "6 * 7"
+        self.assertEqual(await self.result(await self.kernel(), code), "42")
+        new = {"type": "file", "format": "text", "content": "x" * 9000}
+        if self.name in ("full", "no_inodes"):
+            await self.answers(500, "api/contents/lost.txt", "PUT", new)
+            for name in [name for name in os.listdir(self.home) if name.startswith(("data", "inode"))]:
+                await self.answers(204, f"api/contents/{name}", "DELETE")
+        await self.answers(201, "api/contents/new.txt", "PUT", new)
+
 
 class Home(Ruined):
     """One line of the table."""
@@ -230,24 +248,6 @@ class Home(Ruined):
             self.assertIn(cause.format(self.home), last)
             # The door cuts it there.
             self.assertLessEqual(len(last), 300)
-
-    async def can_be_used(self):
-        page = await self.answers(200, "lab")
-        self.assertIn("jupyter-config-data", page)
-        off = page.partition('"disabledExtensions": [')[2].partition("]")[0]
-        self.assertEqual([name for name in BLANK if f'"{name}"' in off], [])
-        self.assertEqual('"mine:plugin"' in off, self.name.startswith("page_without_core"))
-        self.assertIn("settings", await self.answers(200, "lab/api/settings"))
-        self.assertIn("mine.txt", [file["name"] for file in (await self.answers(200, "api/contents"))["content"]])
-        self.assertEqual((await self.answers(200, "api/contents/mine.ipynb"))["type"], "notebook")
-        code = "import installed; installed.answer" if self.name == "everything" else "6 * 7"
-        self.assertEqual(await self.result(await self.kernel(), code), "42")
-        new = {"type": "file", "format": "text", "content": "x" * 9000}
-        if self.name in ("full", "no_inodes"):
-            await self.answers(500, "api/contents/lost.txt", "PUT", new)
-            for name in [name for name in os.listdir(self.home) if name.startswith(("data", "inode"))]:
-                await self.answers(204, f"api/contents/{name}", "DELETE")
-        await self.answers(201, "api/contents/new.txt", "PUT", new)
 
 
 class Recovery(Ruined):
@@ -291,6 +291,33 @@ class Recovery(Ruined):
         self.assertIn(f"{disk} cannot be read by user 0: it belongs to user 12345 and has mode 0700", self.log().splitlines()[-1])
 
 
+class SecondRun(Ruined):
+    """After a healthy first run, which has left what Jupyter and a kernel write."""
+
+    async def has_run(self):
+        first = await self.starts()
+        self.assertEqual(await self.result(await self.kernel(), "6 * 7"), "42")
+        await self.end(first)
+        self.assertTrue(Path(self.home, ".ipython").is_dir())
+
+    async def test_starts_on_a_disk_that_was_filled(self):
+        self.name, home = "full", Path(self.home)
+        self.ruin("intact", home)
+        mounted("size=3m", lambda home: None)(home)
+        await self.has_run()
+        fill(home)
+        await self.starts()
+        await self.can_be_used()
+
+    async def test_names_the_administrator_where_the_home_became_anothers(self):
+        await self.has_run()
+        Path(self.home).chmod(0o755)
+        subprocess.run(["chown", "-R", "12345:12345", self.home], check=True)
+        process = await self.run_in_home(self.command)
+        self.assertEqual(await asyncio.wait_for(process.wait(), END), 1, self.log())
+        self.assertIn(f"{self.home} cannot be written by user 0: it belongs to user 12345", self.log().splitlines()[-1])
+
+
 class Parallel(unittest.TestSuite):
     """Runs its tests three at a time."""
 
@@ -312,4 +339,4 @@ class Parallel(unittest.TestSuite):
 
 
 def load_tests(loader, _, pattern):
-    return Parallel([*loader.loadTestsFromTestCase(Recovery), *map(Home, HOMES)])
+    return Parallel([*map(loader.loadTestsFromTestCase, (Recovery, SecondRun)), *map(Home, HOMES)])

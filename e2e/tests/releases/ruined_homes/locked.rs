@@ -8,10 +8,11 @@ use super::{Lab, NAME, OWNER, disk};
 
 /// Neither the workspaces' user nor root.
 const OTHER: i64 = 65532;
-/// Whether the workspace starts in recovery, and what the last line of its server says.
-const LOCKED: [(bool, &str); 2] = [
-    (false, "/home/jovyan cannot be read"),
-    (true, "/home/jovyan/disk cannot be read"),
+/// Mode of the home, whether the workspace starts in recovery, and what the last line of its server says.
+const LOCKED: [(&str, bool, &str); 3] = [
+    ("0700", false, "/home/jovyan cannot be read"),
+    ("0700", true, "/home/jovyan/disk cannot be read"),
+    ("0755", false, "/home/jovyan cannot be written"),
 ];
 
 #[tokio::test]
@@ -26,11 +27,11 @@ async fn a_home_of_another_user_names_the_administrator_and_starts_once_its_mode
     .await?;
     disk::run_in_holder(&scratch, "mkdir -m 0777 /tmp/home").await?;
     let lab = Box::pin(Lab::new(scratch, storage)).await?;
-    for (in_recovery, what) in LOCKED {
+    for (mode, in_recovery, what) in LOCKED {
         workspace::stop(&lab.workspaces, NAME).await?;
-        disk::run_in_holder(&lab.scratch, "chmod 0700 /tmp/home").await?;
+        disk::run_in_holder(&lab.scratch, &format!("chmod {mode} /tmp/home")).await?;
         let start = json!({"desiredStatus": DesiredStatus::Running, "recoveryMode": in_recovery});
-        let why = format!("it belongs to user {OTHER} and has mode 0700. An administrator can mend that");
+        let why = format!("it belongs to user {OTHER} and has mode {mode}. An administrator can mend that");
         lab.starts_and_tells(start, &format!("{what} by user 1000: {why}"))
             .await?;
     }
