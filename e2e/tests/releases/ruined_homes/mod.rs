@@ -191,9 +191,7 @@ impl Lab {
         terminal::types(&self.session, &self.url, &delete, "deleted-0").await?;
 
         self.starts_normally().await?;
-        let read = kernel::compute(&self.session, &self.url, READ).await?;
-        ensure!(read == "'of the user'", "the file has {read}");
-        Ok(())
+        self.reads_in_a_kernel().await
     }
 
     async fn has_no_shell_and_is_mended(&self) -> anyhow::Result<()> {
@@ -216,6 +214,7 @@ impl Lab {
         self.session.enter(&self.url, OWNER).await?;
         machine.run(&format!("$SSH {host} '{MEND}'")).await?;
         self.starts_normally().await?;
+        self.session.enter(&self.url, OWNER).await?;
         ensure!(machine.run(&read).await? == "of the user");
         Ok(())
     }
@@ -277,8 +276,15 @@ impl Lab {
     async fn starts_normally(&self) -> anyhow::Result<()> {
         self.browser.page.goto(&page(&self.scratch)?).await?;
         self.browser.sees("#head", "In recovery").await?;
-        self.next_run(self.answer_yes("start"), false).await?;
-        self.session.enter(&self.url, OWNER).await.map(drop)
+        self.next_run(self.answer_yes("start"), false).await
+    }
+
+    /// Alice reads the file in a kernel of the run.
+    async fn reads_in_a_kernel(&self) -> anyhow::Result<()> {
+        self.session.enter(&self.url, OWNER).await?;
+        let read = kernel::compute(&self.session, &self.url, READ).await?;
+        ensure!(read == "'of the user'", "the file has {read}");
+        Ok(())
     }
 
     /// Presses a button of the open page that asks before it does something, and says yes.
