@@ -27,12 +27,17 @@ pub fn set_desired_status(workspace: &Workspace, status: DesiredStatus, record: 
     change(vec![is_unchanged(workspace)], workspace, status, Some(record))
 }
 
+/// Whether a start, in recovery or not, replaces the run of a workspace: it is in the other mode.
+pub fn replaces_run(workspace: &Workspace, in_recovery: bool) -> bool {
+    workspace.spec.desired_status == DesiredStatus::Running && workspace.is_in_recovery() != in_recovery
+}
+
 /// Merge patch that starts a workspace, in recovery or not; `None`: it is started so already. A run in the other mode is replaced: `now` is the
 /// time with its fraction, so that each request changes something. A run in this mode goes on, whatever the next start was to be.
 pub fn start(workspace: &Workspace, in_recovery: bool, now: impl Display) -> Option<Value> {
     let runs = workspace.spec.desired_status == DesiredStatus::Running;
     let changes = workspace.spec.recovery_mode != in_recovery;
-    let replaces = runs && workspace.is_in_recovery() != in_recovery;
+    let replaces = replaces_run(workspace, in_recovery);
     if runs && !changes && !replaces {
         return None;
     }

@@ -3,6 +3,7 @@
 //! What becomes of the files is in [`rules::files`].
 
 use api::Workspace;
+use api::request;
 use api::workspace::DesiredStatus;
 use kube::ResourceExt as _;
 use rules::files::{Disks, Fate, Moment};
@@ -26,10 +27,10 @@ impl Action {
     /// When files may go by the action on this workspace; `None`: they stay as they are.
     pub fn moment(self, workspace: &Workspace) -> Option<Moment<'_>> {
         let runs = workspace.spec.desired_status == DesiredStatus::Running;
-        let recovers = workspace.is_in_recovery();
         match self {
-            Self::Start => (runs && recovers).then_some(Moment::Stop),
-            Self::Recover => (runs && !recovers).then_some(Moment::Stop),
+            Self::Start | Self::Recover => {
+                request::replaces_run(workspace, self == Self::Recover).then_some(Moment::Stop)
+            }
             Self::Stop | Self::Restart => runs.then_some(Moment::Stop),
             Self::Delete => Some(Moment::Deletion(
                 workspace.metadata.name.as_deref().unwrap_or_default(),

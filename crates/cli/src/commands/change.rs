@@ -245,7 +245,7 @@ async fn change(
         Action::Start | Action::Recover => {
             let in_recovery = action == Action::Recover;
             let runs = desired == DesiredStatus::Running;
-            let replaces = runs && workspace.is_in_recovery() != in_recovery;
+            let replaces = request::replaces_run(&workspace, in_recovery);
             let Some(patch) = request::start(&workspace, in_recovery, Timestamp::now()) else {
                 let what = if in_recovery {
                     "is already started in recovery"
