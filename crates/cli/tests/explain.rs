@@ -260,12 +260,17 @@ fn each_command_of_an_explanation_is_one_of_the_plugin() {
         edit("spec.resources.limits.cpu"),
         edit("spec.resources.requests.memory"),
         edit("spec.idleShutdown.idleTimeoutInMinutes"),
+        edit("spec.limits.maxAgeMinutes"),
+        edit("spec.limits.failedTimeoutMinutes"),
+        edit("spec.limits.startTimeoutMinutes"),
+        edit("spec.limits.stoppedRetentionDays"),
     ] {
         let command = action.command("demo", "team");
         let values = [
             ("QUANTITY", "2"),
             ("IMAGE", "uv"),
             ("DURATION", "90m"),
+            ("DAYS", "30"),
             ("TEMPLATE", "gpu"),
             ("NEW-NAME", "new"),
             ("OTHER-NAME", "other"),

@@ -63,7 +63,7 @@ async fn it_says_where_keeping_changes_nothing_and_which_limit_comes_before() {
     let ran = run(&client, "keep demo 1h").await;
     assert_eq!(
         ran.err,
-        "No idle rule stops this workspace, so this changes nothing.\n"
+        "No idle rule stops this workspace now: the time counts once one does.\n"
     );
     for (rule, said) in [
         (

@@ -63,6 +63,28 @@ async fn the_flag_starts_in_recovery_and_without_it_a_start_is_normal() {
 }
 
 #[tokio::test]
+async fn a_start_says_that_it_leaves_recovery_and_which_files_are_deleted() {
+    let outside = "demo: kernels and terminals end; the disk is kept; files outside of `disk` are deleted\n";
+    for (desired, in_recovery, line, says) in [
+        (
+            "Stopped",
+            true,
+            "start demo",
+            "demo: it leaves recovery and starts normally\n",
+        ),
+        ("Stopped", true, "start demo --recovery", ""),
+        ("Stopped", false, "start demo", ""),
+        ("Running", true, "start demo", outside),
+        ("Running", true, "start demo --recovery", ""),
+    ] {
+        let (server, client) = ApiServer::start();
+        put(&server, desired, in_recovery);
+        let ran = run(&client, line).await;
+        assert_eq!((ran.code(), ran.err.as_str()), (0, says), "{desired} {line}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_so_already_is_not_written() {
     for (in_recovery, line, says) in [
         (true, "start demo --recovery", "is already started in recovery"),

@@ -341,23 +341,24 @@ fn tempfile(name: &str, text: &str) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn waiting_ends_when_the_workspace_is_as_wanted() {
+async fn waiting_says_nothing_of_the_stop_before_a_start_and_ends_when_the_workspace_runs() {
     let (server, client) = ApiServer::start();
     server.put(&in_phase("demo", "Stopped", "Stopped"));
-    let starts = |server: &ApiServer| server.put(&in_phase("demo", "Running", "Running"));
     let operator = async {
-        loop {
-            let desired = server
-                .get::<Workspace>(Some(NAMESPACE), "demo")
-                .map(|it| it.spec.desired_status);
-            if desired == Some(api::workspace::DesiredStatus::Running) {
-                return starts(&server);
-            }
+        // The status from before the start was read once the watch begins.
+        let watches = |server: &ApiServer| {
+            server
+                .take_calls()
+                .iter()
+                .any(|call| call.query.contains("watch="))
+        };
+        while !watches(&server) {
             tokio::task::yield_now().await;
         }
+        server.put(&in_phase("demo", "Running", "Running"));
     };
     let (ran, ()) = tokio::join!(run(&client, "start demo --wait"), operator);
-    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
+    assert_eq!((ran.code(), ran.err.as_str()), (0, ""), "{:?}", ran.outcome);
 }
 
 #[tokio::test]

@@ -100,6 +100,10 @@ fn flag(field: &str) -> Option<&'static str> {
         ("spec.displayName", _) => "--display-name TEXT",
         ("spec.idleShutdown.enabled" | "spec.idleShutdown.idleTimeoutInMinutes", _) => "--idle DURATION",
         ("spec.idleShutdown.openTabMinutes", _) => "--open-tab DURATION",
+        ("spec.limits.maxAgeMinutes", _) => "--max-age DURATION",
+        ("spec.limits.failedTimeoutMinutes", _) => "--failed-timeout DURATION",
+        ("spec.limits.startTimeoutMinutes", _) => "--start-timeout DURATION",
+        ("spec.limits.stoppedRetentionDays", _) => "--stopped-retention DAYS",
         _ => return None,
     })
 }
@@ -125,6 +129,8 @@ pub(super) fn of_reason(workspace: &Workspace, reason: &Reason, message: &str) -
     let fixes = reason.fixes.iter();
     fixes
         .flat_map(|fix| match fix {
+            // How a workspace in recovery is started is said with that.
+            Fix::Start if workspace.is_in_recovery() => Vec::new(),
             Fix::Start => vec![Change::Start],
             // A workspace in recovery fails for another reason.
             Fix::Recover if workspace.concerns_recovery() => Vec::new(),

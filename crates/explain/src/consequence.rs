@@ -54,12 +54,17 @@ impl Consequence {
         let name = workspace.name_any();
         let moment = action.moment(workspace)?;
         let Fate { text, loses_files } = Disks::from_workspace(workspace).fate(moment);
+        let outside = if moment == Moment::Stop && workspace.is_in_recovery() {
+            "; files outside of `disk` are deleted"
+        } else {
+            ""
+        };
         let ends = match workspace.spec.desired_status {
             DesiredStatus::Running => "kernels and terminals end; ",
             DesiredStatus::Stopped => "",
         };
         Some(Self {
-            text: format!("{name}: {ends}{text}"),
+            text: format!("{name}: {ends}{text}{outside}"),
             loses_files,
         })
     }
@@ -107,5 +112,30 @@ mod tests {
         );
         let start = Consequence::from_action(Action::Start, &workspace("Stopped", &terminating));
         assert_eq!(start, None);
+    }
+
+    #[test]
+    fn what_ends_recovery_says_that_files_outside_of_the_disk_are_deleted() {
+        let text = |in_recovery: bool, action: Action| {
+            let spec = json!({"displayName": "d", "recoveryMode": in_recovery});
+            let status = json!({"disk": {"claimUID": "c", "size": "1Gi"}});
+            let object = json!({"metadata": {"name": "demo"}, "spec": spec, "status": status});
+            let consequence = Consequence::from_action(action, &serde_json::from_value(object).unwrap());
+            consequence.map(|it| (it.text, it.loses_files))
+        };
+        let kept = "demo: kernels and terminals end; the disk is kept";
+        let with_outside = format!("{kept}; files outside of `disk` are deleted");
+        for action in [Action::Start, Action::Stop, Action::Restart] {
+            assert_eq!(
+                text(true, action),
+                Some((with_outside.clone(), false)),
+                "{action:?}"
+            );
+        }
+        for action in [Action::Recover, Action::Stop, Action::Restart] {
+            assert_eq!(text(false, action), Some((kept.to_owned(), false)), "{action:?}");
+        }
+        assert_eq!(text(true, Action::Recover), None);
+        assert_eq!(text(false, Action::Start), None);
     }
 }

@@ -103,6 +103,17 @@ impl Remedy {
         Self::of_owner("Start it.").by(workspace, [Change::Start])
     }
 
+    /// To start the workspace in recovery.
+    pub(super) fn recover(workspace: &Workspace) -> Self {
+        let what = format!("Start it in recovery, to repair the files in {RECOVERED}.");
+        Self::of_owner(what).by(workspace, [Change::Recover])
+    }
+
+    /// To start the workspace normally, repaired or not.
+    pub(super) fn leave_recovery(workspace: &Workspace) -> Self {
+        Self::of_owner("Start it normally, which leaves recovery.").by(workspace, [Change::Start])
+    }
+
     /// To start the workspace normally, once it is repaired.
     pub(super) fn start_normally(workspace: &Workspace) -> Self {
         let what = format!("Repair the files in {RECOVERED}, then start it normally.");
@@ -125,7 +136,12 @@ impl Remedy {
             user: user.to_owned(),
             minutes: most.map_or(SHARED, |most| most.clamp(1, SHARED)),
         };
-        Self::of_owner(format!("Share it with {user}.")).by(workspace, [action])
+        let guests = if workspace.is_in_recovery() {
+            " In recovery, guests of a share have a terminal and all files."
+        } else {
+            ""
+        };
+        Self::of_owner(format!("Share it with {user}.{guests}")).by(workspace, [action])
     }
 
     /// To move the end of a share of the workspace.

@@ -29,8 +29,13 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     found.extend(deletion(workspace, &status));
     found.extend(recovery(workspace));
     if !status.pending_update.is_empty() {
+        let next = match (workspace.is_in_recovery(), workspace.spec.recovery_mode) {
+            (false, true) => " Its next start is in recovery.",
+            (true, false) => " Its next start is a normal one.",
+            _ => "",
+        };
         found.push(Finding {
-            what: "Changes wait for a restart.".to_owned(),
+            what: format!("Changes wait for a restart.{next}"),
             because: status
                 .pending_update
                 .iter()
@@ -84,11 +89,12 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
         what: "A user stopped it, or it was created as stopped; no rule did.".to_owned(),
         reason: Some(reason::STOPPED.to_owned()),
         because,
-        remedies: vec![Remedy::start(workspace)],
+        // How one in recovery is started is said with that.
+        remedies: Vec::from_iter((!workspace.is_in_recovery()).then(|| Remedy::start(workspace))),
     }
 }
 
-/// That its run, or without a run its next start, is in recovery, and how that is ended.
+/// That its run, or without a run its next start, is in recovery, and how it is started in either mode.
 fn recovery(workspace: &Workspace) -> Option<Finding> {
     let is_set = workspace.spec.recovery_mode;
     let (field, value) = if is_set {
@@ -102,13 +108,18 @@ fn recovery(workspace: &Workspace) -> Option<Finding> {
     } else {
         "It is in recovery"
     };
+    let remedies = match workspace.spec.desired_status {
+        DesiredStatus::Stopped => vec![Remedy::recover(workspace), Remedy::leave_recovery(workspace)],
+        DesiredStatus::Running if is_set => vec![Remedy::start_normally(workspace)],
+        // The restart of the pending change ends it.
+        DesiredStatus::Running => Vec::new(),
+    };
     workspace.is_in_recovery().then(|| Finding {
         what: format!(
             "{which}: it runs the installation's recovery image with an empty home, and the disk is a folder of it."
         ),
         because: vec![of_workspace(workspace, field, value, None)],
-        // If it is no longer set, the restart of the pending change ends it.
-        remedies: Vec::from_iter(is_set.then(|| Remedy::start_normally(workspace))),
+        remedies,
         ..Finding::default()
     })
 }

@@ -346,12 +346,12 @@ fn a_run_is_in_recovery_as_it_was_started_whatever_the_next_start_will_be() {
         ("Running", true, json!([set]), None),
         ("Running", false, json!([set]), Some((now, pending, 0))),
         ("Running", false, json!([]), None),
-        ("Stopped", true, json!([]), Some((next, set, 1))),
+        ("Stopped", true, json!([]), Some((next, set, 2))),
         ("Stopped", false, json!([]), None),
     ] {
         let conditions = [condition("Available", "True", reason::READY, "")];
         let status = json!({"phase": phase, "pendingUpdate": waits, "conditions": conditions});
-        let workspace = workspace_with(json!({"recoveryMode": is_set}), status);
+        let workspace = workspace_with(json!({"desiredStatus": phase, "recoveryMode": is_set}), status);
         let findings = super::workspace(&Evidence::of(&workspace)).findings;
         let found = findings.iter().find(|it| it.what.contains("recovery image"));
         let found = found.map(|it| {
@@ -359,6 +359,57 @@ fn a_run_is_in_recovery_as_it_was_started_whatever_the_next_start_will_be() {
             (what, it.because[0].field.as_str(), it.remedies.len())
         });
         assert_eq!(found, expected, "{phase} {is_set} {waits}");
+    }
+}
+
+#[test]
+fn a_pending_recovery_says_how_the_next_start_is() {
+    let set = "spec.recoveryMode";
+    for (is_set, waits, said) in [
+        (
+            true,
+            set,
+            "Changes wait for a restart. Its next start is in recovery.",
+        ),
+        (
+            false,
+            set,
+            "Changes wait for a restart. Its next start is a normal one.",
+        ),
+        (true, "spec.image", "Changes wait for a restart."),
+        (false, "spec.image", "Changes wait for a restart."),
+    ] {
+        let conditions = [condition("Available", "True", reason::READY, "")];
+        let status = json!({"phase": "Running", "pendingUpdate": [waits], "conditions": conditions});
+        let workspace = workspace_with(json!({"recoveryMode": is_set}), status);
+        let findings = super::workspace(&Evidence::of(&workspace)).findings;
+        assert_eq!(findings.last().unwrap().what, said, "{is_set} {waits}");
+    }
+}
+
+#[test]
+fn a_stopped_workspace_in_recovery_says_once_how_it_starts_in_either_mode() {
+    let normal = "kubectl workspace start demo -n team";
+    let recover = "kubectl workspace start demo -n team --recovery";
+    for because in [
+        Value::Null,
+        json!({"rule": "MaxAge", "time": "2026-01-01T09:00:00Z"}),
+    ] {
+        for (is_set, expected) in [(true, vec![recover, normal]), (false, vec![normal])] {
+            let conditions = [condition("Stopped", "True", reason::STOPPED, "")];
+            let status = json!({"phase": "Stopped", "stoppedBecause": because, "conditions": conditions});
+            let workspace = workspace_with(
+                json!({"desiredStatus": "Stopped", "recoveryMode": is_set}),
+                status,
+            );
+            let findings = super::workspace(&Evidence::of(&workspace)).findings;
+            let remedies = findings.iter().flat_map(|finding| &finding.remedies);
+            let commands = remedies
+                .flat_map(|remedy| &remedy.steps)
+                .map(|step| step.command.as_str());
+            let starts: Vec<_> = commands.filter(|it| it.contains(" start ")).collect();
+            assert_eq!(starts, expected, "{is_set} {because}");
+        }
     }
 }
 

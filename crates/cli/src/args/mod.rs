@@ -54,7 +54,7 @@ pub use values::{Assignment, Gpu, Gpus, Idle, LimitValue};
 const EXIT_CODES: &str = "\
 Exit codes; of several workspaces, the highest counts:
   0  done
-  1  the cluster refused it, or there is no connection, no right, or no such object; or a file cannot be read, or holds nothing to import
+  1  the cluster refused it, or there is no connection, no right, or no such object; or explain --access cannot read what decides; or a file cannot be read, or holds nothing to import
   2  the command line is wrong; or the file holds no workspace, so create sent nothing; or the folder of import is not empty; or the question was not answered with yes
   3  not as wanted: the workspace exists, but will not become so; or explain or version found a problem; or import lost something, and wrote the rest
   4  the workspace was not as wanted in time

@@ -119,7 +119,7 @@ impl Deadline {
     }
 }
 
-/// Each new state is a line on `err`, and `seen` holds the last one.
+/// Each new state is a line on `err`, except that from before a start, and `seen` holds the last one.
 /// While the watch fails, `err` and `seen` also get the reason. The watch is retried unless the API server refuses it.
 async fn watch(
     client: Client,
@@ -152,6 +152,7 @@ async fn watch(
             }
         };
         seen.watch_error = None;
+        let is_stale = is_before_start(&workspace, goal);
         match progress(&workspace, goal) {
             Progress::Done { warning } => {
                 if let Some(warning) = warning {
@@ -168,7 +169,9 @@ async fn watch(
                 });
             }
             Progress::NotYet(state) if seen.state.as_ref() != Some(&state) => {
-                writeln!(err, "{state}")?;
+                if !is_stale {
+                    writeln!(err, "{state}")?;
+                }
                 seen.state = Some(state);
             }
             Progress::NotYet(_) => {}
@@ -250,6 +253,12 @@ fn progress(workspace: &Workspace, goal: &Goal) -> Progress {
         };
     }
     not_yet(status)
+}
+
+/// Whether the status is still that of the stop before the start that is waited for.
+fn is_before_start(workspace: &Workspace, goal: &Goal) -> bool {
+    let phase = workspace.status.as_ref().and_then(|status| status.phase);
+    matches!(goal, Goal::Available { .. }) && phase == Some(Phase::Stopped)
 }
 
 fn not_yet(status: WorkspaceStatus) -> Progress {
@@ -389,6 +398,17 @@ mod tests {
             progress(&workspace, &of("none")),
             Progress::Done { warning: None }
         );
+    }
+
+    #[test]
+    fn a_start_says_nothing_of_the_stop_before_it() {
+        let is_before = |phase: &str, goal: &Goal| {
+            let object = json!({"metadata": {"name": "demo"}, "spec": {"displayName": "d"}, "status": {"phase": phase}});
+            is_before_start(&serde_json::from_value(object).unwrap(), goal)
+        };
+        assert!(is_before("Stopped", &Goal::AVAILABLE));
+        assert!(!is_before("Starting", &Goal::AVAILABLE));
+        assert!(!is_before("Stopped", &Goal::Gone));
     }
 
     #[test]

@@ -160,8 +160,21 @@ async fn read_all(
     Ok(())
 }
 
-/// Says what the action takes along, and asks where files are lost.
+/// Says what the action takes along and whether it leaves recovery, and asks where files are lost.
 fn announce(action: Action, targets: &[Target], yes: bool, console: &mut Console<'_>) -> Result<(), Failure> {
+    let leaves_recovery = |workspace: &Workspace| {
+        let is_stopped = workspace.spec.desired_status == DesiredStatus::Stopped;
+        action == Action::Start && is_stopped && workspace.spec.recovery_mode
+    };
+    for target in targets {
+        if target.listed.as_ref().is_some_and(leaves_recovery) {
+            writeln!(
+                console.err,
+                "{}: it leaves recovery and starts normally",
+                target.name
+            )?;
+        }
+    }
     let consequences = targets
         .iter()
         .filter_map(|target| Consequence::from_action(action, target.listed.as_ref()?));

@@ -53,7 +53,7 @@ fn effect(workspace: &Workspace, until: Timestamp) -> Option<String> {
     let status = workspace.status.as_ref()?;
     let values = status.resolved.as_ref()?;
     if values.idle_timeout_in_minutes.is_none() {
-        return Some("No idle rule stops this workspace, so this changes nothing.".to_owned());
+        return Some("No idle rule stops this workspace now: the time counts once one does.".to_owned());
     }
     let rule = status.stops_because.filter(|rule| *rule != StopRule::Idle)?;
     let at = status.stops_at.as_ref().filter(|at| at.0 < until)?;

@@ -1,5 +1,6 @@
 //! A workspace and a user -> why the user may or may not connect (IO).
 
+use anyhow::anyhow;
 use api::{WorkspaceManager, WorkspaceShare};
 use explain::Read;
 use explain::access::{AccessEvidence, explain};
@@ -64,10 +65,13 @@ pub(super) async fn run(
         &text::access(&explanation),
         console,
     )?;
-    if explanation.allowed == Some(true) {
-        return Ok(());
+    match explanation.allowed {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::Explained),
+        None => Err(Failure::Other(anyhow!(
+            "it cannot be determined whether the user may connect"
+        ))),
     }
-    Err(Failure::Explained)
 }
 
 async fn requester(cluster: &Cluster, args: &Explain) -> Result<(String, Vec<String>), Failure> {
