@@ -3,9 +3,10 @@
 mod features;
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use import::Import;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::{jupyter_k8s, text};
 
@@ -296,6 +297,11 @@ fn what_an_access_strategy_adds_to_pods_is_in_the_templates_that_have_it() {
     );
 }
 
+/// Processor time of this thread. Other work on the machine does not count.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
+}
+
 #[test]
 fn an_export_of_two_megabytes_is_read_within_seconds_also_in_a_debug_build() {
     let mut items = Vec::new();
@@ -319,8 +325,12 @@ fn an_export_of_two_megabytes_is_read_within_seconds_also_in_a_debug_build() {
         items.join(", ")
     );
     assert!(source.len() > 1_900_000, "{}", source.len());
-    let begin = Instant::now();
+    let begin = processor_time();
     let import = jupyter_k8s(&source).unwrap();
     assert_eq!(text(&import, "disks").lines().count(), 150);
-    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    let taken = processor_time().saturating_sub(begin);
+    assert!(
+        taken > Duration::ZERO && taken < Duration::from_secs(20),
+        "{taken:?}"
+    );
 }

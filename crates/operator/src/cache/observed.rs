@@ -162,7 +162,9 @@ impl Observed {
             .filter(|claim| self.identity.owns(&claim.metadata))
     }
 
-    /// The first of its own disks in use that a user deleted: its files go with the pod.
+    /// The first of its own disks in use that a user deleted. Its files exist only while the pod runs, and the status asks users to save
+    /// them. A claim that the workspace only names does not count. Otherwise a user who makes and deletes such a claim could prevent the
+    /// idle stop.
     pub fn used_deleted_claim(&self) -> Option<&PersistentVolumeClaim> {
         self.used_own_claims().find(|claim| is_deleted(claim))
     }

@@ -15,7 +15,6 @@ use super::{
     outcome::{Error, Next, RECHECK_INTERVAL, REFUSED_INTERVAL, sooner},
 };
 use crate::{
-    activity::subject::is_last_of_its_disk,
     apply::{
         self, Applied,
         intent::{Intent, intent},
@@ -311,7 +310,7 @@ fn next_reconcile(intent: Intent, blocker: Option<&Blocker>, recheck: Option<Dur
 /// - With a disk that is deleted with its pod, only an explicit restart request restarts the run.
 /// - The same holds with a claim that is being deleted and still named: no next run could start on it.
 fn restarts_now(workspace: &Workspace, valid: Option<&ValidWorkspace>, observed: &Observed) -> bool {
-    let goes = is_last_of_its_disk(observed);
+    let goes = observed.used_deleted_claim().is_some();
     let stays_named = |valid| {
         let mut named = borrowed_claims::named_claims(valid).into_iter();
         named.any(|named| observed.terminating.contains(&named.claim))

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use api::{
     Workspace, WorkspaceStatus,
     names::{APPLICATION_CONTAINER, DOOR_ACTIVITY},
-    workspace::DesiredStatus,
+    workspace::{DesiredStatus, IdleStatus},
 };
 use jiff::Timestamp;
 use rules::{Quantity, Question, ValidWorkspace, routes::Routes};
@@ -123,7 +123,10 @@ pub(crate) fn for_run(
         .and_then(record::base_path)
         .unwrap_or_default();
     let usable_since = usable_since(observed.current_pod()?)?;
-    let idle = valid.idle.as_ref().filter(|_| !is_last_of_its_disk(observed));
+    let idle = valid
+        .idle
+        .as_ref()
+        .filter(|_| observed.used_deleted_claim().is_none());
     let idle = idle.map(|idle| {
         let question = question_of_run(valid, &idle.question, observed.started_from());
         IdleRule {
@@ -133,7 +136,7 @@ pub(crate) fn for_run(
             open_tab_minutes: idle.open_tab_minutes,
             since: usable_since,
             known: before.and_then(|idle| Some(idle.last_activity.as_ref()?.0)),
-            had_error: before.is_some_and(|idle| idle.error().is_some()),
+            had_error: before.and_then(IdleStatus::error).is_some(),
         }
     });
     let capacity = capacity(observed);
@@ -178,12 +181,6 @@ fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Optio
         return Question::default().rebase("", &then);
     }
     today.clone().rebase(now, &then)
-}
-
-/// Whether an own disk was deleted that the pod mounts: its files exist only while the pod runs, and the status asks users to save them. A
-/// claim that the workspace only names does not count. Otherwise a user who makes and deletes such a claim could prevent the idle stop.
-pub(crate) fn is_last_of_its_disk(observed: &Observed) -> bool {
-    observed.used_deleted_claim().is_some()
 }
 
 /// When the application last started or the pod became ready, whichever is later.

@@ -31,7 +31,7 @@ pub use self::{
     stop::{is_refusal, stopped_because},
 };
 use crate::{
-    activity::subject::{self, is_last_of_its_disk},
+    activity::subject,
     cache::observed::Observed,
     context::Context,
     status::{disk_use, memory},
@@ -56,7 +56,7 @@ pub fn attend(
     status.kept = keep::granted(workspace, longest, known, now);
     status::complete(status, before, report.as_ref(), now);
     // A stop would delete the files of a disk that was deleted. The condition `Degraded` says so.
-    let is_held_up = is_last_of_its_disk(observed);
+    let is_held_up = observed.used_deleted_claim().is_some();
     if is_held_up {
         (status.stops_at, status.stops_because) = (None, None);
     }

@@ -124,7 +124,7 @@ fn fields(
         timeout_of(before) == Some(usage.timeout)
             && resolved.and_then(|it| it.open_tab_minutes) == Some(usage.open_tab_minutes)
     });
-    let had_failed = earlier.as_ref().is_some_and(|idle| idle.error().is_some());
+    let had_failed = earlier.as_ref().and_then(IdleStatus::error).is_some();
     if is_recent && same_rule && earlier.is_some() {
         return (earlier, earlier_stop);
     }

@@ -105,7 +105,7 @@ proptest! {
                 prop_assert!(told.rule == StopRule::Idle && told.at <= now, "{told:?}");
                 prop_assert!(stored.kept.as_ref().is_none_or(|kept| kept.until.0 <= now), "kept");
                 prop_assert!(last_use + timeout_of(&stored).unwrap() <= now, "early");
-                prop_assert!(stored.idle.as_ref().is_none_or(|idle| idle.error().is_none()), "its use is unknown");
+                prop_assert!(stored.idle.as_ref().and_then(IdleStatus::error).is_none(), "its use is unknown");
             }
 
             // As `enforce.rs` decides, in a reconcile.

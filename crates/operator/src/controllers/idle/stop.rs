@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::status::to_second;
 use crate::{
-    activity::{Subject, subject::is_last_of_its_disk},
+    activity::Subject,
     cache::{
         observe,
         observed::{Identity, Observed},
@@ -112,7 +112,7 @@ async fn stop(
     let identity = &Identity::from_meta(&workspace.metadata);
     let mut observed = observe::from_caches(identity, &context.stores);
     observe::add_mounted_claims(&mut observed, &context.stores);
-    if is_last_of_its_disk(&observed) {
+    if observed.used_deleted_claim().is_some() {
         return Ok(false);
     }
     let workspaces: Metadata = Api::namespaced(context.client.clone(), &identity.namespace);
