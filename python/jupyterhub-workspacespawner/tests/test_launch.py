@@ -1,6 +1,7 @@
 """A pod's launcher, as a local process, gets its server's command and environment from the hub's handler (loopback, no cluster)."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -356,9 +357,14 @@ class Launch(Case):
     async def asks_to_stop(self, script, message):
         """What `stop-workspace` does, with this message -> the launcher's code."""
         launcher = await self.run_script(script)
+        return await self.ends(launcher, signal.SIGTERM, message)
+
+    async def ends(self, launcher, number, message):
+        """The launcher's code after this message and signal."""
         with open(self.pods.file("00", "message"), "w") as file:
             file.write(message)
-        launcher.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            launcher.send_signal(number)
         code = await asyncio.wait_for(launcher.wait(), 60)
         self.assertEqual(self.pods.log("00", "message"), message)
         return code
@@ -382,10 +388,26 @@ class Launch(Case):
         sooner = os.path.join(self.folder.name, "launcher.py")
         with open(sooner, "w") as file:
             file.write(text.replace("alarm(30)", "alarm(1)"))
-        stays = "trap '' TERM; echo runs; "
+        stays = "trap '' TERM HUP; echo runs; "
         with unittest.mock.patch.object(pods, "LAUNCHER", sooner):
             self.assertEqual(await self.asks_to_stop(stays + "exec sleep 600", "stop-workspace"), 0)
             self.assertEqual(await self.asks_to_stop(stays + "sleep 2; exit 3", ""), 3)
+            # The message alone asks for nothing.
+            for number, says in ((signal.SIGHUP, "runs\nends\n"), (signal.SIGTERM, "runs\n")):
+                launcher = await self.run_script(stays + "sleep 2; echo ends")
+                self.assertEqual(await self.ends(launcher, number, "stop-workspace"), 0)
+                self.assertEqual(self.pods.log("00"), says)
+
+    async def test_a_request_that_is_repeated_while_the_launcher_ends_is_one(self):
+        # What the command has started holds the output up.
+        launcher = await self.run_script("echo runs; sleep 5 & exec sleep 600")
+        message = self.pods.file("00", "message")
+        with open(message, "w") as file:
+            file.write("stop-workspace")
+        launcher.terminate()
+        with open(f"/proc/{launcher.pid}/task/{launcher.pid}/children") as children:
+            await self.so(lambda: children.seek(0) or not children.read())
+        self.assertEqual(await self.ends(launcher, signal.SIGTERM, "stop-workspace"), 0)
 
     async def test_a_hub_that_is_away_is_asked_again_and_a_refusal_is_not(self):
         self.http.stop()

@@ -12,15 +12,15 @@ def end(number, frame):
     global stopping
     stopping |= number in (2, 3, 15)  # INT, QUIT, TERM
     if child:
-        child.send_signal(9 if number == signal.SIGALRM else number)
-        if asked() and not any(signal.getitimer(0)):
+        if stopping and asked() and not any(signal.getitimer(0)):
             signal.alarm(30)  # Then KILL.
+        os.kill(child.pid, 9 if number == signal.SIGALRM else number)
     elif stopping:
-        os._exit(128 + number)
+        os._exit(0 if asked() else 128 + number)
 
 
 def asked():
-    return os.path.exists(MESSAGE) and open(MESSAGE, "rb").read().strip() == b"stop-workspace"
+    return os.path.exists(MESSAGE) and open(MESSAGE, "rb").read(4096).strip() == b"stop-workspace"
 
 
 def leave(output):
@@ -48,7 +48,7 @@ def ask(method, seconds, body=None):
             return opener.open(request.Request(url, body, dict(Authorization="Bearer " + token), method=method), timeout=10).read()
         except request.HTTPError as problem:
             said, again = " answers %d" % problem.code, problem.code == 503
-        except Exception as problem:  # also an answer that is cut off
+        except Exception as problem:  # also a cut-off answer
             said, again = " does not answer: %s" % problem, True
         if not again or time.monotonic() > limit:
             raise OSError(url + said)
@@ -63,7 +63,7 @@ def fetch():
         body = ask("POST", 120)
     found = json.loads(body)
     try:
-        with open(os.open(KEPT + "~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with open(KEPT + "~", "wb", opener=lambda *at: os.open(*at, 0o600)) as file:
             file.write(body)
         os.rename(KEPT + "~", KEPT)
     except OSError:
@@ -102,6 +102,7 @@ output.start()
 pid = 0
 while pid != child.pid:
     pid, status = os.wait()
+child = None
 code = os.WEXITSTATUS(status) or status and 128 + os.WTERMSIG(status)
 output.join(1)
 if asked():
@@ -109,7 +110,6 @@ if asked():
 elif code and not stopping:
     leave(tail)
 elif not stopping:
-    child = None
     # The hub stops the workspace; ending now would start it anew.
     ask("DELETE", 1e9, b'{"code": 0}')
     time.sleep(1e9)
