@@ -9,7 +9,8 @@ use api::{Workspace, WorkspaceManager, WorkspaceShare};
 use k8s_openapi::jiff::Timestamp;
 use rules::access::shares;
 use rules::access::{
-    Allowed, Decision, Denied, Facts, MAX_GROUPS, Policy, Requester, Right, Shared, access_type, connect,
+    Allowed, Decision, Denied, Facts, MAX_GROUPS, Policy, Requester, Right, Shared, connect,
+    requested_access_type,
 };
 use serde::Serialize;
 
@@ -142,7 +143,7 @@ fn decision(evidence: &AccessEvidence<'_>) -> Option<Decision> {
     let owner = owner_of(evidence);
     let facts = Facts {
         owner: &owner,
-        access: access_type(evidence.workspace),
+        access: requested_access_type(evidence.workspace, evidence.manager.known()),
         shared: &shared,
     };
     let policy = evidence

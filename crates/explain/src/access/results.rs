@@ -9,7 +9,7 @@ use api::workspace::AccessType;
 use api::{WorkspaceShare, names};
 use kube::ResourceExt as _;
 use rules::access::shares::{self, Inactive};
-use rules::access::{Allowed, Policy, Requester, access_type};
+use rules::access::{Allowed, Policy, Requester, access_type, requested_access_type};
 
 use super::super::{Cause, of_workspace, written};
 use super::{AccessEvidence, Rule};
@@ -72,8 +72,12 @@ pub(super) fn difference(own: &str, other: &str) -> Option<&'static str> {
 }
 
 fn public(evidence: &AccessEvidence<'_>) -> Rule {
-    let access = access_type(evidence.workspace);
-    let field = "status.resolved.accessType";
+    let access = requested_access_type(evidence.workspace, evidence.manager.known());
+    let field = if access == access_type(evidence.workspace) {
+        "status.resolved.accessType"
+    } else {
+        "spec.accessType"
+    };
     let mut because = vec![of_workspace(
         evidence.workspace,
         field,
@@ -96,10 +100,11 @@ fn public(evidence: &AccessEvidence<'_>) -> Rule {
     }
 }
 
-/// The access type in the spec, if it does not count: in recovery, or before the operator applies it.
+/// The access type in the spec, if it does not count: in recovery, or before the operator applies it. The routing mode is a rule of its own.
 pub(super) fn pending_access_type(evidence: &AccessEvidence<'_>) -> Option<AccessType> {
     let wanted = evidence.workspace.spec.access_type?;
-    (wanted != access_type(evidence.workspace)).then_some(wanted)
+    let found = requested_access_type(evidence.workspace, evidence.manager.known());
+    (wanted != found).then_some(wanted)
 }
 
 /// The right that owner and public access need as well.

@@ -32,11 +32,16 @@ fn workspace(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> (Key, W
 }
 
 fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
+    let routing = json!({"baseDomain": base, "port": 8443, "traefik": {}});
+    manager_with(name, &routing, is_default)
+}
+
+fn manager_with(name: &str, routing: &serde_json::Value, is_default: bool) -> (Key, ManagerFacts) {
     let object: WorkspaceManager = serde_json::from_value(json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",
         "kind": "WorkspaceManager",
         "metadata": {"name": name, "annotations": {IS_DEFAULT: is_default.to_string()}},
-        "spec": {"routing": {"baseDomain": base, "port": 8443, "traefik": {}}, "authentication": {"gateway": {}}},
+        "spec": {"routing": routing, "authentication": {"gateway": {}}},
     }))
     .unwrap();
     (
@@ -401,6 +406,46 @@ fn observed_with_shares(shares: impl IntoIterator<Item = (Key, Arc<ShareFacts>)>
     observed.workspaces.objects.extend([workspace("lab", |_| ())]);
     observed.shares.objects.extend(shares);
     observed
+}
+
+#[test]
+fn in_mode_path_no_guest_is_admitted_unless_the_manager_accepts_the_risk() {
+    use rules::access::{Allowed, Decision, Denied, Facts, Requester, Right, connect};
+    let decide = |sharing: &str, access: &str, user: &str| {
+        let routing = json!({
+            "mode": "Path", "pathModeSharing": sharing, "baseDomain": "ws.example", "traefik": {},
+        });
+        let mut observed = observed_with([manager_with("main", &routing, true)]);
+        let change = json!({"status": {"resolved": {"accessType": access}}});
+        observed
+            .workspaces
+            .objects
+            .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+        observed.shares.objects.extend([share("s", &json!({}))]);
+        let snapshot = observed.snapshot();
+        let target = only(&snapshot);
+        let requester = Requester { user, groups: &[] };
+        let facts = Facts {
+            owner: &target.owner,
+            access: target.access_type,
+            shared: &target.shared,
+        };
+        connect(requester, facts, snapshot.policy(), || Right::Granted, 0)
+    };
+    // Eve is a guest of the Public workspace, and bob of the share.
+    for (access, user, admitted, refused) in [
+        ("Public", "eve", Allowed::Public, Denied::OneOrigin),
+        ("OwnerOnly", "bob", Allowed::Share, Denied::NotOwner),
+    ] {
+        assert_eq!(decide("Refuse", access, user), Decision::Deny(refused), "{user}");
+        assert_eq!(
+            decide("AcceptRisk", access, user),
+            Decision::Allow(admitted),
+            "{user}"
+        );
+        let owner = decide("Refuse", access, "alice");
+        assert_eq!(owner, Decision::Allow(Allowed::Owner), "{access}");
+    }
 }
 
 #[test]

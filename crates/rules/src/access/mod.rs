@@ -114,6 +114,13 @@ pub fn access_type(workspace: &Workspace) -> AccessType {
     access.unwrap_or_default()
 }
 
+/// What to tell of access: where the manager ignores public access and shares, what the spec asks for; else whom the workspace admits.
+pub fn requested_access_type(workspace: &Workspace, manager: Option<&WorkspaceManager>) -> AccessType {
+    let ignores = manager.is_some_and(|manager| manager.spec.routing.disables_sharing());
+    let asked = workspace.spec.access_type.filter(|_| ignores);
+    asked.unwrap_or_else(|| access_type(workspace))
+}
+
 /// Why a user may connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Allowed {
@@ -136,7 +143,8 @@ pub enum Denied {
     Anonymous,
     /// Another user owns the workspace. It is neither public nor shared with this user.
     NotOwner,
-    /// The workspace is public or shared with the user, but routing mode Path ignores that (`routing.pathModeSharing`).
+    /// The workspace is public or shared with the user, but routing mode Path ignores that (`routing.pathModeSharing`). The gateway says it
+    /// only before the operator narrows the workspace's access type; shares that do not count are unknown to it.
     OneOrigin,
     /// The user owns the workspace or it is public, but RBAC does not allow the user to connect.
     NoRight,

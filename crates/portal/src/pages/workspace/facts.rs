@@ -217,9 +217,7 @@ pub(super) fn access(context: &Context, seen: &VisibleWorkspace, may: MayBeside)
         .is_some_and(|manager| manager.spec.routing.disables_sharing());
     let why = "All workspaces have one web origin here (routing mode Path), so it has no effect.";
     let inactive = if ignores { why.to_owned() } else { String::new() };
-    let asked = workspace.spec.access_type.filter(|_| ignores);
-    let access = asked.unwrap_or_else(|| rules::access::access_type(workspace));
-    if access.admits_everyone() {
+    if rules::access::requested_access_type(workspace, manager.as_deref()).admits_everyone() {
         rules.push(AccessRule {
             who: "Everybody who is signed in and has the right to connect".to_owned(),
             rule: "Public".to_owned(),
