@@ -339,4 +339,5 @@ class Parallel(unittest.TestSuite):
 
 
 def load_tests(loader, _, pattern):
-    return Parallel([*map(loader.loadTestsFromTestCase, (Recovery, SecondRun)), *map(Home, HOMES)])
+    load = loader.loadTestsFromTestCase
+    return Parallel([*load(Recovery), *load(SecondRun), *map(Home, HOMES)])
