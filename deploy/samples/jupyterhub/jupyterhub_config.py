@@ -24,6 +24,11 @@ c.WorkspaceSpawner.launch_url = "http://hub.jhub.svc:8081/hub/api"  # As in the 
 c.WorkspaceSpawner.profile_list = [
     {"display_name": "JupyterLab", "template": "jupyterhub", "default": True},
     {"display_name": "JupyterLab, large", "template": "jupyterhub-large"},
+    {
+        "display_name": "JupyterLab, without my own configuration",
+        "template": "jupyterhub",
+        "kubespawner_override": {"environment": {"JUPYTER_CONFIG_DIR": "/tmp/jupyter"}},
+    },
 ]
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.named_server_limit_per_user = 3

@@ -32,35 +32,15 @@ async fn a_start_that_fails_says_why_leaves_nothing_running_and_works_once_the_c
     // Else no server of the next tests starts.
     command::administered(&["delete", "resourcequota", QUOTA, "-n", SERVERS], "").await?;
     failed?;
-    a_crash_tells_its_last_line(&bob).await?;
+    // Its second crash ends the start, with the last line of the command alone.
+    let events = fails_by(&bob, "crashes", sample::LAST_LINE).await?;
+    ensure!(events.contains("CrashLooping") && !events.contains(sample::FIRST_LINE), "{events}");
     bob.start().await?;
     bob.stop().await
 }
 
-/// A start whose command crashes tells its last line, and no other. It is ended by hand: the kubelet would go on.
-async fn a_crash_tells_its_last_line(bob: &User<'_>) -> anyhow::Result<()> {
-    let workspaces = sample::workspaces().await?;
-    bob.request_server("crashes").await?;
-    let name = servers::workspace_of("bob", "").await?;
-    wait::until("the last line in the status", wait::USUAL, || async {
-        let now = workspaces.get(&name).await.map_err(|error| error.to_string())?;
-        let message = now.status.and_then(|status| status.message).unwrap_or_default();
-        if message.contains(&format!("{:?}", sample::LAST_LINE)) && !message.contains(sample::FIRST_LINE) {
-            Ok(())
-        } else {
-            Err(message)
-        }
-    })
-    .await?;
-    workspace::stop(&workspaces, &name).await?;
-    bob.has_none().await?;
-    workspace::reached(&workspaces, &name, Phase::Stopped)
-        .await
-        .map(drop)
-}
-
-/// A start by this profile fails, and its last event tells the cause. Then nothing of it runs.
-async fn fails_by(bob: &User<'_>, profile: &str, cause: &str) -> anyhow::Result<()> {
+/// The events of a start by this profile, which fails and tells the cause. Then nothing of it runs.
+async fn fails_by(bob: &User<'_>, profile: &str, cause: &str) -> anyhow::Result<String> {
     // Long before the time of a start, 300 s, is up.
     let events = timeout(wait::USUAL, async {
         // 201 or 202 while it starts, or the failure itself.
@@ -80,5 +60,5 @@ async fn fails_by(bob: &User<'_>, profile: &str, cause: &str) -> anyhow::Result<
     bob.has_none().await?;
     let name = servers::workspace_of("bob", "").await?;
     workspace::reached(&sample::workspaces().await?, &name, Phase::Stopped).await?;
-    Ok(())
+    Ok(events)
 }

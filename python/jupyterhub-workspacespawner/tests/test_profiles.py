@@ -4,6 +4,7 @@ import copy
 import json
 import pathlib
 import re
+import types
 import unittest.mock
 
 import api_server
@@ -147,6 +148,25 @@ class Spawn(Case):
         await self.spawn(options={"profile": "small"})
         self.assertEqual(raw["spec"]["image"], "base:1")
         self.assertEqual(raw["metadata"]["labels"]["other"], "x")
+
+    async def test_a_stored_choice_that_is_no_longer_offered_gives_way_to_the_default_and_is_told(self):
+        request = types.SimpleNamespace(body=b"", query_arguments={"next": [b"/"]})
+        handler = types.SimpleNamespace(request=request, settings={})
+        await self.spawn(options={"profile": "small", "image": "full"})
+        await self.user().stop("")
+        # It counts for as long as it is offered.
+        await self.user().spawn("", handler=handler)
+        self.assertEqual(self.api.objects["alice"]["spec"]["image"], "full:1")
+        await self.user().stop("")
+        self.new_hub(profile_list=[{"display_name": "New", "template": "new"}])
+        # The control: the same, sent.
+        request.body = b"{}"
+        with self.assertRaisesRegex(Exception, "there is no 'small'"):
+            await self.user().spawn("", options={"profile": "small"}, handler=handler)
+        request.body = b""
+        await self.user().spawn("", handler=handler)
+        self.assertEqual(self.api.objects["alice"]["spec"]["templateRef"], "new")
+        self.assertIn("no longer offered", self.of(self.user())._notes[0])
 
     async def test_a_profile_of_others_is_refused_in_the_words_for_what_does_not_exist(self):
         self.user("gus", groups=["ml"])

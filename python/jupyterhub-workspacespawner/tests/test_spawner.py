@@ -649,6 +649,14 @@ class Failure(Case):
         self.api.operator.stopped("alice")
         await self.so(lambda: not self.user().active)
 
+    async def test_a_command_that_ends_twice_in_a_start_ends_the_start_after_the_grace_and_is_told(self):
+        self.new_hub(start_timeout=3600)
+        task = self.begin()
+        await self.so(lambda: "alice" in self.api.objects.servers())
+        self.api.operator.starting("alice")
+        self.api.operator.fails("alice", "CrashLooping", "last with exit code 3")
+        await self.failed(task, "CrashLooping: last with exit code 3", 424)
+
     async def test_a_crash_in_a_start_is_told_at_once_and_ends_no_start(self):
         self.new_hub(failure_grace=0.01)
         task = self.begin()
@@ -802,10 +810,24 @@ class Failure(Case):
         self.api.operator.stopped("alice", f"{why} No pod is left.", stoppedBecause={"rule": "Requested", "time": "2026-01-01T08:00:00Z"})
         self.new_hub(template="other")
         spawner = await self.spawn()
-        self.assertEqual((self.api.objects["alice"]["spec"]["templateRef"], spawner._last_run), ("other", f"Last run: {why}"))
+        self.assertEqual((self.api.objects["alice"]["spec"]["templateRef"], spawner._notes), ("other", [f"Last run: {why}"]))
         # It is told once.
         await self.user().stop("")
-        self.assertEqual((await self.spawn())._last_run, "")
+        self.assertEqual((await self.spawn())._notes, [])
+
+    async def test_memory_that_ran_out_is_logged_and_told_at_the_next_start_once(self):
+        self.api.operator.auto = True
+        spawner = await self.spawn()
+        with unittest.mock.patch.object(spawner.log, "warning") as warning:
+            for _ in range(2):
+                self.api.status("alice", outOfMemory={"time": "2026-01-01T08:00:00Z", "ended": "Process"})
+            await self.so(lambda: spawner._out_of_memory)
+            await self.user().stop("")
+        lines = [call.args[0] % call.args[1:] for call in warning.call_args_list]
+        self.assertEqual(sum("memory ran out at 2026-01-01T08:00:00Z" in line for line in lines), 1)
+        self.assertIn("Last run: memory ran out at 2026-01-01T08:00:00Z.", (await self.spawn())._notes[0])
+        await self.user().stop("")
+        self.assertEqual((await self.spawn())._notes, [])
 
 
 class Settings(Case):
@@ -928,6 +950,6 @@ class Objects(unittest.TestCase):
     def test_what_is_shown_has_no_control_characters_and_fits(self):
         from workspacespawner import objects
 
-        server = objects.Server("h", "a\u202eb\n" + "x" * 500, 1, None, "", "", "/user/x/")
+        server = objects.Server("h", "a\u202eb\n\x9b" + "x" * 500, 1, None, "", "", "/user/x/")
         self.assertLessEqual(len(objects.display_name(server)), 100)
-        self.assertNotRegex(objects.display_name(server), "[\u202e\n]")
+        self.assertNotRegex(objects.display_name(server), "[\u202e\n\x9b]")

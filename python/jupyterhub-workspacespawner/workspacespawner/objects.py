@@ -53,6 +53,8 @@ class Workspace:
         self.by_rule = bool(status.get("stoppedBecause"))
         self.phase, self.reason, self.message = (status.get(key) or "" for key in ("phase", "reason", "message"))
         self.run_id, self.pod, self.started = status.get("runID") or "", status.get("podName") or "", bool(status.get("startedAt"))
+        # When memory last ran out in this run.
+        self.out_of_memory = (status.get("outOfMemory") or {}).get("time") or ""
         self.address = (endpoint["podIP"], endpoint["port"]) if endpoint.get("podIP") and endpoint.get("port") else None
         # Whether it has a disk of its own, and what becomes of that with it. Empty: not known, so nothing may rely on either.
         self.has_disk = not own.get("claimName") and home.get("ephemeral") is not True
@@ -173,7 +175,7 @@ def variables(server: Server) -> dict:
 
 
 # Characters that are no text, or make text read other than it is written.
-_NOT_PLAIN = re.compile("[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+")
+_NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 
 def display_name(server: Server) -> str:

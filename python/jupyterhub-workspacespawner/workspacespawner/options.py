@@ -15,6 +15,8 @@ class Options(Configured):
 
     # Settings that a choice has overridden, as they were.
     _before: dict = {}
+    # What the first lines of a start's progress tell.
+    _notes: list = []
 
     @default("options_form")
     def _default_options_form(self):
@@ -58,11 +60,7 @@ class Options(Configured):
         offered = await self._list_offered()
         if not offered:
             raise web.HTTPError(403, profiles.NOTHING)
-        try:
-            options = profiles.check(self.user_options or {})
-            profiles.choose(options, profiles.find(options, offered))
-        except profiles.Bad:
-            options = {}
+        options = self._keep_offered(offered)
         # JupyterHub renders the form once more: what a user typed must not be code there.
         options = {name: value for name, value in options.items() if value and "{" not in name + value}
         loader = jinja2.ChoiceLoader(
@@ -73,14 +71,32 @@ class Options(Configured):
         form = env.from_string(self.profile_form_template) if self.profile_form_template else env.get_template("form.html")
         return form.render(profile_list=offered, user_options=options)
 
+    def _keep_offered(self, offered: list[dict]) -> dict:
+        """What was chosen earlier, if it is still offered."""
+        try:
+            options = profiles.check(self.user_options or {})
+            profiles.choose(options, profiles.find(options, offered))
+        except profiles.Bad:
+            return {}
+        return options
+
+    def _is_sent(self) -> bool:
+        """Whether this start came with options. Without them, JupyterHub gives those of the last start."""
+        request = self.handler and self.handler.request
+        return not request or bool(request.body or request.query_arguments.keys() - {"next"})
+
     async def _choose(self) -> str:
         """Applies what was chosen to the traits, and returns the template."""
         if not self.profile_list:
             if not await self._may_use(self.template):
                 raise profiles.Bad(f"template must be one that you may use, {self.template} is not: ask an administrator", 403)
             return self.template
+        offered = await self._list_offered()
+        if not self._is_sent() and self.user_options and not self._keep_offered(offered):
+            self._notes.append("What you chose for the last start is no longer offered: this start has the default choice.")
+            self.user_options = {}
         options = profiles.check(self.user_options)
-        chosen = profiles.find(options, await self._list_offered())
+        chosen = profiles.find(options, offered)
         for change in profiles.choose(options, chosen):
             self._override(change)
         if not self.template:

@@ -29,8 +29,8 @@ class WorkspaceSpawner(Options, Spawner):
     _starting = False
     _exit_code: int | None = None
     _failed_since: float | None = None
-    # How the run before the one that starts ended.
-    _last_run = ""
+    # When memory last ran out, as the Workspace's status said.
+    _out_of_memory = ""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -45,10 +45,13 @@ class WorkspaceSpawner(Options, Spawner):
             state.update(namespace=self.namespace, workspace=self.workspace_name)
         if self.workspace_uid:
             state.update(uid=self.workspace_uid, run_id=self.run_id)
+        if self._out_of_memory:
+            state.update(out_of_memory=self._out_of_memory)
         return state
 
     def load_state(self, state):
         super().load_state(state)
+        self._out_of_memory = state.get("out_of_memory", "")
         # Another spawner's has no workspace.
         if state.get("namespace") == self.namespace:
             self.workspace_name = state.get("workspace", "")
@@ -100,7 +103,10 @@ class WorkspaceSpawner(Options, Spawner):
             raise
 
     async def _start_or_say_why(self) -> str:
-        self._starting, self._exit_code, self._failed_since, self._last_run = True, None, None, ""
+        self._starting, self._exit_code, self._failed_since, self._notes = True, None, None, []
+        if self._out_of_memory:
+            self._notes.append(f"Last run: memory ran out at {self._out_of_memory}. A larger choice has more.")
+            self._out_of_memory = ""
         self._until = time.monotonic() + max(self.start_timeout - EARLIER, self.start_timeout / 2)
         try:
             return assess.url(await self._start())
@@ -145,9 +151,9 @@ class WorkspaceSpawner(Options, Spawner):
         while True:
             if found := self.cluster.get(name):
                 self._check_owner(found)
-                if found.stopped:
-                    # The status says it until the start.
-                    self._last_run = assess.last_run(found)
+                # The status says it until the start.
+                if found.stopped and (text := assess.last_run(found)) and text not in self._notes:
+                    self._notes.append(text)
             try:
                 if found is None:
                     asked = ""
@@ -218,8 +224,9 @@ class WorkspaceSpawner(Options, Spawner):
             self._failed_since = None
             return None
         self._failed_since = self._failed_since or time.monotonic()
-        # What may pass by itself has the time of a start.
-        grace = max(self.failure_grace, self.start_timeout) if found.reason in assess.PASSING else self.failure_grace
+        # What may pass by itself has the time of a start. Before a first answer, a command that ended twice does not pass.
+        passing = assess.PASSING - ({"CrashLooping"} if self._starting else set())
+        grace = max(self.failure_grace, self.start_timeout) if found.reason in passing else self.failure_grace
         return self._failed_since + grace - time.monotonic()
 
     async def _wait_gone(self, found: Workspace) -> None:
@@ -314,8 +321,7 @@ class WorkspaceSpawner(Options, Spawner):
     async def progress(self):
         told, percent = set(), 0
         while self.pending == "spawn":
-            last = [(0, self._last_run)] if self._last_run else []
-            for step, text in last + (assess.steps(self.workspace) if self.workspace else []):
+            for step, text in [(0, note) for note in self._notes] + (assess.steps(self.workspace) if self.workspace else []):
                 if text not in told:
                     told.add(text)
                     percent = max(percent, step)
@@ -329,6 +335,9 @@ class WorkspaceSpawner(Options, Spawner):
         if self._starting or self.pending or not self.server:
             return
         found = self.workspace
+        if found and found.out_of_memory > self._out_of_memory:
+            self._out_of_memory = found.out_of_memory
+            self.log.warning("%s: memory ran out at %s", self._log_name, found.out_of_memory)
         if found is None or not found.wanted:
             self._later(self._notify)
         elif (left := self._grace(found)) is None:

@@ -76,8 +76,8 @@ class Hub(InProcess):
                     return
 
 
-class StopWorkspace(Started):
-    """The image's script in a pod without a door: process 1 has the launcher, which runs a Jupyter server."""
+class OfHub(Started):
+    """With the settings of the image for JupyterHub."""
 
     async def asyncSetUp(self):
         await super().asyncSetUp()
@@ -85,6 +85,27 @@ class StopWorkspace(Started):
         settings.unlink()
         settings.symlink_to(FOLDER / settings.name)
         self.environment["PYTHONPATH"] = str(FOLDER)
+
+
+class OwnConfiguration(OfHub):
+    async def test_a_home_whose_configuration_ends_the_server_starts_where_the_configuration_is_elsewhere(self):
+        self.command.append("--IdentityProvider.token=")
+        for trait in ("ServerApp.contents_manager_class", "ContentsManager.checkpoints_class"):
+            with self.subTest(trait):
+                self.environment.pop("JUPYTER_CONFIG_DIR", None)
+                self.write(".jupyter/jupyter_server_config.py", f"c.{trait} = 'not.Installed'")
+                process = await self.run_in_home(self.command)
+                self.assertNotEqual(await asyncio.wait_for(process.wait(), 60), 0)
+                self.assertIn("not.Installed", self.log())
+                # As the profile of the hub's sample says.
+                self.environment["JUPYTER_CONFIG_DIR"] = str(self.folder / "elsewhere")
+                process = await self.starts()
+                self.assertEqual((await self.ask(self.base_path + "api")).code, 200)
+                await self.end(process)
+
+
+class StopWorkspace(OfHub):
+    """The image's script in a pod without a door: process 1 has the launcher, which runs a Jupyter server."""
 
     async def ends(self, script):
         """The container's exit code and message, once the server answers and the script has run. `$1` is process 1."""
