@@ -11,6 +11,8 @@ c.ServerApp.jpserver_extensions = {"jupyter_k8s_hub": True}
 c.ServerApp.terminado_settings = {"shell_command": [os.environ.get("SHELL") or "/bin/bash"]}
 # There is no bin to empty in JupyterLab, so a deleted file would fill the disk unseen.
 c.FileContentsManager.delete_to_trash = False
+# Without a bin, Jupyter deletes empty folders only. JupyterLab asks before.
+c.FileContentsManager.always_delete_dir = True
 
 # No calls to the outside of the server's own accord, and no extension manager for an environment that is read-only.
 c.LabApp.news_url = None

@@ -21,6 +21,7 @@ disk = os.environ.get("WORKSPACE_RECOVERY_DISK")
 c.ServerApp.root_dir = disk or os.environ["HOME"]
 if disk:
     c.ContentsManager.allow_hidden = True
+    home.unlock(disk)
 # The last line of a server that ends is what its user sees.
 if obstacle := home.obstacle(os.environ["HOME"], disk or os.environ["HOME"]):
     sys.exit(obstacle)
@@ -31,6 +32,10 @@ if error := home.write_error(jupyter_data_dir()):
     c.NotebookNotary.data_dir = jupyter_runtime_dir()
     if not os.path.isdir(os.path.join(os.environ["HOME"], ".ipython")):
         os.environ.setdefault("IPYTHONDIR", os.path.join(tempfile.gettempdir(), "ipython"))
+# With a secret that cannot be read, no notebook could be saved.
+elif os.path.exists(secret := os.path.join(jupyter_data_dir(), "notebook_secret")) and not os.access(secret, os.R_OK):
+    print(f"{secret} cannot be read; notebooks are trusted during this run", file=sys.stderr)
+    c.NotebookNotary.data_dir = jupyter_runtime_dir()
 c.ServerApp.open_browser = False
 # Terminals read ~/.bashrc and keep the container's PATH, because they are no login shells. Installers (nvm, rustup) write to ~/.bashrc if it
 # is there.
@@ -77,6 +82,8 @@ c.ServerApp.allow_origin_pat = "(?!)"
 c.ServerApp.quit_button = False
 # There is no bin to empty in JupyterLab, so a deleted file would fill the disk unseen.
 c.FileContentsManager.delete_to_trash = False
+# Without a bin, Jupyter deletes empty folders only. JupyterLab asks before.
+c.FileContentsManager.always_delete_dir = True
 
 # No calls to the outside of the server's own accord, and no extension manager for an environment that is read-only.
 c.LabApp.news_url = None

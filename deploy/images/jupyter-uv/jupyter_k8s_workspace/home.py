@@ -4,6 +4,7 @@
 most files that it cannot parse, and says so in the log. Named here is what it would wait for without end, or fail at with each page.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -72,6 +73,14 @@ def write_error(folder):
     return None
 
 
+def unlock(disk):
+    """Gives an owner who took their own rights away these rights back. Without them recovery would have neither files nor a terminal."""
+    with contextlib.suppress(OSError):
+        found = os.stat(disk)
+        if found.st_uid == os.getuid():
+            os.chmod(disk, stat.S_IMODE(found.st_mode) | stat.S_IRWXU)
+
+
 def mark_migrated():
     """Jupyter moves what IPython 3 left, once it finds ~/.ipython, and cannot start where it fails to mark that. So the first start marks it."""
     mark = os.path.join(jupyter_config_dir(), "migrated")
@@ -85,10 +94,12 @@ def mark_migrated():
 
 def _unusable(folder, verb, error):
     found = os.stat(folder)
-    why = error.strerror
+    why, remedy = error.strerror, "An administrator can mend that"
     if error.errno == errno.EACCES:
         why = f"it belongs to user {found.st_uid} and has mode {stat.S_IMODE(found.st_mode):04o}"
-    return f"{folder} cannot be {verb} by user {os.getuid()}: {why}. An administrator can mend that"
+        if found.st_uid == os.getuid():
+            remedy = "A start in recovery mends that (chmod u+rwx)"
+    return f"{folder} cannot be {verb} by user {os.getuid()}: {why}. {remedy}"
 
 
 def _files(folder, pattern):

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import sys
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado.web import HTTPError, authenticated
@@ -11,6 +12,9 @@ from tornado.websocket import WebSocketHandler
 from .identity import AssertedIdentityProvider
 
 PREFIX = "jupyter-k8s"
+
+# Bytes of a request or its buffer with which notebooks can be saved.
+_SMALLEST = 1 << 20
 
 DONE = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><title>Signed in</title>
@@ -105,8 +109,16 @@ def _names(disabled):
     return disabled if isinstance(disabled, dict) else {}
 
 
+def refuse_small_requests(server_app):
+    """Ends a server that could save nothing, by the option of the home that says so."""
+    for name in ("max_body_size", "max_buffer_size"):
+        if (value := getattr(server_app, name)) < _SMALLEST:
+            sys.exit(f"ServerApp.{name} in ~/.jupyter is {value}; it must be at least {_SMALLEST} bytes, or no notebook can be saved")
+
+
 def load(server_app):
     """Adds the pages, where the gateway attests users. What a home holds does not make JupyterLab's page empty."""
+    refuse_small_requests(server_app)
     guard_rooms(server_app)
     leave_out_settings(server_app.log)
     keep_core_extensions(server_app.log)

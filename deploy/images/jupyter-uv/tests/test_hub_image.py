@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pathlib
 import sys
 from datetime import datetime, timezone
 
@@ -65,6 +66,14 @@ class Hub(InProcess):
         await until(lambda: state() == "idle")
         await self.settled()
         page.close()
+
+    async def test_a_folder_with_files_can_be_deleted(self):
+        os.makedirs(f"{self.home}/folder/inner")
+        pathlib.Path(self.home, "folder/inner/file.txt").write_text("x")
+        proof = {"Cookie": "_xsrf=aa", "X-XSRFToken": "aa"}
+        answer = await self.ask("/api/contents/folder", method="DELETE", **proof)
+        self.assertEqual(answer.code, 204, answer.body)
+        self.assertFalse(os.path.exists(f"{self.home}/folder"))
 
     async def settled(self):
         """The time that is reported once no message of a kernel is on its way."""

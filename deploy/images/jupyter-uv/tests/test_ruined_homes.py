@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import unittest
+import unittest.mock
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -73,6 +74,17 @@ def owned_by_another(mode):
     def ruin(home):
         os.chown(home, 12345, 12345)
         home.chmod(mode)
+
+    return ruin
+
+
+def locked(mode, name="."):
+    """By its owner."""
+
+    def ruin(home):
+        if name != ".":
+            write(home, name, "secret")
+        (home / name).chmod(mode)
 
     return ruin
 
@@ -154,6 +166,10 @@ HOMES = {
     "pipes": (lambda home: [pipe(name)(home) for name in (".bashrc", CONFIG, PAGE_CONFIG)], None),
     "full": (mounted("size=1m", fill), None),
     "no_inodes": (mounted("size=10m,nr_inodes=20", use_inodes), None),
+    "locked_secret": (locked(0, SECRET), None),
+    "small_requests": (holds(CONFIG, '{"ServerApp": {"max_body_size": 10}}'), "ServerApp.max_body_size in ~/.jupyter is 10; it must be"),
+    "locked_by_its_owner": (locked(0o555), "{} cannot be written by user 0: it belongs to user 0 and has mode 0555. A start in recovery"),
+    "closed_by_its_owner": (locked(0), "{} cannot be read by user 0: it belongs to user 0 and has mode 0000. A start in recovery"),
     "config_of_bytes": (holds(CONFIG, b'{"a": "\xc3'), f"{{}}/{CONFIG} must be UTF-8"),
     "config_is_a_list": (holds(CONFIG, "[]"), f"{{}}/{CONFIG} must be a JSON object"),
     "config_of_another_type": (holds(".jupyter/jupyter_server_config.py", "c.ServerApp.max_body_size = 'much'"), "'max_body_size' trait"),
@@ -223,6 +239,7 @@ class Ruined(Started):
             for name in [name for name in os.listdir(self.home) if name.startswith(("data", "inode"))]:
                 await self.answers(204, f"api/contents/{name}", "DELETE")
         await self.answers(201, "api/contents/new.txt", "PUT", new)
+        await self.answers(200, "api/contents/mine.ipynb", "PUT", {"type": "notebook", "content": json.loads(NOTEBOOK)})
 
 
 class Home(Ruined):
@@ -263,7 +280,7 @@ class Recovery(Ruined):
         recovery = await self.starts()
         for name in ended:
             with self.subTest(name):
-                readable = name != "of_another_alone"
+                readable = name not in ("of_another_alone", "closed_by_its_owner")
                 path = f"api/contents/{name}/mine.txt"
                 answer = await self.call(path)
                 self.assertEqual(answer.code == 200, readable, answer.body)
@@ -280,6 +297,21 @@ class Recovery(Ruined):
                 normal = await self.starts()
                 self.assertIn("mine.txt", [file["name"] for file in (await self.answers(200, "api/contents"))["content"]])
                 self.assertEqual(await self.result(await self.kernel(), "open('mine.txt').read()"), "'of the user'")
+                await self.end(normal)
+
+    async def test_gives_an_owner_rights_back_whom_a_mode_keeps_out(self):
+        for name in ("locked_by_its_owner", "closed_by_its_owner"):
+            disk = self.folder / name
+            self.ruin(name, disk)
+            self.environment["WORKSPACE_RECOVERY_DISK"] = str(disk)
+            recovery = await self.starts()
+            await self.answers(200, "api/contents/mine.txt")
+            await self.end(recovery)
+            del self.environment["WORKSPACE_RECOVERY_DISK"]
+            self.name, self.home = name, str(disk)
+            with unittest.mock.patch.dict(self.environment, HOME=self.home):
+                normal = await self.starts()
+                await self.can_be_used()
                 await self.end(normal)
 
     async def test_says_whose_a_disk_is_that_its_user_may_not_read(self):
@@ -308,6 +340,16 @@ class SecondRun(Ruined):
         fill(home)
         await self.starts()
         await self.can_be_used()
+
+    async def test_a_kernel_without_its_interpreter_is_named_and_others_run(self):
+        argv = [f"{self.home}/venv/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        kernel = {"argv": argv, "display_name": "Mine", "language": "python"}
+        self.write(".local/share/jupyter/kernels/mine/kernel.json", json.dumps(kernel))
+        await self.has_run()
+        await self.starts()
+        session = {"path": "mine.ipynb", "name": "mine.ipynb", "type": "notebook", "kernel": {"name": "mine"}}
+        refused = await self.answers(500, "api/sessions", "POST", session)
+        self.assertIn(argv[0], refused["message"])
 
     async def test_names_the_administrator_where_the_home_became_anothers(self):
         await self.has_run()

@@ -1,6 +1,7 @@
 """A Jupyter server with the image's own settings: whom it knows, and what a user's page may do."""
 
 import json
+import pathlib
 import subprocess
 import sys
 import unittest
@@ -66,6 +67,14 @@ class Server(Running):
                 self.assertEqual(answer.code, 403)
         operator = assertion(iss=OPERATOR, sub=OPERATOR, bearer=True)
         self.assertEqual((await self.ask("/api/contents", [operator], method="POST", body="{}")).code, 403)
+
+    async def test_a_folder_with_files_can_be_deleted(self):
+        inner = pathlib.Path(self.home, "folder/inner")
+        inner.mkdir(parents=True)
+        (inner / "file.txt").write_text("x")
+        answer = await self.ask("/api/contents/folder", [assertion(bearer=True)], method="DELETE")
+        self.assertEqual(answer.code, 204, answer.body)
+        self.assertFalse(inner.parent.exists())
 
     async def test_a_cookie_that_a_sibling_host_wrote_keeps_no_page_of_its_own_from_saving(self):
         person = assertion()
