@@ -62,13 +62,13 @@ spec:
   validations:
 {{- end }}
 
-{{/* The policy of what workspaces newly name, up to its own variables: (list . "secrets") */}}
+{{/* The policy of what objects of these kinds newly name, up to its own variables: (list . "secrets" "workspaces") */}}
 {{- define "jk8s.namesPolicy" -}}
 {{ include "jk8s.policy" . }}
       - apiGroups: [workspaces.jupyter.org]
         apiVersions: ["*"]
         operations: [CREATE, UPDATE]
-        resources: [workspaces]
+        resources: [{{ index . 2 }}]
   matchConditions:
     {{- include "jk8s.notOurs" (index . 0) | nindent 4 }}
     - name: changed

@@ -314,16 +314,17 @@ async fn permissions_are_not_checked_for_stored_references_of_a_profile_nor_for_
     assert_eq!(webhook.reviews(), Vec::<String>::new());
 }
 
+fn with_account(account: &Value, more: Value) -> Value {
+    let mut spec = more;
+    spec["serviceAccount"] = account.clone();
+    object("WorkspaceExecutionProfile", spec)
+}
+
 #[tokio::test]
-async fn a_profile_names_an_account_only_for_users_who_may_create_its_token() {
-    let profile = |account: &str| {
-        object(
-            "WorkspaceExecutionProfile",
-            json!({"serviceAccount": {"name": account}}),
-        )
-    };
+async fn a_profile_names_an_account_or_its_tokens_only_for_users_who_may_create_its_token() {
+    let profile = |name: &str| with_account(&json!({ "name": name }), json!({}));
     let webhook = Cluster::default()
-        .granting(&["carol create serviceaccounts mine"])
+        .granting(&["carol create serviceaccounts/token mine"])
         .webhook();
     assert!(webhook.validate_create("carol", &profile("mine")).await.allowed);
     let refused = webhook.validate_create("carol", &profile("ci")).await;
@@ -337,17 +338,85 @@ async fn a_profile_names_an_account_only_for_users_who_may_create_its_token() {
                 .contains("the verb create on it (serviceaccounts/token)"),
         "{refused:?}"
     );
-    let mut more = profile("ci");
-    more["spec"]["automountToken"] = json!(true);
-    let kept = webhook.validate_update("carol", &profile("ci"), &more).await;
-    assert!(kept.allowed, "an account that is named already: {kept:?}");
-    assert_eq!(
-        webhook
-            .validate_update("carol", &profile("mine"), &profile("ci"))
-            .await
-            .code,
-        403
+    let kept = with_account(
+        &json!({"name": "ci"}),
+        json!({"priorityClassName": "interactive"}),
     );
-    let review = &webhook.calls()[0].body;
-    assert_eq!(review["spec"]["resourceAttributes"]["subresource"], "token");
+    let kept = webhook.validate_update("carol", &profile("ci"), &kept).await;
+    assert!(kept.allowed, "an account that is named already: {kept:?}");
+    for (name, allowed) in [("ci", false), ("mine", true)] {
+        let more = with_account(&json!({ "name": name }), json!({"automountToken": true}));
+        let more = webhook.validate_update("carol", &profile(name), &more).await;
+        assert_eq!(more.allowed, allowed, "a token that was not there: {more:?}");
+    }
+    let other = webhook
+        .validate_update("carol", &profile("mine"), &profile("ci"))
+        .await;
+    assert_eq!(other.code, 403, "{other:?}");
+}
+
+#[tokio::test]
+async fn a_profile_gives_accounts_and_tokens_that_its_writer_may_create() {
+    let webhook = Cluster::default()
+        .granting(&[
+            "carol create serviceaccounts ",
+            "root create serviceaccounts ",
+            "root create serviceaccounts/token ",
+            // One account is not those that are made.
+            "carol create serviceaccounts/token mine",
+        ])
+        .webhook();
+    let role = |role: &str| json!({"perWorkspace": {"annotations": {"eks.amazonaws.com/role-arn": role}}});
+    let token = |audience: &str| json!({"projectedTokens": [{"audience": audience, "path": "/run/t/token"}]});
+    let plain = with_account(&json!({"perWorkspace": {}}), json!({}));
+    let bound = with_account(&role("a"), json!({}));
+    let tokens = with_account(&role("a"), token("sts"));
+    let of_server = with_account(&role("a"), json!({"automountToken": true}));
+    let accounts = "spec.serviceAccount.perWorkspace";
+    let lacks = "needs a permission that you lack";
+    let created = [
+        ("alice", &plain, Some(format!("{accounts}: {lacks}"))),
+        ("carol", &plain, None),
+        ("carol", &bound, None),
+        (
+            "carol",
+            &tokens,
+            Some(format!("spec.projectedTokens[0]: {lacks}")),
+        ),
+        ("carol", &of_server, Some(format!("spec.automountToken: {lacks}"))),
+        ("root", &tokens, None),
+        ("root", &of_server, None),
+    ];
+    for (user, profile, refusal) in created {
+        let answer = webhook.validate_create(user, profile).await;
+        assert_eq!(answer.allowed, refusal.is_none(), "{user} {profile}: {answer:?}");
+        assert!(
+            answer.message.contains(&refusal.unwrap_or_default()),
+            "{user} {profile}: {answer:?}"
+        );
+    }
+    let mut renewed = tokens.clone();
+    renewed["spec"]["projectedTokens"][0]["expirationSeconds"] = json!(600);
+    renewed["spec"]["priorityClassName"] = json!("interactive");
+    for (old, new, allowed) in [
+        (&tokens, &renewed, true),
+        (&tokens, &bound, true),
+        (&bound, &plain, true),
+        (&plain, &bound, false),
+        (&bound, &with_account(&role("b"), json!({})), false),
+        (&tokens, &with_account(&role("a"), token("other")), false),
+        (&tokens, &of_server, false),
+    ] {
+        let answer = webhook.validate_update("alice", old, new).await;
+        assert_eq!(answer.allowed, allowed, "{old} {new}: {answer:?}");
+        assert!(
+            webhook.validate_update("root", old, new).await.allowed,
+            "{old} {new}"
+        );
+    }
+    let refused = webhook.validate_create("alice", &tokens).await;
+    for right in ["serviceaccounts", "serviceaccounts/token"] {
+        let remedy = format!("leave it out, or ask an administrator for the verb create on {right}");
+        assert!(refused.message.contains(&remedy), "{refused:?}");
+    }
 }

@@ -150,16 +150,16 @@ fn is_of(grant: &str, spec: &Value) -> bool {
     parts.all(|(part, asked)| part == "*" || part == asked)
 }
 
-/// What an access review asks about, as `user verb resource name`.
+/// What an access review asks about, as `user verb resource name`. A subresource follows its resource and a slash.
 pub(crate) fn about(spec: &Value) -> String {
     let attributes = &spec["resourceAttributes"];
-    let parts = [
-        &spec["user"],
-        &attributes["verb"],
-        &attributes["resource"],
-        &attributes["name"],
-    ];
-    parts.map(|part| part.as_str().unwrap_or_default()).join(" ")
+    let text = |part: &Value| part.as_str().unwrap_or_default().to_owned();
+    let resource = match text(&attributes["subresource"]).as_str() {
+        "" => text(&attributes["resource"]),
+        part => format!("{}/{part}", text(&attributes["resource"])),
+    };
+    let [user, verb, name] = [&spec["user"], &attributes["verb"], &attributes["name"]].map(text);
+    [user, verb, resource, name].join(" ")
 }
 
 fn store<K>(objects: Vec<K>) -> Cache<K>

@@ -3,7 +3,7 @@
 //! The use of Secrets is tested in the suite `admission_down`. The API server does not call the webhook for writes of `UNASKED`.
 
 use api::{
-    Workspace, WorkspaceManager, WorkspaceShare,
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare,
     names::{
         ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, MAX_ANNOTATIONS, SHARED_FOR, STARTED_BY, STOPPED_BECAUSE,
     },
@@ -88,6 +88,10 @@ async fn gateway_and_operator_change_only_their_own_fields_and_users_forge_nothi
         ))
         .await,
         Box::pin(without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(&scratch)).await,
+        Box::pin(without_the_webhook_no_profile_gives_more_than_its_author_has(
+            &scratch,
+        ))
+        .await,
         Box::pin(a_controller_changes_finalizers_and_neither_spec_nor_labels(
             &scratch,
         ))
@@ -324,5 +328,67 @@ async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(
         }))?;
         refused(shares.create(&dry(), &share).await, expected);
     }
+    Ok(())
+}
+
+async fn without_the_webhook_no_profile_gives_more_than_its_author_has(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
+    let writes = json!([
+        {"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaceexecutionprofiles"], "verbs": ["create", "patch"]},
+        {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["mine"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["mine"], "verbs": ["get"]},
+    ]);
+    scratch.grant("profiles", UNASKED, &writes).await?;
+    let profiles: Api<WorkspaceExecutionProfile> = Api::namespaced(unasked(&[]).await?, &scratch.namespace);
+    let make = async |spec: Value| {
+        let new: WorkspaceExecutionProfile =
+            serde_json::from_value(json!({"metadata": {"name": "new"}, "spec": spec}))?;
+        Ok::<_, anyhow::Error>(profiles.create(&dry(), &new).await)
+    };
+    let mounts = |name: &str| json!([{"secretName": name, "mountPath": "/etc/keys"}]);
+    let own = json!({"perWorkspace": {}});
+    make(json!({
+        "serviceAccount": {"name": "mine"}, "automountToken": true, "secretMounts": mounts("mine"),
+        "imagePullSecrets": [{"name": "mine"}],
+    }))
+    .await??;
+    for (spec, expected) in [
+        (
+            json!({"serviceAccount": {"name": "ci"}}),
+            r#"spec.serviceAccount.name: "ci""#,
+        ),
+        (json!({"serviceAccount": own}), "spec.serviceAccount.perWorkspace"),
+        (
+            json!({"secretMounts": mounts("theirs")}),
+            r#"the Secret "theirs""#,
+        ),
+        (
+            json!({"imagePullSecrets": [{"name": "theirs"}]}),
+            r#"the Secret "theirs""#,
+        ),
+    ] {
+        refused(make(spec).await?, expected);
+    }
+    let accounts = json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["create"]}]);
+    scratch.grant("makes-accounts", UNASKED, &accounts).await?;
+    make(json!({"serviceAccount": own})).await??;
+    let token = json!({"serviceAccount": own, "automountToken": true});
+    refused(make(token).await?, "spec.projectedTokens or spec.automountToken");
+
+    // What a profile has already is not asked for again.
+    let stored: WorkspaceExecutionProfile = serde_json::from_value(json!({
+        "metadata": {"name": "stored"}, "spec": {"serviceAccount": {"name": "ci"}, "secretMounts": mounts("theirs")},
+    }))?;
+    scratch.api().create(&PostParams::default(), &stored).await?;
+    let patch = async |spec: Value| {
+        let change = Patch::Merge(json!({ "spec": spec }));
+        profiles.patch("stored", &dry_patch(), &change).await
+    };
+    patch(json!({"priorityClassName": "interactive"})).await?;
+    refused(
+        patch(json!({"automountToken": true})).await,
+        "spec.projectedTokens or spec.automountToken",
+    );
     Ok(())
 }

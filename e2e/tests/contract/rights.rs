@@ -80,7 +80,7 @@ async fn what_a_workspace_names_is_named_by_the_users_and_groups_with_a_right_to
         &scratch,
     ))
     .await?;
-    a_profile_names_a_service_account_only_for_those_who_may_make_its_token(&scratch).await?;
+    a_profile_gives_service_accounts_and_tokens_only_of_those_who_may_make_them(&scratch).await?;
     let templates = ["open", "closed"].map(|suffix| format!("{}-{suffix}", scratch.namespace));
     scratch.finish().await?;
     forget(&templates).await
@@ -194,7 +194,7 @@ async fn managers_and_profiles_that_a_workspace_names_need_the_use_permission(
     Ok(())
 }
 
-async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token(
+async fn a_profile_gives_service_accounts_and_tokens_only_of_those_who_may_make_them(
     scratch: &Scratch,
 ) -> anyhow::Result<()> {
     let writes = json!([{
@@ -214,12 +214,23 @@ async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token
     };
     let named = |account: &str| of(json!({"serviceAccount": {"name": account}, "automountToken": true}));
     profiles.create(&dry(), &named("mine")?).await?;
+    let own = of(
+        json!({"serviceAccount": {"perWorkspace": {"annotations": {"eks.amazonaws.com/role-arn": "r"}}}}),
+    )?;
+    let with_token = of(json!({
+        "serviceAccount": {"perWorkspace": {}},
+        "projectedTokens": [{"audience": "https://kubernetes.default.svc", "path": "/var/run/tokens/api"}],
+    }))?;
     let release = &Environment::get()?.release;
     let class = of(json!({"priorityClassName": format!("{release}-system")}))?;
     for (profile, part) in [
         (
             named("ci")?,
             r#"spec.serviceAccount.name: "ci" needs a permission that you lack"#.to_owned(),
+        ),
+        (
+            own.clone(),
+            "spec.serviceAccount.perWorkspace: needs a permission that you lack".to_owned(),
         ),
         (
             class,
@@ -230,6 +241,19 @@ async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token
         let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(refused.contains(&part), "{refused}");
     }
+    let accounts = json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["create"]}]);
+    scratch.grant("makes-accounts", "alice", &accounts).await?;
+    profiles.create(&dry(), &own).await?;
+    // The permission for one account's token is none for the tokens of accounts that are made.
+    let refused = profiles.create(&dry(), &with_token).await.map(drop);
+    let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(
+        refused.contains("spec.projectedTokens") && refused.contains("create on serviceaccounts/token"),
+        "{refused}"
+    );
+    let tokens = json!([{"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}]);
+    scratch.grant("makes-all-tokens", "alice", &tokens).await?;
+    profiles.create(&dry(), &with_token).await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! An administrator by a group of the values, and a neighbour, at another user's workspace.
+//! An administrator by a group of the values, which name no user, and a neighbour, at another user's workspace.
 
 use anyhow::Context as _;
 use api::{
@@ -16,9 +16,6 @@ use e2e::{
 use kube::{Api, ResourceExt as _, api::ListParams};
 use reqwest::StatusCode;
 use serde_json::json;
-
-/// The group that the local installation's values name. ruth is a member, and is named nowhere.
-const GROUP: &str = "oidc:platform";
 
 /// Whether a user's list of the namespace in the portal has the workspace.
 async fn lists(portal: &Portal, namespace: &str) -> anyhow::Result<bool> {
@@ -47,10 +44,11 @@ async fn an_administrator_lists_opens_stops_and_starts_another_user_s_workspace_
         .await?;
     assert_eq!(stop.status(), StatusCode::SEE_OTHER);
     workspace::reached(&scratch.api(), "hers", Phase::Stopped).await?;
-    let everywhere = Api::<Workspace>::all(cluster::acting_as("ruth", &[GROUP]).await?);
+    // Her kubeconfig has the group.
+    let everywhere = Api::<Workspace>::all(cluster::user("ruth").await?);
     let all = everywhere.list(&ListParams::default()).await?;
     assert!(all.iter().any(|one| one.uid().as_ref() == Some(&uid)));
-    let in_namespace = Api::namespaced(cluster::acting_as("ruth", &[GROUP]).await?, namespace);
+    let in_namespace = Api::namespaced(cluster::user("ruth").await?, namespace);
     workspace::set(
         &in_namespace,
         "hers",
@@ -77,7 +75,7 @@ async fn an_administrator_lists_opens_stops_and_starts_another_user_s_workspace_
     .await?;
 
     // The name alone is nobody's right.
-    let named = Api::<Workspace>::all(cluster::user("ruth").await?);
+    let named = Api::<Workspace>::all(cluster::acting_as("ruth", &[]).await?);
     let refused = named.list(&ListParams::default()).await;
     assert!(matches!(refused, Err(kube::Error::Api(status)) if status.code == 403));
 

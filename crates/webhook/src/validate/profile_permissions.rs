@@ -1,7 +1,7 @@
-//! Objects that a profile newly names -> those that its author may not read (IO).
+//! What a profile newly gives pods -> what its author may not have (IO).
 //!
-//! They are Secrets, ConfigMaps and a service account. Users of the profile see the content of these objects,
-//! and act as the account. Its author must have the same permissions.
+//! Users of the profile see the content of its Secrets and ConfigMaps, and act as its service accounts with their tokens.
+//! Its author must have the same permissions.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ use crate::review::Request;
 
 const SECRETS: &str = "secrets";
 const CONFIG_MAPS: &str = "configmaps";
+/// The permission to create accounts. An annotation of an account can bind an identity of the cloud to it.
+const ACCOUNTS: &str = "serviceaccounts";
 /// The permission to create a token of an account, which lets a user act as it.
 /// Clouds identify pods by their account. So each named account needs this permission, with or without a token.
 const TOKENS: &str = "serviceaccounts/token";
@@ -31,6 +33,10 @@ enum Exposure {
     Pull,
     /// Pods run as it.
     Account,
+    /// The account of each pod has this annotation.
+    Annotation(String, String),
+    /// Pods have its token for this audience; the API server's without one.
+    Token(Option<String>),
 }
 
 impl Exposure {
@@ -57,7 +63,11 @@ pub(super) async fn forbidden(request: &Request, lookups: &Lookups) -> Result<Ve
 
 fn right(request: &Request, resource: &str, name: String) -> Right {
     Right {
-        verb: if resource == TOKENS { "create" } else { "get" },
+        verb: if matches!(resource, ACCOUNTS | TOKENS) {
+            "create"
+        } else {
+            "get"
+        },
         group: "",
         version: "v1",
         resource: resource.to_owned(),
@@ -80,13 +90,28 @@ fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
             .or_insert(field);
     };
     let account = profile.spec.service_account.as_ref();
-    if let Some(name) = account.and_then(|account| account.name.as_ref()) {
-        add(
-            TOKENS,
-            name,
-            Exposure::Account,
-            "spec.serviceAccount.name".to_owned(),
-        );
+    let name = account.and_then(|account| account.name.as_deref());
+    if let Some(name) = name {
+        let field = "spec.serviceAccount.name".to_owned();
+        add(TOKENS, name, Exposure::Account, field);
+    }
+    if let Some(own) = account.and_then(|account| account.per_workspace.as_ref()) {
+        let field = "spec.serviceAccount.perWorkspace";
+        add(ACCOUNTS, "", Exposure::Account, field.to_owned());
+        for (key, value) in &own.annotations {
+            let exposure = Exposure::Annotation(key.clone(), value.clone());
+            add(ACCOUNTS, "", exposure, format!("{field}.annotations[{key}]"));
+        }
+    }
+    // Accounts that the operator makes have no name yet: their author needs the permission for all.
+    let tokens = name.unwrap_or_default();
+    if profile.spec.automount_token {
+        let field = "spec.automountToken".to_owned();
+        add(TOKENS, tokens, Exposure::Token(None), field);
+    }
+    for (index, token) in profile.spec.projected_tokens.iter().enumerate() {
+        let exposure = Exposure::Token(Some(token.audience.clone()));
+        add(TOKENS, tokens, exposure, format!("spec.projectedTokens[{index}]"));
     }
     for (index, mount) in profile.spec.secret_mounts.iter().enumerate() {
         add(

@@ -111,9 +111,13 @@ fn violation(field: String, right: Right) -> Violation {
     } else {
         ": leave it out"
     };
+    let object = match right.name.as_str() {
+        "" => right.resource,
+        _ => format!("it ({})", right.resource),
+    };
     let rule = format!(
-        "needs a permission that you lack{remedy}, or ask an administrator for the verb {} on it ({})",
-        right.verb, right.resource
+        "needs a permission that you lack{remedy}, or ask an administrator for the verb {} on {object}",
+        right.verb
     );
     Violation::new(field, right.name, rule)
 }

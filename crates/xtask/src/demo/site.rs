@@ -22,6 +22,8 @@ pub(super) const USER_NAMESPACE: &str = "team-demo";
 pub(super) const USERS: [&str; 3] = ["alice", "bob", ADMINISTRATOR];
 /// The one who administers the workspaces of all.
 pub(super) const ADMINISTRATOR: &str = "ruth";
+/// The group by which the values make her one.
+pub(super) const ADMINISTRATORS: &str = "oidc:platform";
 /// The workspace to open.
 pub(super) const WORKSPACE: &str = "alice-lab";
 /// Its template.

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{kubectl, site::USER_NAMESPACE};
+use super::kubectl;
+use super::site::{ADMINISTRATOR, ADMINISTRATORS, USER_NAMESPACE};
 use crate::cluster::{kubeconfig_for_user, write_secret};
 use crate::paths::Paths;
 
@@ -17,15 +18,23 @@ const RENEW_BEFORE: Duration = Duration::from_hours(12);
 /// When the cluster signs no certificate.
 pub(super) fn kubeconfig(user: &str, paths: &Paths) -> anyhow::Result<PathBuf> {
     let file = paths.cluster().join("users").join(format!("{user}.kubeconfig"));
-    let whoami = ["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"];
+    let group = (user == ADMINISTRATOR).then_some(ADMINISTRATORS);
+    let first = group.unwrap_or("system:authenticated");
+    let whoami = [
+        "auth",
+        "whoami",
+        "-o",
+        "jsonpath={.status.userInfo.username} {.status.userInfo.groups[0]}",
+    ];
     let known = || {
         kubectl::as_holder_of(&file, paths)
             .args(whoami)
             .output()
-            .is_ok_and(|name| name == user)
+            .is_ok_and(|found| found == format!("{user} {first}"))
     };
     if !is_fresh(&file) || !known() {
-        write_secret(&file, &kubeconfig_for_user(paths, user, None, USER_NAMESPACE)?)?;
+        let config = kubeconfig_for_user(paths, user, group, USER_NAMESPACE)?;
+        write_secret(&file, &config)?;
     }
     Ok(file)
 }

@@ -162,10 +162,10 @@ fn fields(path: &str, schema: &Value, wanted: &[&str], found: &mut BTreeSet<Stri
 }
 
 #[test]
-fn every_field_of_a_workspace_that_can_name_a_secret_or_a_claim_is_one_that_the_policies_read() {
-    let crd = yaml("charts/jupyter-k8s/crds/workspaces.yaml");
-    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
-    let of = |wanted: &[&str]| {
+fn every_field_of_a_workspace_or_profile_that_can_name_a_secret_or_a_claim_is_one_that_the_policies_read() {
+    let of = |kind: &str, wanted: &[&str]| {
+        let crd = yaml(&format!("charts/jupyter-k8s/crds/{kind}.yaml"));
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
         let mut found = BTreeSet::new();
         fields("spec", schema, wanted, &mut found);
         found.into_iter().collect::<Vec<_>>()
@@ -179,17 +179,25 @@ fn every_field_of_a_workspace_that_can_name_a_secret_or_a_claim_is_one_that_the_
     ];
     // A new one must also be added to jk8s.celSecrets.
     assert_eq!(
-        of(&secrets),
+        of("workspaces", &secrets),
         [
             "spec.env[].valueFrom.secretKeyRef",
             "spec.initContainers[].envFrom[].secretRef",
             "spec.initContainers[].env[].valueFrom.secretKeyRef",
         ]
     );
+    assert_eq!(
+        of("workspaceexecutionprofiles", &secrets),
+        [
+            "spec.env[].valueFrom.secretKeyRef",
+            "spec.imagePullSecrets",
+            "spec.secretMounts[].secretName",
+        ]
+    );
     let claims = ["claimName", "persistentVolumeClaim", "persistentVolumeClaimName"];
     // A new one must also be added to jk8s.celClaims.
     assert_eq!(
-        of(&claims),
+        of("workspaces", &claims),
         [
             "spec.storage.claimName",
             "spec.volumes[].persistentVolumeClaimName"
@@ -198,7 +206,13 @@ fn every_field_of_a_workspace_that_can_name_a_secret_or_a_claim_is_one_that_the_
     for (policy, parts) in [
         (
             "secrets",
-            &["variables.spec.?env", "container.?env.", "container.?envFrom"][..],
+            &[
+                "variables.spec.?env",
+                "container.?env.",
+                "container.?envFrom",
+                "variables.spec.?secretMounts",
+                "variables.spec.?imagePullSecrets",
+            ][..],
         ),
         (
             "references",
