@@ -128,13 +128,20 @@ fn at(address: Option<&str>) -> String {
 
 /// An error and its sources, without repeated texts.
 pub(crate) fn chain(error: &anyhow::Error) -> String {
-    error
+    let causes = error
         .chain()
-        .fold(String::new(), |combined, cause| match cause.to_string() {
-            cause if combined.is_empty() => cause,
-            cause if combined.contains(&cause) => combined,
-            cause => format!("{combined}: {cause}"),
-        })
+        .map(ToString::to_string)
+        .filter_map(|cause| match cause.as_str() {
+            // The library's words for what the next cause says.
+            "client error (Connect)" | "tcp connect error" | "error trying to connect" => None,
+            "deadline has elapsed" => Some("it does not answer in time".to_owned()),
+            _ => Some(cause),
+        });
+    causes.fold(String::new(), |combined, cause| match cause {
+        cause if combined.is_empty() => cause,
+        cause if combined.contains(&cause) => combined,
+        cause => format!("{combined}: {cause}"),
+    })
 }
 
 /// The API server's refusal. Each broken rule is on its own line, with the flag that sets the field.
@@ -197,6 +204,12 @@ fn flag_of(field: &str) -> Option<&'static str> {
         "spec.resources.requests.cpu" | "spec.resources.limits.cpu" => "--cpu",
         "spec.resources.requests.memory" | "spec.resources.limits.memory" => "--memory",
         "spec.storage.size" => "--storage",
+        "spec.storage.retain" => "--retain",
+        "spec.shmSize" => "--shared-memory",
+        "spec.limits.maxAgeMinutes" => "--max-age",
+        "spec.limits.failedTimeoutMinutes" => "--failed-timeout",
+        "spec.limits.startTimeoutMinutes" => "--start-timeout",
+        "spec.limits.stoppedRetentionDays" => "--stopped-retention, --retain",
         "spec.executionProfileRef" => "--profile",
         "spec.idleShutdown.idleTimeoutInMinutes" => "--idle",
         "spec.idleShutdown.openTabMinutes" => "--open-tab",
@@ -281,6 +294,21 @@ mod tests {
             Failure::Other(error).to_string(),
             "no cluster: cannot read config: no such file"
         );
+    }
+
+    #[test]
+    fn words_of_libraries_are_left_out() {
+        let error = anyhow::anyhow!("Connection refused (os error 111)")
+            .context("tcp connect error")
+            .context("client error (Connect)");
+        let failure = Failure::Unreachable {
+            address: None,
+            cause: error,
+        };
+        let expected = "the API server cannot be reached: Connection refused (os error 111)";
+        assert_eq!(failure.to_string(), expected);
+        let error = anyhow::anyhow!("deadline has elapsed").context("client error (Connect)");
+        assert_eq!(Failure::Other(error).to_string(), "it does not answer in time");
     }
 
     #[test]

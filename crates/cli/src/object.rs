@@ -21,6 +21,11 @@ pub(crate) fn manifest(args: &CreateFlags, namespace: Option<&str>) -> serde_jso
         spec.remove("desiredStatus");
         spec.remove("updatePolicy");
     }
+    for (path, value) in args.further.fields().filter(|(_, value)| !value.is_null()) {
+        *path
+            .iter()
+            .fold(&mut manifest["spec"], |parent, name| &mut parent[name]) = value;
+    }
     Ok(manifest)
 }
 
@@ -123,7 +128,8 @@ mod tests {
     fn every_flag_sets_its_field() {
         let line = "demo --template t --image uv --cpu 2 --memory 4Gi --storage 10Gi --display-name Demo -n team --gpu 1 --profile gpu \
              --env A=b=c --env B= --idle 90m --open-tab 2h --variable project=x \
-             --option gpu=a100 --option size=large";
+             --option gpu=a100 --option size=large --max-age 12h --failed-timeout 1h --start-timeout default \
+             --stopped-retention 30 --retain --shared-memory 1Gi";
         assert_eq!(
             object(line),
             json!({
@@ -143,7 +149,9 @@ mod tests {
                     "idleShutdown": {"enabled": true, "idleTimeoutInMinutes": 90, "openTabMinutes": 120},
                     "options": {"gpu": "a100", "size": "large"},
                     "variables": {"project": "x"},
-                    "storage": {"size": "10Gi"},
+                    "storage": {"size": "10Gi", "retain": "Retain"},
+                    "limits": {"maxAgeMinutes": 720, "failedTimeoutMinutes": 60, "stoppedRetentionDays": 30},
+                    "shmSize": "1Gi",
                 },
             })
         );

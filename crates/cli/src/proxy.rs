@@ -1,5 +1,6 @@
 //! Address -> the proxy that leads there, and a connection through it (IO).
 
+use std::env;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -23,16 +24,22 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// By `$HTTPS_PROXY` (`$HTTP_PROXY` for an address without TLS), unless `$NO_PROXY` has the address. As for kubectl, none leads to this computer.
+    /// By `$HTTPS_PROXY` (`$HTTP_PROXY` for an address without TLS), unless `$NO_PROXY` has the address. As for kubectl, none leads to this computer,
+    /// and `$ALL_PROXY` counts for nothing.
     pub(crate) fn of_environment(to: &Uri) -> Option<Self> {
         if to.host().is_none_or(is_this_computer) {
             return None;
         }
-        let found = Matcher::from_env().intercept(to)?;
-        let source = match to.scheme_str() {
-            Some("http") => "$HTTP_PROXY",
-            _ => "$HTTPS_PROXY",
+        let (source, names) = match to.scheme_str() {
+            Some("http") => ("$HTTP_PROXY", ["HTTP_PROXY", "http_proxy"]),
+            _ => ("$HTTPS_PROXY", ["HTTPS_PROXY", "https_proxy"]),
         };
+        let set = |names: [&str; 2]| names.into_iter().find_map(|name| env::var(name).ok());
+        let is_set = set(names).is_some_and(|url| !url.is_empty());
+        if !is_set || is_excepted(&set(["NO_PROXY", "no_proxy"]).unwrap_or_default(), to) {
+            return None;
+        }
+        let found = Matcher::from_env().intercept(to)?;
         Some(Self { source, found })
     }
 
@@ -82,6 +89,15 @@ impl Proxy {
     }
 }
 
+/// Whether a list has all addresses, or this one with its port: the library knows neither for kubectl's addresses.
+fn is_excepted(list: &str, to: &Uri) -> bool {
+    let port = if to.scheme_str() == Some("http") { 80 } else { 443 };
+    let port = to.port_u16().unwrap_or(port);
+    let own = format!("{}:{port}", to.host().unwrap_or_default());
+    let mut entries = list.split(',').map(str::trim);
+    entries.any(|entry| entry == "*" || entry.eq_ignore_ascii_case(&own))
+}
+
 /// Whether a name is this computer by RFC 6761, whether or not the system's resolver knows it.
 pub(crate) fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
@@ -110,6 +126,23 @@ mod tests {
         }
         for host in ["localhost.example", "10.0.0.1", "[::2]", "128.0.0.1"] {
             assert!(!is_this_computer(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn all_addresses_or_one_with_its_port_need_no_proxy() {
+        for (list, to, expected) in [
+            ("*", "https://10.0.0.1:6443", true),
+            ("a.example, *", "https://[fd00::1]", true),
+            ("10.0.0.1:6443", "https://10.0.0.1:6443", true),
+            ("10.0.0.1:6443", "https://10.0.0.1:6444", false),
+            ("[fd00::1]:443", "https://[fd00::1]", true),
+            ("API.example:443,", "https://api.example", true),
+            ("api.example:443", "http://api.example", false),
+            ("api.example:80", "http://api.example", true),
+            ("", "https://api.example", false),
+        ] {
+            assert_eq!(is_excepted(list, &to.parse().unwrap()), expected, "{list:?} {to}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! `connect`: requests to a port of this computer, and a workspace behind a gateway (IO: local sockets).
 
 use std::io::{BufRead as _, BufReader, ErrorKind};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -10,13 +10,18 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::gateway::{Gateway, TOKEN};
-use crate::programs::{Running, fails, get};
+use crate::process::out;
+use crate::programs::{Running, fails, get, ran};
 
 /// `connect` to the workspace, its port and token.
 fn connected(gateway: &Gateway) -> (Running, u16, String) {
-    let mut child = gateway
-        .plugin()
-        .args(["connect", &gateway.url("lab-ukb5wakby6jim56e.ws.localhost")])
+    let mut command = gateway.plugin();
+    command.args(["connect", &gateway.url("lab-ukb5wakby6jim56e.ws.localhost")]);
+    started(command)
+}
+
+fn started(mut command: Command) -> (Running, u16, String) {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -155,6 +160,61 @@ fn a_browser_gets_the_workspace_s_own_address_and_nothing_of_the_workspace() {
     assert!(status == 403 && !body.contains("lab-ukb5"), "{body}");
     let (status, _, body) = get(port, &in_address, &[("Sec-Fetch-Mode", "cors")]);
     assert!(status == 200 && body.contains("\"target\""), "{body}");
+}
+
+#[test]
+fn a_later_sign_in_counts_for_a_port_that_is_open() {
+    let gateway = Gateway::start("connect-anew");
+    gateway.signed_in();
+    let (_running, port, token) = connected(&gateway);
+    let lab = format!("/lab?token={token}");
+    assert_eq!(get(port, &lab, &[]).0, 200);
+    gateway.sign_out();
+    // The ticket, then the sign-in.
+    for _ in 0..2 {
+        assert_eq!(get(port, &lab, &[]).0, 401);
+    }
+    let output = ran(&gateway, &["whoami"], "");
+    assert!(
+        out(&output).contains(": alice, ended: run kubectl workspace login https://ws.localhost:"),
+        "{output:?}"
+    );
+    gateway.signed_in_anew();
+    assert_eq!(get(port, &lab, &[]).0, 200);
+    let output = ran(&gateway, &["whoami"], "");
+    assert!(out(&output).contains(": alice, until 2999"), "{output:?}");
+}
+
+#[tokio::test]
+async fn too_many_open_files_end_no_port() {
+    let gateway = Gateway::start("connect-files");
+    gateway.signed_in();
+    let url = gateway.url("lab-ukb5wakby6jim56e.ws.localhost");
+    let mut limited = Command::new("sh");
+    let plugin = gateway.plugin();
+    limited.envs(plugin.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited.env_remove("KUBECONFIG");
+    limited.args([
+        "-c",
+        "ulimit -n 24 && exec \"$@\"",
+        "sh",
+        env!("CARGO_BIN_EXE_kubectl-workspace"),
+        "connect",
+        &url,
+    ]);
+    let (mut running, port, token) = started(limited);
+    let mut open = Vec::new();
+    for _ in 0..40 {
+        open.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    drop(open);
+    let request = format!("GET /lab?token={token} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    let mut further = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    further.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 15];
+    further.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    assert!(running.0.try_wait().unwrap().is_none());
 }
 
 type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;

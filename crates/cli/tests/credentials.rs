@@ -97,6 +97,15 @@ impl Site {
 
     /// Output of `list` of this program and of the same request by kubectl, each with what the plugin noted and the API server was asked.
     fn both(&self, cluster: &Value, user: &Value) -> [(Output, Option<Noted>, Vec<Asked>); 2] {
+        self.both_with(cluster, user, &[])
+    }
+
+    fn both_with(
+        &self,
+        cluster: &Value,
+        user: &Value,
+        flags: &[&str],
+    ) -> [(Output, Option<Noted>, Vec<Asked>); 2] {
         let config = self.config(cluster, user);
         let mut kubectl = Command::new(kubectl());
         kubectl
@@ -105,7 +114,7 @@ impl Site {
         let mut plugin = self.0.plugin();
         plugin.args(["list", "-o", "name"]);
         [plugin, kubectl].map(|mut command| {
-            command.args(["--kubeconfig", &config]);
+            command.args(["--kubeconfig", &config]).args(flags);
             command.stdin(Stdio::piped()).stdout(Stdio::piped());
             let output = wait_with(command.stderr(Stdio::piped()).spawn().unwrap(), "manifest");
             (output, self.noted(), self.0.take_asked())
@@ -452,6 +461,100 @@ fn what_counts_of_a_user_counts_as_for_kubectl() {
     // Nothing is sent where everybody can read it. The port answers TLS alone, so both fail; neither runs the plugin.
     let [ours, theirs] = site.both(&http, &json!({ "exec": plugin }));
     assert_eq!((ours.1, theirs.1), (None, None));
+}
+
+#[test]
+fn every_value_of_a_cluster_and_a_user_is_taken_as_by_kubectl_or_refused_in_words() {
+    let site = Site::start("values");
+    let port = site.0.port;
+    let file = site.write("token", "a\nb");
+    let here = format!("127.0.0.1:{port}");
+    let token = json!({"token": "t"});
+    let check = |cluster: &Value, user: &Value, flags: &[&str], taken: bool| {
+        let [ours, theirs] = site.both_with(cluster, user, flags);
+        let (row, error) = (format!("{cluster} {user} {flags:?}"), err(&ours.0));
+        let code = if taken { 0 } else { 1 };
+        assert_eq!(ours.0.status.code(), Some(code), "{row}: {error}");
+        assert_eq!(error.is_empty(), taken, "{row}: {error}");
+        assert!(
+            !error.contains("panicked") && !error.contains("secret"),
+            "{row}: {error}"
+        );
+        (row, theirs.0.status.success(), error)
+    };
+    // Addresses, and whether they are taken.
+    for (server, taken) in [
+        (format!("https://{here}"), true),
+        (format!("https://{here}/"), true),
+        (format!("https://{here}/prefix/"), true),
+        (format!("https://{here}/?query#fragment"), true),
+        (format!("{here}/path"), false),
+        (format!("//{here}"), false),
+        (format!("http://{here}"), false),
+        (format!("ftp://{here}"), false),
+        (format!(" {here}"), false),
+        ("https://".to_owned(), false),
+        ("https:".to_owned(), false),
+        ("/".to_owned(), false),
+        ("a b".to_owned(), false),
+        ("127.0.0.1:99999".to_owned(), false),
+        ("[::1".to_owned(), false),
+    ] {
+        let mut cluster = site.cluster();
+        let name = ["--tls-server-name", "api.ws.localhost"];
+        let flags = [&["--server", &server], &name[..]].concat();
+        let (row, theirs, _) = check(&cluster, &token, &flags, taken);
+        assert_eq!(theirs, taken, "{row}");
+        cluster["server"] = json!(server);
+        let (row, theirs, _) = check(&cluster, &token, &[], taken);
+        assert_eq!(theirs, taken, "{row}");
+    }
+    // kubectl guesses a scheme, and sends the user of an address. This program refuses both in words.
+    for server in [
+        here.clone(),
+        format!("{here}/"),
+        format!("HTTPS://{here}"),
+        format!("https://bob:secret@{here}"),
+    ] {
+        let mut cluster = site.cluster();
+        cluster["server"] = json!(server);
+        for flags in [&[][..], &["--server", &server]] {
+            let (row, _, error) = check(&cluster, &json!({}), flags, false);
+            let expected = "must be an address such as https://host:6443, with its scheme and without a user";
+            assert!(error.contains(expected), "{row}: {error}");
+        }
+    }
+    let with = |field: &str, value: &str| {
+        let mut cluster = site.cluster();
+        cluster[field] = json!(value);
+        cluster
+    };
+    for (cluster, user) in [
+        (with("tls-server-name", "other.example"), token.clone()),
+        (with("tls-server-name", "a b"), token.clone()),
+        (with("certificate-authority", "/nonexistent"), token.clone()),
+        (with("certificate-authority-data", "bm90aGluZw=="), token.clone()),
+        (with("certificate-authority-data", "%"), token.clone()),
+        (with("proxy-url", "ftp://bob:secret@127.0.0.1:1"), token.clone()),
+        (site.cluster(), json!({"token": "a\nb"})),
+        (site.cluster(), json!({"tokenFile": file})),
+        (
+            site.cluster(),
+            json!({"username": "a", "password": "a\nb", "as": "a\nb"}),
+        ),
+        (
+            site.cluster(),
+            json!({"client-certificate": "/nonexistent", "client-key": "/nonexistent"}),
+        ),
+        (
+            site.cluster(),
+            json!({"client-certificate-data": "bm90aGluZw==", "client-key-data": "bm90aGluZw=="}),
+        ),
+        (site.cluster(), json!({"token": "t", "as": "a\nb"})),
+    ] {
+        let (row, theirs, _) = check(&cluster, &user, &[], false);
+        assert!(!theirs, "{row}");
+    }
 }
 
 #[test]

@@ -40,7 +40,15 @@ async fn a_share_names_subjects_end_and_reason() {
     );
     assert!(ran.out.contains("2999-01-01T00:00:00Z"), "{}", ran.out);
     let ran = run(&client, "shares other").await;
-    assert_eq!(ran.err, "No shares found.\n");
+    assert_eq!(ran.code(), exit_code::FAILED);
+    assert!(
+        ran.error().contains("workspace \"other\" does not exist"),
+        "{}",
+        ran.error()
+    );
+    server.put(&in_phase("other", "Running", "Running"));
+    let ran = run(&client, "shares other").await;
+    assert_eq!((ran.code(), ran.err.as_str()), (0, "No shares found.\n"));
 }
 
 #[tokio::test]
@@ -164,6 +172,27 @@ async fn a_change_says_what_takes_effect_now_and_what_at_the_next_start() {
     assert_eq!(ran.err, "Takes effect now: spec.limits (maxAgeMinutes)\n");
     let limits = json!({"failedTimeoutMinutes": 60, "startTimeoutMinutes": 15});
     assert_eq!(stored(&server)["limits"], limits);
+    // What the refusal of a retention asks for.
+    let ran = run(&client, "set demo --stopped-retention 30 --retain").await;
+    assert_eq!(
+        ran.err,
+        "Takes effect now: spec.limits (stoppedRetentionDays), spec.storage.retain\n"
+    );
+    assert_eq!(stored(&server)["storage"]["retain"], "Retain");
+    let ran = run(&client, "set demo --retain=false --shared-memory 1Gi").await;
+    assert!(ran.err.contains("the next start: spec.shmSize."), "{}", ran.err);
+    let spec = stored(&server);
+    assert_eq!(
+        (&spec["storage"]["retain"], &spec["shmSize"]),
+        (&json!("Delete"), &json!("1Gi"))
+    );
+
+    // Nothing to change is a wrong command line, and nothing is sent.
+    server.take_calls();
+    let ran = run(&client, "set demo").await;
+    assert_eq!(ran.code(), exit_code::USAGE);
+    assert!(ran.error().starts_with("set must have a flag"), "{}", ran.error());
+    assert!(server.take_calls().is_empty());
 
     // Without a disk there is nothing that grows.
     server.put(&started("demo", false));

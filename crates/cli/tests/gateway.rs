@@ -50,6 +50,8 @@ struct State {
     /// Of the sign-in that waits.
     challenge: String,
     signed_out: bool,
+    /// Sign-ins after the end of one.
+    later: usize,
     stopped: bool,
     /// Status with which the workspace declines ssh.
     declines: Option<u16>,
@@ -177,7 +179,7 @@ impl Gateway {
         set(&folder, 0o700);
         let file = folder.join(format!("{auth}_{}.json", self.port));
         let kept = json!({
-            "url": self.url(auth), "user": "alice", "token": TOKEN, "expiresAt": "2999-01-01T00:00:00Z",
+            "url": self.url(auth), "user": "alice", "token": token(&self.state.lock().unwrap()), "expiresAt": "2999-01-01T00:00:00Z",
             "certificateAuthority": fs::read_to_string(self.authority()).unwrap(),
         });
         fs::write(&file, kept.to_string()).unwrap();
@@ -186,6 +188,15 @@ impl Gateway {
 
     pub(crate) fn sign_out(&self) {
         self.state.lock().unwrap().signed_out = true;
+    }
+
+    /// Puts another sign-in into the state directory after the end of the first.
+    pub(crate) fn signed_in_anew(&self) {
+        {
+            let mut state = self.state.lock().unwrap();
+            (state.signed_out, state.later, state.voided) = (false, state.later + 1, state.voided + 1);
+        }
+        self.signed_in();
     }
 
     pub(crate) fn is_signed_out(&self) -> bool {
@@ -320,6 +331,14 @@ fn take_refusal(state: &Mutex<State>, path: &str) -> Option<Response<Full<Bytes>
         .headers_mut()
         .insert("retry-after", once.retry_after.into());
     Some(response)
+}
+
+/// The token that is valid now.
+fn token(state: &State) -> String {
+    match state.later {
+        0 => TOKEN.to_owned(),
+        later => format!("{TOKEN}-{later}"),
+    }
 }
 
 /// The ticket that is valid now.
@@ -491,7 +510,7 @@ fn remember(state: &Mutex<State>, bytes: &[u8]) {
 }
 
 fn of_gateway(state: &mut State, path: &str, token: &str, body: &Value) -> Response<Full<Bytes>> {
-    let is_signed_in = token == format!("Bearer {TOKEN}") && !state.signed_out;
+    let is_signed_in = token == format!("Bearer {}", self::token(state)) && !state.signed_out;
     match path {
         "/programs/token" => {
             let verifier = body["verifier"].as_str().unwrap();

@@ -231,11 +231,17 @@ fn signing_out_forgets_the_token_and_everywhere_ends_the_session() {
     );
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(gateway.is_signed_out());
+    assert!(
+        out(&output).contains("in the browser and in all programs"),
+        "{output:?}"
+    );
     // One that has ended is forgotten, too.
     gateway.signed_in();
-    assert_eq!(
-        ran(&gateway, &["logout", "--everywhere"], "").status.code(),
-        Some(0)
+    let output = ran(&gateway, &["logout", "--everywhere"], "");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        out(&output).contains("its session had ended before"),
+        "{output:?}"
     );
     assert!(err(&ran(&gateway, &["logout"], "")).contains("signed in nowhere"));
 }

@@ -10,6 +10,8 @@ pub(crate) fn plugin() -> Command {
     command
         .env_remove("KUBECONFIG")
         .env_remove("NO_COLOR")
+        .env_remove("SSL_CERT_FILE")
+        .env_remove("SSL_CERT_DIR")
         .env("HOME", "/nonexistent");
     command
 }
@@ -101,6 +103,21 @@ fn tips_name_the_nearest_command_and_no_flag_that_means_something_else() {
             Some("a similar argument exists: '--image'"),
         ),
         (&["restart", "demo", "--force"], None),
+        (&["get", "demo"], Some("a similar subcommand exists: 'list'")),
+        (&["edit", "demo"], Some("a similar subcommand exists: 'set'")),
+        (
+            &["describe", "demo"],
+            Some("a similar subcommand exists: 'explain'"),
+        ),
+        (
+            &["port-forward", "demo"],
+            Some("a similar subcommand exists: 'connect'"),
+        ),
+        (&["exec", "demo"], Some("a similar subcommand exists: 'ssh'")),
+        (
+            &["cp", "a", "b"],
+            Some("a similar subcommand exists: 'ssh-config'"),
+        ),
     ] {
         let output = run(words);
         let text = String::from_utf8(output.stderr).unwrap();

@@ -176,6 +176,11 @@ fn a_proxy_leads_to_the_api_server_as_for_kubectl() {
             none.clone(),
             &[("HTTPS_PROXY", by_http.as_str()), ("NO_PROXY", ".ws.example")][..],
         ),
+        (
+            none.clone(),
+            &[("HTTPS_PROXY", by_http.as_str()), ("NO_PROXY", "*")],
+        ),
+        (none.clone(), &[("ALL_PROXY", by_http.as_str())]),
         (explicit("ftp://bob:secret@127.0.0.1:1"), &[]),
         (explicit("http://bob:secret@127.0.0.1:1"), &[]),
     ] {

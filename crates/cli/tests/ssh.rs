@@ -170,6 +170,15 @@ fn ssh_offers_nothing_to_a_workspace_and_runs_the_command_whatever_is_set_for_al
     for line in NOTHING_TO_SHOW {
         assert!(has(&command, line), "{line}: {command}");
     }
+    // A socket's path may have 104 bytes on macOS, the last is zero, and ssh first makes one that is 17 longer.
+    let shared = command.lines().find_map(|line| line.strip_prefix("controlpath "));
+    let (_, name) = shared.unwrap().rsplit_once("/.ssh/").unwrap();
+    assert!(
+        name.starts_with("kw-") && "/Users/".len() + 40 + "/.ssh/".len() + name.len() + 17 < 104,
+        "{name}"
+    );
+    let own = understood(&["-o", "ControlPath=/own"]);
+    assert!(has(&own, "controlpath /own"), "{own}");
     assert!(
         has(&command, "requesttty true") && !command.contains("remotecommand"),
         "{command}"

@@ -28,31 +28,44 @@ fn understood(gateway: &Gateway, host: &str) -> String {
     out(&output)
 }
 
-/// Bytes of a socket's path: 104 on macOS, the last of which is zero. ssh first makes one whose name is 17 longer.
-const SOCKET: usize = 104 - 1 - 17;
-
 #[test]
-fn connections_to_workspaces_with_long_names_can_be_shared() {
+fn the_user_s_own_path_of_shared_connections_counts() {
     let gateway = Gateway::start("shared");
     gateway.signed_in();
     assert_eq!(ran(&gateway, &["ssh-config"], "").status.code(), Some(0));
-    let path = |host: &str| {
-        let understood = understood(&gateway, host);
-        assert!(understood.contains("controlmaster auto\n"), "{understood}");
-        let line = understood
-            .lines()
-            .find_map(|line| line.strip_prefix("controlpath "));
-        let (_, name) = line.unwrap().rsplit_once("/.ssh/").unwrap();
-        name.to_owned()
+    let understood = understood(&gateway, "lab.team.workspace");
+    for line in ["controlmaster auto\n", "/.ssh/master-"] {
+        assert!(understood.contains(line), "{understood}");
+    }
+}
+
+#[test]
+fn ssh_config_writes_the_variables_on_which_the_sign_in_depends() {
+    let gateway = Gateway::start("variables");
+    let written = |name: &str, value: &str| {
+        let mut plugin = gateway.plugin();
+        let output = plugin
+            .env_remove("XDG_STATE_HOME")
+            .env(name, value)
+            .arg("ssh-config")
+            .output();
+        assert_eq!(output.unwrap().status.code(), Some(0), "{name}");
+        let text = fs::read_to_string(gateway.home().join(".ssh/kubectl-workspace.conf")).unwrap();
+        text.lines()
+            .find(|line| line.contains("ProxyCommand"))
+            .unwrap()
+            .to_owned()
     };
-    // A home of 30 bytes, such as /Users/first-name.family-name1.
-    let of_home = 30 + "/.ssh/".len();
-    let host = format!("{}.{}.workspace", "n".repeat(63), "s".repeat(63));
-    assert!(of_home + path(&host).len() <= SOCKET, "{}", path(&host));
-    assert_ne!(path(&host), path("lab.team.workspace"));
-    // The control: what the user has set for all hosts.
-    let other = path(&format!("{}.{}.example", "n".repeat(63), "s".repeat(63)));
-    assert!(other.starts_with("master-") && of_home + other.len() > SOCKET);
+    for name in ["XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        let line = written(name, "/a b/100%");
+        assert!(
+            line.contains(&format!("ProxyCommand env '{name}=/a b/100%%' '/")),
+            "{line}"
+        );
+    }
+    // The control: one that says nothing, for it counts in one folder alone.
+    let line = written("SSL_CERT_FILE", "here.pem");
+    assert!(line.contains("ProxyCommand '/"), "{line}");
 }
 
 #[test]
@@ -74,7 +87,7 @@ fn ssh_config_writes_a_path_of_this_program_that_stays_right_after_an_upgrade() 
         assert_eq!(output.status.code(), Some(0), "{called}: {output:?}");
         let text = fs::read_to_string(home.join(".ssh/kubectl-workspace.conf")).unwrap();
         let proxy = text.lines().find(|line| line.contains("ProxyCommand"));
-        proxy.unwrap().split('\'').nth(1).unwrap().to_owned()
+        proxy.unwrap().rsplit('\'').nth(3).unwrap().to_owned()
     };
     let system = "/usr/bin:/bin";
     let with_link = format!("{system}:{}", folder.display());
@@ -179,7 +192,8 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         }
         assert!(
             has(&format!(
-                "proxycommand '{program}' '--kubeconfig={}/config' '--context=a b' ssh '--stdio=%h'",
+                "proxycommand env 'XDG_STATE_HOME={}' '{program}' '--kubeconfig={}/config' '--context=a b' ssh '--stdio=%h'",
+                gateway.state_folder().parent().unwrap().display(),
                 kube.display()
             )),
             "{understood}"

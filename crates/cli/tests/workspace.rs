@@ -128,6 +128,23 @@ async fn what_is_as_wanted_is_not_written() {
 }
 
 #[tokio::test]
+async fn what_is_being_deleted_is_neither_started_nor_stopped() {
+    let (server, client) = ApiServer::start();
+    let mut workspace = in_phase("demo", "Running", "Running");
+    workspace.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    workspace.metadata.finalizers = Some(vec!["x/y".to_owned()]);
+    server.put(&workspace);
+    for command in ["start", "start --recovery", "stop --yes", "restart"] {
+        let ran = run(&client, &format!("{command} demo")).await;
+        assert_eq!(ran.code(), exit_code::NOT_AS_WANTED, "{command}");
+        assert!(ran.error().contains("it is being deleted"), "{}", ran.error());
+    }
+    assert!(server.take_calls().iter().all(|call| !call.is_write()));
+    // The control.
+    assert_eq!(run(&client, "delete demo --yes").await.code(), 0);
+}
+
+#[tokio::test]
 async fn a_change_of_others_meanwhile_is_read_and_tried_again() {
     let (server, client) = ApiServer::start();
     server.put(&in_phase("demo", "Stopped", "Stopped"));
@@ -409,6 +426,15 @@ async fn the_list_shows_state_reason_and_url() {
     assert!(
         names.starts_with("workspace.workspaces.jupyter.org/demo\nworkspace.workspaces.jupyter.org/new\n"),
         "{names}"
+    );
+    let names = run(&client, "list new ws/demo -o name").await.out;
+    assert_eq!(names.lines().count(), 2, "{names}");
+    let ran = run(&client, "list demo nosuch").await;
+    assert_eq!((ran.code(), ran.out.as_str()), (exit_code::FAILED, ""));
+    assert!(
+        ran.error().contains("\"nosuch\" does not exist"),
+        "{}",
+        ran.error()
     );
     let list: Value = serde_json::from_str(&run(&client, "list -o json").await.out).unwrap();
     assert_eq!(list["items"][1]["metadata"]["name"], "new");

@@ -92,6 +92,13 @@ $SSH $by -o ProxyCommand=false HOST echo shared
 $SSH $by -O exit HOST
 "#;
 
+/// A socket of the workspace that leads here, twice: sshd leaves the file of the first one.
+const SOCKET: &str = r#"
+for turn in 1 2; do
+    $SSH -o ExitOnForwardFailure=yes -R /tmp/forwarded.sock:127.0.0.1:9 HOST "test -S /tmp/forwarded.sock && echo $turn"
+done
+"#;
+
 /// A large file there and back. Both copies have the checksum of the first.
 const LARGE: &str = r#"
 sum=$(head -c 500000000 /dev/urandom | tee large | sha256sum)
@@ -128,6 +135,8 @@ async fn openssh_does_all_that_editors_need() -> anyhow::Result<()> {
     ensure!(committed == "by hand\nVIM\nUnZip\n", "{committed:?}");
     let shared = lab.run(SHARED_CONNECTION).await?;
     ensure!(shared.ends_with("shared\n"), "{shared:?}");
+    let forwarded = lab.run(SOCKET).await?;
+    ensure!(forwarded == "1\n2\n", "{forwarded:?}");
 
     others_than_openssh_get_in_by_an_empty_password(&lab).await?;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::values::{Gpu, Idle, choice, gpu, idle, image, open_tab, pair, positive};
+use super::values::{Further, Gpu, Idle, choice, gpu, idle, image, open_tab, pair, positive};
 use super::{Cli, Command, Connection, Format, name, object_format};
 use crate::duration;
 
@@ -59,7 +59,8 @@ pub struct CreateFlags {
     pub name: Option<String>,
 
     /// Manifest of one workspace, in place of NAME and the flags of its fields; - is standard input
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["name", "template", "image", "cpu", "memory", "storage", "gpu", "profile", "env", "idle", "open_tab", "variable", "option", "display_name"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["name", "template", "image", "cpu", "memory", "storage", "gpu", "profile", "env", "idle", "open_tab", "variable", "option", "display_name",
+        "max_age", "failed_timeout", "start_timeout", "stopped_retention", "retain", "shared_memory"])]
     pub filename: Option<PathBuf>,
 
     /// WorkspaceTemplate that supplies defaults and bounds; it cannot be changed later [default: the namespace's, else the cluster's]
@@ -109,6 +110,10 @@ pub struct CreateFlags {
     /// Value of a variable of the template; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub variable: Vec<(String, String)>,
+
+    /// Limits, and what becomes of the disk.
+    #[command(flatten)]
+    pub further: Further,
 
     /// Name shown to users [default: NAME]
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -197,6 +202,10 @@ mod tests {
             ("", "NAME"),
             ("demo -f demo.yaml", "cannot be used with"),
             ("-f demo.yaml --cpu 2", "cannot be used with"),
+            ("-f demo.yaml --retain", "cannot be used with"),
+            ("demo --max-age 90s", "--max-age"),
+            ("demo --shared-memory 0", "--shared-memory"),
+            ("demo --retain=maybe", "--retain"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

@@ -49,7 +49,7 @@ pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
 pub use template::{Template, TemplateList, TemplateShow};
 pub use tips::with_tips;
-pub use values::{Assignment, Gpu, Gpus, Idle, LimitValue};
+pub use values::{Assignment, Further, Gpu, Gpus, Idle};
 
 const EXIT_CODES: &str = "\
 Exit codes; of several workspaces, the highest counts:
@@ -156,6 +156,10 @@ impl Command {
     reason = "flags of a command line are independent of each other"
 )]
 pub struct List {
+    /// Only these
+    #[arg(value_name = "NAME", value_parser = name, conflicts_with_all = ["selector", "all_namespaces"])]
+    pub names: Vec<String>,
+
     /// Of all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
@@ -246,7 +250,19 @@ pub struct Change {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    accept(text, rules::checks::name(text).first())
+    let name = bare_name(text);
+    accept(name, rules::checks::name(name).first())
+}
+
+/// The name in `TYPE/NAME`, as kubectl takes it and `-o name` prints it.
+pub(crate) fn bare_name(text: &str) -> &str {
+    let Some((kind, name)) = text.split_once('/') else {
+        return text;
+    };
+    let (kind, group) = kind.split_once('.').unwrap_or((kind, api::names::GROUP));
+    let is_workspace =
+        matches!(kind, "ws" | "workspace" | "workspaces") && group.ends_with(api::names::GROUP);
+    if is_workspace { name } else { text }
 }
 
 fn accept(text: &str, violation: Option<&rules::Violation>) -> Result<String, String> {
@@ -315,6 +331,32 @@ mod tests {
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_workspace_is_named_with_its_type_as_for_kubectl() {
+        let group = "workspaces.jupyter.org";
+        for kind in [
+            "ws",
+            "workspace",
+            "workspaces",
+            &format!("workspace.{group}"),
+            &format!("workspaces.v1alpha1.{group}"),
+        ] {
+            let Command::Stop(stop) = parse(&format!("stop {kind}/demo other")).unwrap().command else {
+                unreachable!()
+            };
+            assert_eq!(stop.targets.names, ["demo", "other"], "{kind}");
+        }
+        for line in [
+            "stop pod/demo",
+            "stop ws/",
+            "stop ws/a/b",
+            "stop workspace.example.org/demo",
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains("NAME"), "{line}: {error}");
         }
     }
 

@@ -1,16 +1,12 @@
 //! Command line of `set` -> its arguments (pure).
 
 use super::values::{
-    Assignment, Gpus, Idle, LimitValue, assignment, choice_or_none, gpus, idle, image, limit, open_tab,
-    positive, retention,
+    Assignment, Further, Gpus, Idle, assignment, choice_or_none, gpus, idle, image, open_tab, positive,
 };
 use super::{Format, name, object_format};
 
 /// Which fields of a workspace change.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(group = clap::ArgGroup::new("fields").required(true).multiple(true)
-    .args(["image", "cpu", "memory", "gpu", "storage", "profile", "env", "variable", "option", "display_name", "idle", "open_tab",
-        "max_age", "failed_timeout", "start_timeout", "stopped_retention"]))]
 pub struct Set {
     /// Name of the workspace
     #[arg(value_name = "NAME", value_parser = name)]
@@ -65,22 +61,9 @@ pub struct Set {
     #[arg(long, value_name = "DURATION", value_parser = open_tab)]
     pub open_tab: Option<u64>,
 
-    /// Stop it this time after its start, used or not, such as 12h; default: the template's maximum age, if it has one
-    #[arg(long, value_name = "DURATION", value_parser = limit)]
-    pub max_age: Option<LimitValue>,
-
-    /// Stop it after this time without being ready, such as 1h; default: the template's time, if it has one
-    #[arg(long, value_name = "DURATION", value_parser = limit)]
-    pub failed_timeout: Option<LimitValue>,
-
-    /// Count a start that takes longer as failed, such as 15m; default: the template's time, if it has one
-    #[arg(long, value_name = "DURATION", value_parser = limit)]
-    pub start_timeout: Option<LimitValue>,
-
-    /// Delete it this many days after its stop, such as 30; default: the template's days, if it has some. It or the template must
-    /// say retain of its home, and the template of each further disk
-    #[arg(long, value_name = "DAYS", value_parser = retention)]
-    pub stopped_retention: Option<LimitValue>,
+    /// Limits, and what becomes of the disk.
+    #[command(flatten)]
+    pub further: Further,
 
     /// The changed object, or its name, in place of a sentence
     #[arg(short, long, value_name = "FORMAT", value_parser = object_format())]

@@ -17,6 +17,7 @@ pub fn with_tips(mut error: Error, root: &Command) -> Error {
         }
     }
     nearest_command(&mut error);
+    command_of_kubectl(&mut error);
     flag_of_others(&mut error, root);
     error
 }
@@ -34,6 +35,24 @@ fn nearest_command(error: &mut Error) {
     let nearest = similar.iter().filter(|name| distance(typed, name) == least);
     let nearest = ContextValue::Strings(nearest.cloned().collect());
     error.insert(ContextKind::SuggestedSubcommand, nearest);
+}
+
+/// A command of kubectl is called otherwise here.
+fn command_of_kubectl(error: &mut Error) {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    let own = match typed.as_str() {
+        "get" => "list",
+        "describe" => "explain",
+        "edit" => "set",
+        "exec" => "ssh",
+        "cp" => "ssh-config",
+        "port-forward" => "connect",
+        _ => return,
+    };
+    let own = ContextValue::Strings(vec![own.to_owned()]);
+    error.insert(ContextKind::SuggestedSubcommand, own);
 }
 
 fn flag_of_others(error: &mut Error, root: &Command) {

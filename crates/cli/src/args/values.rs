@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use rules::Quantity;
+use serde_json::{Value, json};
 
 use super::accept;
 use crate::duration;
@@ -153,33 +154,78 @@ pub(super) fn open_tab(text: &str) -> Result<u64, String> {
     whole_minutes(time).ok_or_else(|| "expected whole minutes, such as 90m, or 0".to_owned())
 }
 
-/// What a limit of a workspace becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitValue {
-    /// So many minutes, or days.
-    Amount(u64),
-    /// The template's, if it has one.
-    Default,
+/// Fields that `create` and `set` write alike.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Further {
+    /// Stop it this time after its start, used or not, such as 12h; default: the template's maximum age, if it has one
+    #[arg(long, value_name = "DURATION", value_parser = limit)]
+    pub max_age: Option<Value>,
+
+    /// Stop it after this time without being ready, such as 1h; default: the template's time, if it has one
+    #[arg(long, value_name = "DURATION", value_parser = limit)]
+    pub failed_timeout: Option<Value>,
+
+    /// Count a start that takes longer as failed, such as 15m; default: the template's time, if it has one
+    #[arg(long, value_name = "DURATION", value_parser = limit)]
+    pub start_timeout: Option<Value>,
+
+    /// Delete it this many days after its stop, such as 30; default: the template's days, if it has some. It (--retain) or the
+    /// template must say retain of its home, and the template of each further disk
+    #[arg(long, value_name = "DAYS", value_parser = retention)]
+    pub stopped_retention: Option<Value>,
+
+    /// Keep the home disk when the workspace is deleted; --retain=false: delete it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub retain: Option<bool>,
+
+    /// Size of /dev/shm, such as 1Gi. What lies there counts against the memory limit
+    #[arg(long, value_name = "QUANTITY", value_parser = positive, allow_hyphen_values = true)]
+    pub shared_memory: Option<String>,
 }
 
-pub(super) fn limit(text: &str) -> Result<LimitValue, String> {
+impl Further {
+    /// The given fields below `spec`, each with its value; null: the template's.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'static [&'static str], Value)> {
+        let retain = self
+            .retain
+            .map(|keep| json!(if keep { "Retain" } else { "Delete" }));
+        let fields: [(&'static [&'static str], Option<Value>); 6] = [
+            (&["limits", "maxAgeMinutes"], self.max_age.clone()),
+            (&["limits", "failedTimeoutMinutes"], self.failed_timeout.clone()),
+            (&["limits", "startTimeoutMinutes"], self.start_timeout.clone()),
+            (
+                &["limits", "stoppedRetentionDays"],
+                self.stopped_retention.clone(),
+            ),
+            (&["storage", "retain"], retain),
+            (&["shmSize"], self.shared_memory.clone().map(Value::String)),
+        ];
+        fields
+            .into_iter()
+            .filter_map(|(path, value)| Some((path, value?)))
+    }
+}
+
+/// Minutes; null: the template's.
+pub(super) fn limit(text: &str) -> Result<Value, String> {
     if text == "default" {
-        return Ok(LimitValue::Default);
+        return Ok(Value::Null);
     }
     let time = duration::parse(text).map_err(|rule| format!("{rule}; or default"))?;
     match whole_minutes(time) {
-        Some(minutes) => Ok(LimitValue::Amount(minutes)),
+        Some(minutes) => Ok(json!(minutes)),
         None => Err("expected whole minutes, such as 90m, or default".to_owned()),
     }
 }
 
-pub(super) fn retention(text: &str) -> Result<LimitValue, String> {
+/// Days; null: the template's.
+pub(super) fn retention(text: &str) -> Result<Value, String> {
     if text == "default" {
-        return Ok(LimitValue::Default);
+        return Ok(Value::Null);
     }
-    let days = text.strip_suffix('d').unwrap_or(text).parse().ok();
+    let days = text.strip_suffix('d').unwrap_or(text).parse::<u64>().ok();
     let days = days.filter(|days| (7..=3650).contains(days));
-    days.map(LimitValue::Amount)
+    days.map(|days| json!(days))
         .ok_or_else(|| "expected 7 to 3650 days, such as 30, or default".to_owned())
 }
 
@@ -216,9 +262,9 @@ mod tests {
 
     #[test]
     fn a_limit_is_whole_minutes_or_the_template_s() {
-        assert_eq!(limit("12h"), Ok(LimitValue::Amount(720)));
-        assert_eq!(limit("1h30m"), Ok(LimitValue::Amount(90)));
-        assert_eq!(limit("default"), Ok(LimitValue::Default));
+        assert_eq!(limit("12h"), Ok(json!(720)));
+        assert_eq!(limit("1h30m"), Ok(json!(90)));
+        assert_eq!(limit("default"), Ok(Value::Null));
         for text in ["90s", "60500ms", "0m", "never", "720", ""] {
             assert!(limit(text).unwrap_err().ends_with("or default"), "{text}");
         }
@@ -227,9 +273,9 @@ mod tests {
     #[test]
     fn a_retention_is_whole_days_or_the_template_s() {
         for (text, days) in [("7", 7), ("30d", 30), ("3650", 3650)] {
-            assert_eq!(retention(text), Ok(LimitValue::Amount(days)), "{text}");
+            assert_eq!(retention(text), Ok(json!(days)), "{text}");
         }
-        assert_eq!(retention("default"), Ok(LimitValue::Default));
+        assert_eq!(retention("default"), Ok(Value::Null));
         for text in ["6", "3651", "30h", "never", "-7", "d", ""] {
             assert!(retention(text).unwrap_err().ends_with("or default"), "{text}");
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use http::{Request, Uri};
+use anyhow::{Context as _, bail};
+use http::{HeaderValue, Request, Uri};
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use k8s_openapi::jiff::Timestamp;
 use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
+use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
 use tower::{BoxError, ServiceBuilder};
 
@@ -24,6 +25,11 @@ pub(super) struct Way {
 impl Way {
     /// A client by the configuration's own credentials.
     pub(super) fn client(self) -> anyhow::Result<Client> {
+        let token = self.config.auth_info.token.as_ref();
+        // The library ends at such a one.
+        if token.is_some_and(|token| HeaderValue::from_str(token.expose_secret()).is_err()) {
+            bail!("the token of the kubeconfig's user must be one line of ASCII characters");
+        }
         let made = match self.proxy {
             Some(proxy) => client_through(proxy, &self.config),
             None => Client::try_from(self.config),

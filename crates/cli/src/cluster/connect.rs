@@ -125,8 +125,11 @@ async fn configuration(flags: &Connection) -> anyhow::Result<(Config, Option<Str
             let name = kubeconfig::check(&kubeconfig, flags).context(UNUSABLE)?;
             let clusters = kubeconfig.clusters.iter_mut();
             let mut chosen = clusters.filter(|named| named.name == name);
-            let chosen = chosen.next().and_then(|named| named.cluster.as_mut());
-            proxy = chosen.and_then(|cluster| cluster.proxy_url.take());
+            if let Some(cluster) = chosen.next().and_then(|named| named.cluster.as_mut()) {
+                proxy = cluster.proxy_url.take();
+                cluster.server = flags.server.clone().or_else(|| cluster.server.take());
+                address(cluster.server.as_deref().unwrap_or_default())?;
+            }
             let options = KubeConfigOptions {
                 context: flags.context.clone(),
                 cluster: flags.cluster.clone(),
@@ -172,8 +175,15 @@ fn change(config: &mut Config, flags: &Connection) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The address of an API server. The library ends at the first request to one without scheme, for which kubectl guesses.
 fn address(server: &str) -> anyhow::Result<Uri> {
-    server.parse().with_context(|| format!("--server {server}"))
+    let has_scheme = server.starts_with("https://") || server.starts_with("http://");
+    let uri = server.parse().ok();
+    let uri = uri.filter(|_| has_scheme && !server.contains('@'));
+    // Its text may hold a password.
+    uri.context(
+        "--server, or the server of the kubeconfig, must be an address such as https://host:6443, with its scheme and without a user",
+    )
 }
 
 /// Sets whom the client acts as: the user of the flags, with their groups and UID alone, else that of the kubeconfig.

@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
+use crate::remote::gateway::SignedIn;
 use crate::remote::state::State;
 
 /// Version of this plugin.
@@ -34,15 +35,20 @@ pub(crate) async fn whoami(
     if let Ok(user) = &user {
         show_user(user, console)?;
     }
-    let sign_ins = State::of_user().and_then(|state| state.sign_ins())?;
-    for sign_in in &sign_ins {
-        let base = sign_in.auth.base();
-        writeln!(
-            console.out,
-            "Gateway {base}: {}, until {}",
-            sign_in.user,
-            sign_in.end()
-        )?;
+    let state = State::of_user()?;
+    let sign_ins = state.sign_ins()?;
+    let asked = sign_ins.iter().map(|sign_in| async {
+        let signed_in = SignedIn::new(sign_in.clone(), state.clone())?;
+        signed_in.counts().await
+    });
+    for (sign_in, counts) in sign_ins.iter().zip(futures::future::join_all(asked).await) {
+        let (base, user, end) = (sign_in.auth.base(), &sign_in.user, sign_in.end());
+        let end = match counts {
+            Ok(true) => format!("until {end} at the latest"),
+            Ok(false) => format!("ended: run kubectl workspace login https://{base}"),
+            Err(error) => format!("until {end}, if it has not ended before: {error:#}"),
+        };
+        writeln!(console.out, "Gateway {base}: {user}, {end}")?;
     }
     let of_gateway = match user {
         // Guests of a share need no cluster.

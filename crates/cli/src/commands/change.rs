@@ -241,6 +241,14 @@ async fn change(
             cluster.delete::<Workspace>(namespace, &target.name, uid).await?;
             return unchanged("deleted", Goal::Gone, workspace);
         }
+        _ if workspace.metadata.deletion_timestamp.is_some() => {
+            return Err(Failure::NotAsWanted {
+                name: target.name.clone(),
+                wanted: "as wanted",
+                reason: api::condition::reason::DELETING.to_owned(),
+                message: "it is being deleted: create it anew when it is gone".to_owned(),
+            });
+        }
         Action::Stop if desired == DesiredStatus::Stopped => {
             return unchanged("is already stopped", Goal::Stopped, workspace);
         }

@@ -13,6 +13,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::identity::current_user;
+use super::targets::Target;
 use crate::args::{Format, List, ListFormat};
 use crate::cluster::Cluster;
 use crate::cluster::wait;
@@ -29,7 +30,16 @@ pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_
     let listing = cluster.list::<Workspace>(namespace, args.selector.as_deref(), None);
     let (mut found, filter) = futures::try_join!(listing, filter(cluster, args, namespace))?;
     cluster.show_notes(&mut console.err)?;
-    found.retain(|object| filter(object));
+    found.retain(|object| is_named(args, object) && filter(object));
+    for name in &args.names {
+        if found
+            .iter()
+            .all(|object| object["metadata"]["name"] != name.as_str())
+        {
+            // The reason why it is not among them.
+            Target::new(cluster, name).read(cluster).await?;
+        }
+    }
     let format = ListFormat::objects(args.output.as_ref());
     if args.watch {
         return watch(cluster, args, namespace, &filter, format, console).await;
@@ -46,6 +56,11 @@ pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_
     let rows = found.iter().map(|object| row(object, args, now));
     let rows: Vec<_> = std::iter::once(header(args)).chain(rows).collect();
     Ok(console.out.block(&output::table(&rows))?)
+}
+
+fn is_named(args: &List, object: &Value) -> bool {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    args.names.is_empty() || args.names.iter().any(|one| one == name)
 }
 
 async fn filter(cluster: &Cluster, args: &List, namespace: Option<&str>) -> Result<Filter, Failure> {
@@ -133,7 +148,7 @@ async fn watch(
             continue;
         };
         let object = serde_json::to_value(workspace)?;
-        if !filter(&object) {
+        if !is_named(args, &object) || !filter(&object) {
             continue;
         }
         match format {

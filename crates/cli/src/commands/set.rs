@@ -9,19 +9,29 @@ use serde_json::{Value, json};
 
 use super::change::ATTEMPTS;
 use super::targets::{Target, parse};
-use crate::args::{Assignment, Gpus, Idle, LimitValue, Set};
+use crate::args::{Assignment, Gpus, Idle, Set};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
 
 /// Fields of which a change needs no restart (docs/using.md).
-const WITHOUT_RESTART: [&str; 3] = ["spec.idleShutdown", "spec.displayName", "spec.limits"];
+const WITHOUT_RESTART: [&str; 4] = [
+    "spec.idleShutdown",
+    "spec.displayName",
+    "spec.limits",
+    "spec.storage.retain",
+];
 /// A disk grows without a restart, if there is one.
 const SIZE: &str = "spec.storage.size";
 
 /// Changes the workspace by one patch, and says what takes effect now and what at the next start.
 pub(crate) async fn run(cluster: &Cluster, args: &Set, console: &mut Console<'_>) -> Result<(), Failure> {
+    if !needs_reading(args) && SpecChange::new(args, None).fields.is_empty() {
+        return Err(Failure::Usage(
+            "set must have a flag that changes the workspace, such as --cpu 2: see kubectl workspace set --help".to_owned(),
+        ));
+    }
     let target = Target::new(cluster, &args.name);
     let mut attempt = 1;
     let (object, change, outcome) = loop {
@@ -133,19 +143,15 @@ impl SpecChange {
                 .fields
                 .push("spec.idleShutdown (openTabMinutes)".to_owned());
         }
-        for (name, value) in [
-            ("maxAgeMinutes", args.max_age),
-            ("failedTimeoutMinutes", args.failed_timeout),
-            ("startTimeoutMinutes", args.start_timeout),
-            ("stoppedRetentionDays", args.stopped_retention),
-        ] {
-            if let Some(value) = value {
-                change.patch["spec"]["limits"][name] = match value {
-                    LimitValue::Amount(amount) => json!(amount),
-                    LimitValue::Default => Value::Null,
-                };
-                change.fields.push(format!("spec.limits ({name})"));
-            }
+        for (path, value) in args.further.fields() {
+            let field = path
+                .iter()
+                .fold(&mut change.patch["spec"], |parent, name| &mut parent[name]);
+            *field = value;
+            change.fields.push(match path {
+                ["limits", name] => format!("spec.limits ({name})"),
+                path => format!("spec.{}", path.join(".")),
+            });
         }
         change
     }

@@ -152,6 +152,9 @@ pub(crate) async fn list(cluster: &Cluster, args: &Shares, console: &mut Console
         Some(name) => share["spec"]["workspaceRef"] == name.as_str(),
     };
     found.retain(is_wanted);
+    if let (Some(name), true) = (&args.name, found.is_empty() && !args.all_namespaces) {
+        Target::new(cluster, name).read(cluster).await?;
+    }
     if let Some(format) = ListFormat::objects(args.output.as_ref()) {
         return Ok(console.out.data(&output::list(&found, format)?)?);
     }

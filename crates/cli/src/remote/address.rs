@@ -6,6 +6,8 @@ use http::Uri;
 use rules::names::{SSH_SUFFIX, is_dns_1123_subdomain};
 use serde::{Deserialize, Serialize};
 
+use crate::args::bare_name;
+
 /// What every error about an address ends with.
 const EXPECTED: &str = "must be an address such as https://workspaces.example.org";
 /// What a name says too little about.
@@ -219,7 +221,7 @@ impl Called {
             let (name, namespace) = (name.to_owned(), namespace.to_owned());
             return Ok(Self::Named { name, namespace });
         }
-        if text.contains('.') {
+        if text.contains('.') && !text.contains('/') {
             // It becomes a part of ssh's ProxyCommand, which a shell reads.
             let host = text.to_ascii_lowercase();
             if !is_dns_1123_subdomain(&host) {
@@ -227,9 +229,10 @@ impl Called {
             }
             return Ok(Self::Host(host));
         }
-        match rules::checks::name(text).first() {
+        let name = bare_name(text);
+        match rules::checks::name(name).first() {
             Some(violation) => Err(wrong(violation.message.clone())),
-            None => Ok(Self::Name(text.to_owned())),
+            None => Ok(Self::Name(name.to_owned())),
         }
     }
 }
@@ -357,6 +360,11 @@ mod tests {
         };
         for (text, expected) in [
             ("lab", Called::Name("lab".to_owned())),
+            ("ws/lab", Called::Name("lab".to_owned())),
+            (
+                "workspace.workspaces.jupyter.org/lab",
+                Called::Name("lab".to_owned()),
+            ),
             ("lab.team-a.workspace", named("lab", "team-a")),
             (&ssh_host("team-a", "lab"), named("lab", "team-a")),
             (

@@ -74,7 +74,7 @@ pub(crate) struct Gateway<'a> {
 impl Gateway<'_> {
     /// Whether a gateway of this product answers here.
     pub(crate) async fn check(&self) -> anyhow::Result<()> {
-        let answer = self.post("/programs/ticket", None, &json!({"host": ""})).await?;
+        let answer = self.ask(None).await?;
         let is_asked = answer.status.is_client_error() && answer.status != StatusCode::NOT_FOUND;
         if is_asked && answer.body["error"].is_string() {
             return Ok(());
@@ -84,6 +84,11 @@ impl Gateway<'_> {
             self.auth.base(),
             answer.status
         ))
+    }
+
+    /// What it answers to whoever asks for no workspace's ticket.
+    async fn ask(&self, token: Option<&str>) -> anyhow::Result<GatewayResponse> {
+        self.post("/programs/ticket", token, &json!({"host": ""})).await
     }
 
     /// Exchanges a code for a token; and how far this computer's clock is wrong, if far.
@@ -234,9 +239,21 @@ impl SignedIn {
         }
     }
 
+    /// The token of the last sign-in here, which may be later than this process.
+    fn token(&self) -> String {
+        let now = self.state.sign_in(&self.sign_in.auth);
+        now.map_or_else(|| self.sign_in.token.clone(), |now| now.token)
+    }
+
+    /// Whether the gateway takes the sign-in. The file alone does not tell: a session ends before its time, too.
+    pub(crate) async fn counts(&self) -> anyhow::Result<bool> {
+        let answer = self.gateway().ask(Some(&self.token())).await?;
+        Ok(answer.status != StatusCode::UNAUTHORIZED)
+    }
+
     /// A new ticket for a workspace.
     pub(crate) async fn ticket(&self, to: &WorkspaceAddress) -> anyhow::Result<Ticket> {
-        retried(|| async move { self.gateway().ticket(&self.sign_in.token, to).await }).await
+        retried(|| async move { self.gateway().ticket(&self.token(), to).await }).await
     }
 
     /// The ticket for a workspace that an earlier process kept, while it is valid.
@@ -246,7 +263,7 @@ impl SignedIn {
 
     /// A new ticket for a workspace, which later processes find. It is asked for once.
     pub(crate) async fn ticket_to_keep(&self, to: &WorkspaceAddress) -> anyhow::Result<String> {
-        let ticket = self.gateway().ticket(&self.sign_in.token, to).await?;
+        let ticket = self.gateway().ticket(&self.token(), to).await?;
         let end = Timestamp::now() + ticket.life();
         // Without it the next process asks again.
         let _ = self

@@ -125,6 +125,11 @@ impl State {
         files.iter().map(|file| read(file)).collect()
     }
 
+    /// The sign-in at this place as it is now, if there is one that can be read.
+    pub(crate) fn sign_in(&self, auth: &Place) -> Option<SignIn> {
+        read(&self.file(auth)).ok()
+    }
+
     /// Keeps a sign-in in place of an earlier one at the same place, whose tickets go.
     pub(crate) fn save(&self, sign_in: &SignIn) -> anyhow::Result<()> {
         self.make()?;

@@ -27,6 +27,7 @@ X11Forwarding no
 PermitTunnel no
 AllowTcpForwarding yes
 AllowStreamLocalForwarding yes
+StreamLocalBindUnlink yes
 GatewayPorts no
 MaxSessions 64
 Subsystem sftp internal-sftp
@@ -128,6 +129,13 @@ mod tests {
         let (text, missing) = rendered_config(&all);
         assert_eq!(text.matches("\"V").count(), MAX_VARIABLES);
         assert_eq!(missing, ["V900"]);
+    }
+
+    /// sshd leaves the socket of an earlier forwarding, on which no later one can listen.
+    #[test]
+    fn a_socket_is_forwarded_again() {
+        let (text, _) = rendered_config(&[]);
+        assert!(text.contains("\nStreamLocalBindUnlink yes\n"), "{text}");
     }
 
     /// Clients that know no sign-in without a method fail where sshd has only that one.

@@ -86,7 +86,9 @@ impl Ssh {
             if let Ok(socket) = upgrade.await {
                 let socket = TokioIo::new(socket);
                 match started {
-                    Ok((_place, process, stream)) => session::run(socket, stream, process, &activity).await,
+                    Ok((place, process, stream)) => {
+                        session::run(socket, stream, process, &activity, &place).await;
+                    }
                     Err(why) => session::refuse(socket, why.refusal()).await,
                 }
             }

@@ -17,6 +17,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
+use super::places::Place;
 use crate::activity::Activity;
 
 /// Largest frame and message, in bytes. Clients send what they read at once, some 64 KiB.
@@ -79,9 +80,14 @@ where
     WebSocketStream::from_raw_socket(socket, Role::Server, Some(limits)).await
 }
 
-/// Copies bytes until the client or the process ends; then ends the other one.
-pub(super) async fn run<S>(socket: S, mut stream: UnixStream, mut process: Child, activity: &Activity)
-where
+/// Copies bytes until the client or the process ends, or the place is given up; then ends the other one.
+pub(super) async fn run<S>(
+    socket: S,
+    mut stream: UnixStream,
+    mut process: Child,
+    activity: &Activity,
+    place: &Place,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut client, mut frames) = server(socket).await.split();
@@ -92,6 +98,7 @@ where
             match message {
                 Message::Binary(bytes) => {
                     activity.ssh_used();
+                    place.used();
                     if input.write_all(&bytes).await.is_err() {
                         break;
                     }
@@ -106,6 +113,7 @@ where
         let mut is_silent = true;
         while let Ok(1..) = output.read_buf(&mut buffer).await {
             activity.ssh_used();
+            place.used();
             is_silent = false;
             let bytes = Bytes::from(buffer.split());
             if client.send(Message::Binary(bytes)).await.is_err() {
@@ -120,6 +128,7 @@ where
     tokio::select! {
         () = from_client => {}
         () = to_client => {}
+        () = place.given_up() => {}
     }
     drop(stream);
     if timeout(GRACE, process.wait()).await.is_err() {

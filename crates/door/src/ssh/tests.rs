@@ -15,9 +15,13 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// A websocket to a shell's script, and the task that ends with both.
 async fn connect(script: &str) -> (WebSocketStream<DuplexStream>, JoinHandle<()>) {
+    connect_at(Places::default().take(&Caller::Anyone).unwrap(), script).await
+}
+
+async fn connect_at(place: Place, script: &str) -> (WebSocketStream<DuplexStream>, JoinHandle<()>) {
     let (client, server) = tokio::io::duplex(16 * 1024);
     let (process, stream) = start(Command::new("/bin/sh").args(["-c", script])).unwrap();
-    let task = tokio::spawn(async move { run(server, stream, process, &Activity::new()).await });
+    let task = tokio::spawn(async move { run(server, stream, process, &Activity::new(), &place).await });
     (
         WebSocketStream::from_raw_socket(client, Role::Client, None).await,
         task,
@@ -79,6 +83,23 @@ async fn a_process_that_does_not_end_is_killed() {
     drop(socket);
     task.await.unwrap();
     test_kill_process(pid).unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_ends_when_its_place_is_given_up() {
+    let places = Places::default();
+    let bob = Caller::User {
+        name: "bob".to_owned(),
+        is_owner: false,
+    };
+    let (mut socket, task) = connect_at(places.take(&bob).unwrap(), "exec cat").await;
+    let _held: Vec<_> = std::iter::from_fn(|| places.take(&bob).ok()).collect();
+    tokio::time::advance(std::time::Duration::from_mins(2)).await;
+    // The control: it is open until somebody needs the place.
+    assert!(!task.is_finished());
+    let _new = places.take(&bob).unwrap();
+    task.await.unwrap();
+    assert!(!matches!(socket.next().await, Some(Ok(Message::Binary(_)))));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use hyper::server::conn::http1;
@@ -10,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 use super::destination::Destination;
 use super::local::{Local, Permit};
@@ -20,6 +22,8 @@ use crate::remote::secret;
 
 /// Connections at the same time, those that became websockets included. Further ones wait.
 const CONNECTIONS: usize = 128;
+/// After a connection that could not be taken.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until it is interrupted.
 pub(super) async fn run(
@@ -67,10 +71,11 @@ async fn serve(listener: TcpListener, local: Arc<Local>) -> anyhow::Result<()> {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let permit = permits.clone().acquire_owned().await?;
-        let (stream, _) = listener
-            .accept()
-            .await
-            .context("the port cannot be used any more")?;
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many files are open: those of connections that end are free again.
+            sleep(AGAIN).await;
+            continue;
+        };
         let (local, permit) = (local.clone(), Permit::new(permit));
         tokio::spawn(async move {
             let upstream = Arc::default();

@@ -232,6 +232,10 @@ impl Local {
         };
         let answered = sender.send_request(sent).await;
         let mut answer = answered.map_err(|error| unreachable(&anyhow::Error::from(error)))?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            // It may be of a session that has ended.
+            *self.ticket.lock().await = None;
+        }
         match here {
             Some(here) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 let there = hyper::upgrade::on(&mut answer);

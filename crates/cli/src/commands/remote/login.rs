@@ -64,7 +64,7 @@ pub(super) async fn run(flags: &Connection, args: &Login, console: &mut Console<
     state.save(&sign_in)?;
     Ok(writeln!(
         console.out,
-        "signed in at {} as {}, until {}",
+        "signed in at {} as {}, until {} at the latest: the identity provider may end it before",
         auth.base(),
         sign_in.user,
         sign_in.end()

@@ -19,16 +19,14 @@ pub(super) async fn run(args: &Logout, console: &mut Console<'_>) -> Result<(), 
     let sign_in = chosen(args, kept)?;
     let signed_in = SignedIn::new(sign_in, state.clone())?;
     let base = signed_in.sign_in.auth.base();
-    if args.everywhere {
-        let token = &signed_in.sign_in.token;
-        signed_in.gateway().sign_out(token).await?;
-    }
-    state.remove(&signed_in.sign_in.auth)?;
-    let what = if args.everywhere {
-        "in the browser and in all programs"
-    } else {
-        "on this computer; the browser stays signed in, and open connections stay open"
+    let token = &signed_in.sign_in.token;
+    let ended = args.everywhere && signed_in.gateway().sign_out(token).await?;
+    let what = match (args.everywhere, ended) {
+        (true, true) => "in the browser and in all programs",
+        (true, false) => "on this computer; its session had ended before",
+        (false, _) => "on this computer; that ends neither the browser's session nor open connections",
     };
+    state.remove(&signed_in.sign_in.auth)?;
     Ok(writeln!(console.out, "signed out of {base} {what}")?)
 }
 

@@ -4,33 +4,30 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::args::Connection;
-use crate::remote::secret;
 use crate::system::{quote, quote_pattern};
 
 /// A keyword of ssh's configuration, and its value.
 pub(super) type SshOption = (&'static str, String);
 
-/// `host`: the workspace, as `ssh --stdio` reads it; `%h` is the host that ssh is called with.
+/// `before`: what the command begins with, quoted. `host`: the workspace, as `ssh --stdio` reads it; `%h` is the host that ssh is called with.
 pub(super) fn options(
+    before: &str,
     program: &Path,
     flags: &Connection,
     host: &str,
     user: &str,
 ) -> Result<Vec<SshOption>, String> {
-    let mut command = quote(text("path of this program", program.as_os_str())?)?;
+    let program = quote(text("path of this program", program.as_os_str())?)?;
+    let mut command = format!("{before}{program}");
     for word in flags.words() {
         command.push(' ');
         command.push_str(&quote(text("flag", &word)?)?);
     }
     let stdio = quote_pattern(&format!("--stdio={host}"));
     let command = format!("{command} ssh {stdio}");
-    let way = &secret::fingerprint(&command)[..6];
     // One word in quotes: a host that begins with a hyphen is no flag, and one with blanks or `$` is no command.
     Ok(vec![
         ("User", user.to_owned()),
-        // For those who share connections (ControlMaster). A path with the host's name is too long for a socket, and one without the way
-        // there would lead to another cluster's workspace of this name.
-        ("ControlPath", format!("~/.ssh/kw{way}-%C")),
         ("ProxyCommand", command),
         // TLS and the gateway prove for each connection which workspace answers. Kept keys would say no more, and would warn of an attack when
         // a workspace is made anew, or another cluster has one of its name. So each key is a new one.
@@ -52,7 +49,7 @@ pub(super) fn options(
     ])
 }
 
-fn text<'a>(what: &str, word: &'a OsStr) -> Result<&'a str, String> {
+pub(super) fn text<'a>(what: &str, word: &'a OsStr) -> Result<&'a str, String> {
     match word.to_str() {
         Some(text) if !text.contains(char::is_control) => Ok(text),
         _ => Err(format!(
@@ -73,16 +70,12 @@ mod tests {
             ..Connection::default()
         };
         let program = Path::new("/opt/it's 100%/kubectl-workspace");
-        let all = options(program, &flags, "%h", "jovyan").unwrap();
+        let all = options("", program, &flags, "%h", "jovyan").unwrap();
         let of = |name: &str| all.iter().find(|(key, _)| *key == name).unwrap().1.as_str();
         assert_eq!(
             of("ProxyCommand"),
             r"'/opt/it'\''s 100%%/kubectl-workspace' '--context=a b' ssh '--stdio=%h'"
         );
-        assert!(options(Path::new("/a\nb"), &flags, "%h", "u").is_err());
-        // A shared connection is of one way alone.
-        let other = options(program, &Connection::default(), "%h", "jovyan").unwrap();
-        let other = other.iter().find(|(key, _)| *key == "ControlPath").unwrap();
-        assert_ne!(of("ControlPath"), other.1);
+        assert!(options("", Path::new("/a\nb"), &flags, "%h", "u").is_err());
     }
 }

@@ -15,7 +15,7 @@ use super::options::options;
 use crate::args::{Connection, Ssh};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::remote::tunnel;
+use crate::remote::{secret, tunnel};
 use crate::system;
 
 /// Bytes that are read at once.
@@ -36,7 +36,7 @@ pub(super) async fn run(flags: &Connection, args: &Ssh, console: &mut Console<'_
     let program = own_path()?;
     // The workspace is known already: the address needs no cluster.
     let url = found.address.to_string();
-    let options = options(&program, &Connection::default(), &url, &args.user);
+    let options = options("", &program, &Connection::default(), &url, &args.user);
     let mut ssh = Command::new("ssh");
     // The first value of an option counts.
     for option in &args.option {
@@ -45,6 +45,9 @@ pub(super) async fn run(flags: &Connection, args: &Ssh, console: &mut Console<'_
     for (key, value) in options.map_err(Failure::Usage)? {
         ssh.arg("-o").arg(format!("{key}={value}"));
     }
+    // A shared connection is to this workspace of this installation alone, and has a short name: that of a socket must be.
+    let way = &secret::fingerprint(&format!("{url} {}", args.user))[..10];
+    ssh.arg("-o").arg(format!("ControlPath=~/.ssh/kw-{way}"));
     for (flag, values) in [("-L", &args.local_forward), ("-D", &args.dynamic_forward)] {
         for value in values {
             ssh.arg(flag).arg(value);

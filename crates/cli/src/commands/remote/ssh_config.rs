@@ -10,7 +10,7 @@ use std::{env, iter};
 use anyhow::{Context as _, anyhow, bail};
 use rules::names::{SSH_SUFFIX, host_patterns, ssh_host};
 
-use super::options::options;
+use super::options::{self, options};
 use super::ssh::{no_ssh, own_path};
 use crate::args::{Connection, SshConfig};
 use crate::cluster::kubeconfig;
@@ -114,23 +114,38 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
     };
     let hosts = match bases.join(", ") {
         none if none.is_empty() => {
-            "for hosts of URLs, run kubectl workspace login, then this again".to_owned()
+            "you are not signed in: run kubectl workspace login, then this again, for hosts of URLs, too"
+                .to_owned()
         }
         bases => format!("they also know the hosts of workspaces in {bases}"),
     };
     writeln!(
         console.out,
-        "wrote {}: ssh, scp, rsync, git and editors now know {example}{cluster}",
-        own.display()
+        "wrote {}: ssh, scp, rsync, git and editors {} {example}{cluster}",
+        own.display(),
+        if bases.is_empty() { "will know" } else { "now know" }
     )?;
     Ok(writeln!(console.out, "{hosts}")?)
+}
+
+/// What the written command begins with, so that ssh finds the sign-in and trusts the gateway where these variables are not set.
+fn variables() -> Result<String, String> {
+    let mut set = String::new();
+    for name in [system::STATE, "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        let value = env::var_os(name).filter(|value| cfg!(unix) && Path::new(value).is_absolute());
+        if let Some(value) = value {
+            let word = format!("{name}={}", options::text(name, &value)?);
+            let _ = write!(set, " {}", system::quote(&word)?);
+        }
+    }
+    Ok(if set.is_empty() { set } else { format!("env{set} ") })
 }
 
 /// What ssh is told, for names of workspaces and for hosts of installations.
 fn text(program: &Path, flags: &Connection, user: &str, bases: &[String]) -> Result<String, String> {
     let mut text = "# Written by kubectl workspace ssh-config, which writes it anew. To take it away: kubectl workspace ssh-config --remove\n"
         .to_owned();
-    let options = options(program, flags, "%h", user)?;
+    let options = options(&variables()?, program, flags, "%h", user)?;
     let _ = writeln!(text, "{}", recorded(flags));
     let of_bases = bases.iter().map(|base| host_patterns(base).join(" "));
     // One block for each, since what one excludes may be of another.
