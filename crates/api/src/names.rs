@@ -85,6 +85,8 @@ pub const RECORDS: [&str; 8] = [
 ];
 /// Maximum number of annotations of a Workspace beside [`RECORDS`]. The chart's policies enforce it. Kubernetes limits their size.
 pub const MAX_ANNOTATIONS: usize = 256;
+/// Maximum number of levels of a manifest in a template or manager, which has no schema. Rules and the chart's policy enforce it.
+pub const MAX_MANIFEST_LEVELS: usize = 32;
 
 /// Whether a Workspace has so few annotations that the policies let records change. One that was stored before this bound may have more. It
 /// is started, stopped and deleted without a new record.

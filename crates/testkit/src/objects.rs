@@ -1,8 +1,10 @@
 //! Names -> initial objects for tests (pure).
 
+use api::template::{TemplateObject, When};
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, names};
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -11,6 +13,34 @@ pub const NAMESPACE: &str = "team";
 
 /// Owner of all workspaces here.
 pub const OWNER: &str = "alice";
+
+/// Maps within each other.
+pub fn nested(levels: usize) -> Value {
+    (0..levels).fold(json!("x"), |inner, _| {
+        Value::Object([("a".to_owned(), inner)].into_iter().collect())
+    })
+}
+
+/// The same object with managed fields that are nested deeper than `serde_json` reads, as any author of it may write them.
+pub fn too_deep<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = Some(vec![ManagedFieldsEntry {
+        manager: Some("deep".to_owned()),
+        fields_v1: Some(FieldsV1(nested(300))),
+        ..ManagedFieldsEntry::default()
+    }]);
+    object
+}
+
+/// A template with such managed fields, and a manifest of this many levels.
+pub fn deep_template(name: &str, levels: usize) -> WorkspaceTemplate {
+    let mut template = too_deep(template(name));
+    template.spec.objects.push(TemplateObject {
+        name: "deep".to_owned(),
+        manifest: nested(levels),
+        when: When::new(),
+    });
+    template
+}
 
 #[expect(
     clippy::panic,

@@ -1,5 +1,6 @@
 //! Manifest and the kinds that the settings allow -> violations, independent of a workspace (pure).
 
+use api::names::MAX_MANIFEST_LEVELS;
 use serde_json::{Map, Value};
 
 use super::identity::kind_of;
@@ -92,6 +93,26 @@ pub(crate) fn name(path: &str, manifest: &Value, distinct: &[&str]) -> Option<Vi
         }
         _ => Some(Violation::new(field, "", "must be a string")),
     }
+}
+
+/// Checks the depth of a manifest, which no schema bounds: whoever lists its object must be able to read it.
+pub(crate) fn depth(path: &str, manifest: &Value) -> Option<Violation> {
+    let levels = levels(manifest);
+    (levels > MAX_MANIFEST_LEVELS).then(|| {
+        let rule = format!(
+            "has lists and maps nested more than {MAX_MANIFEST_LEVELS} levels deep, the maximum: leave out what is deeper"
+        );
+        Violation::new(path, "", rule)
+    })
+}
+
+fn levels(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(levels).max(),
+        Value::Object(map) => map.values().map(levels).max(),
+        _ => return 0,
+    };
+    1 + inner.unwrap_or_default()
 }
 
 /// Calls `see` for every string of a manifest, including keys.

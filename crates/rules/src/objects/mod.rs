@@ -12,7 +12,7 @@ mod render;
 
 use serde_json::{Map, Value};
 
-pub(crate) use check::{AllowList, each_text, name, shape};
+pub(crate) use check::{AllowList, depth as manifest_depth, each_text, name, shape};
 pub use identity::kind_of;
 pub(crate) use identity::{Described, Identity};
 pub(crate) use of_template::render as render_template;

@@ -11,7 +11,7 @@ use super::{RESOURCES, collisions, url_template};
 use crate::effective::effective;
 use crate::effective::variables::{self, Scope};
 use crate::names;
-use crate::objects::{AllowList, Described, Identity, each_text, kind_of, name, shape};
+use crate::objects::{AllowList, Described, Identity, each_text, kind_of, manifest_depth, name, shape};
 use crate::settings::{ObjectKind, Settings};
 use crate::violation::Violation;
 
@@ -56,6 +56,7 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
     let (usual, mut described) = (names::child("{workspace.name}"), Described::default());
     for (index, manifest) in custom.resources.iter().enumerate() {
         let path = format!("{RESOURCES}[{index}]");
+        found.extend(manifest_depth(&path, manifest));
         found.extend(shape(&path, manifest, allowed));
         found.extend(name(&path, manifest, &DISTINCT));
         found.extend(collisions::in_manifest(&path, manifest, manager));

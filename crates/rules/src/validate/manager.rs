@@ -49,6 +49,20 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_that_is_too_deep_is_named() {
+        for (levels, expected) in [(31, 0), (32, 1), (90, 1)] {
+            let manifest =
+                json!({"apiVersion": "v1", "kind": "Service", "spec": testkit::objects::nested(levels)});
+            let routing = json!({"baseDomain": "b.org", "custom": {"resources": [manifest]}});
+            let found = fields(routing, json!({"gateway": {}}));
+            let deep = found
+                .iter()
+                .filter(|field| *field == "spec.routing.custom.resources[0]");
+            assert_eq!(deep.count(), expected, "{levels}: {found:?}");
+        }
+    }
+
+    #[test]
     fn a_network_that_is_none_is_named() {
         let object = json!({"metadata": {"name": "m"}, "spec": {
             "routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}},

@@ -17,7 +17,7 @@ use crate::effective::effective;
 use crate::effective::expand;
 use crate::effective::idle::{by_default, is_on};
 use crate::effective::variables::Scope;
-use crate::objects::check_template;
+use crate::objects::{check_template, manifest_depth};
 use crate::settings::Settings;
 use crate::violation::{Violation, Violations};
 
@@ -43,6 +43,10 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
 /// All contradictions but those in what choices set.
 fn without_choices(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
+    let manifests = spec.objects.iter().enumerate();
+    found.extend(manifests.filter_map(|(index, object)| {
+        manifest_depth(&format!("spec.objects[{index}].manifest"), &object.manifest)
+    }));
     found.extend(requirements::of_template(spec));
     found.extend(options::conditions(spec));
     found.extend(volume_claims::of_template(spec));
