@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use testkit::objects;
 
 const SETTINGS: &str = "{defaultImage: uv, imageAliases: {uv: r/jupyter:1}, \
-                        objectKinds: [{apiVersion: monitoring.coreos.com/v1, kind: PodMonitor}]}";
+                        objectKinds: [{apiVersion: forecastle.stakater.com/v1alpha1, kind: ForecastleApp}]}";
 
 /// Objects by their names.
 #[derive(Default)]
@@ -86,7 +86,7 @@ fn rendered() -> BTreeMap<String, Pod> {
     let files = fs::read_dir(root().join("deploy/samples")).unwrap();
     let files = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let files = files.filter(|file| file.starts_with("workspace"));
-    let files = files.chain(["objects/podmonitor.yaml".to_owned()]);
+    let files = files.chain(["objects/forecastleapp.yaml".to_owned()]);
     let files: Vec<_> = files.map(|file| format!("deploy/samples/{file}")).collect();
     let samples = Objects::read(&files.iter().map(String::as_str).collect::<Vec<_>>());
     let mut manager = samples.of_kind::<WorkspaceManager>("WorkspaceManager").remove(0);

@@ -17,7 +17,7 @@ const GATEWAY_API: [&str; 7] = [
     "tlsroutes.gateway.networking.k8s.io",
 ];
 
-/// Installs the definitions in `file` and waits until these are served.
+/// Installs the definitions in `file`, of that folder or an absolute path, and waits until these are served.
 ///
 /// # Errors
 /// The API server refuses.

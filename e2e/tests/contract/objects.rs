@@ -1,4 +1,4 @@
-//! Objects of a template, of a kind whose definition the test installs: the sample with a `PodMonitor`.
+//! Objects of a template, of a kind whose definition the test installs: the sample with a `ForecastleApp`.
 
 use std::fs;
 
@@ -20,49 +20,41 @@ use serde_json::{Value, json};
 
 use crate::rules::alice;
 
-const DEFINITION: &str = "podmonitors.monitoring.coreos.com";
+const DEFINITION: &str = "forecastleapps.forecastle.stakater.com";
 /// The sample's object, for the workspace `ws`.
-const MONITOR: &str = "wso-metrics-ws";
+const LINK: &str = "wso-link-ws";
 
-/// The spec of the sample, for an image of the tests. Without its exporter, whose image nodes would pull from the internet.
+/// The spec of the sample, for an image of the tests.
 fn sample() -> anyhow::Result<Value> {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../deploy/samples/objects/podmonitor.yaml"
+        "/../deploy/samples/objects/forecastleapp.yaml"
     );
-    let text = fs::read_to_string(path)?;
-    let (template, _) = text
-        .split_once("\n---\n")
-        .context("the template and its policy")?;
-    let template: WorkspaceTemplate = serde_saphyr::from_str(template)?;
+    let template: WorkspaceTemplate = serde_saphyr::from_str(&fs::read_to_string(path)?)?;
     let mut spec = serde_json::to_value(template.spec)?;
     spec["defaultImage"] = json!(Environment::get()?.images.echo);
-    spec.as_object_mut().context("a spec")?.remove("podTemplate");
     Ok(spec)
 }
 
-fn monitors(scratch: &Scratch, client: kube::Client) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "PodMonitor");
-    let resource = ApiResource::from_gvk_with_plural(&kind, "podmonitors");
+fn links(scratch: &Scratch, client: kube::Client) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("forecastle.stakater.com", "v1alpha1", "ForecastleApp");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "forecastleapps");
     Api::namespaced_with(client, &scratch.namespace, &resource)
 }
 
-/// Waits until the `PodMonitor` is so; `None`: until there is none.
-async fn interval(monitors: &Api<DynamicObject>, wanted: Option<&str>) -> anyhow::Result<()> {
-    wait::until("the PodMonitor", wait::USUAL, || async {
-        let found = monitors.list(&ListParams::default()).await;
+/// Waits until the `ForecastleApp` is in that group; `None`: until there is none.
+async fn group(links: &Api<DynamicObject>, wanted: Option<&str>) -> anyhow::Result<()> {
+    wait::until("the ForecastleApp", wait::USUAL, || async {
+        let found = links.list(&ListParams::default()).await;
         let found = found.map_err(|error| error.to_string())?.items;
         let found: Vec<_> = found
             .iter()
             .map(|it| {
-                let interval = &it.data["spec"]["podMetricsEndpoints"][0]["interval"];
-                (it.metadata.name.as_deref().unwrap_or_default(), interval.as_str())
+                let group = &it.data["spec"]["group"];
+                (it.metadata.name.as_deref().unwrap_or_default(), group.as_str())
             })
             .collect();
-        let wanted: Vec<_> = wanted
-            .map(|interval| (MONITOR, Some(interval)))
-            .into_iter()
-            .collect();
+        let wanted: Vec<_> = wanted.map(|group| (LINK, Some(group))).into_iter().collect();
         if found == wanted {
             Ok(())
         } else {
@@ -78,7 +70,7 @@ async fn an_object_of_another_operator_s_kind_is_reported_made_put_right_and_del
     let scratch = Scratch::new("objects", &["alice"]).await?;
     template::make(&scratch, &sample()?).await?;
     let workspaces = alice(&scratch).await?;
-    let options = json!({"options": {"metrics": "every-minute"}, "variables": {"interval": "1s"}});
+    let options = json!({"options": {"listed": "under-research"}, "variables": {"group": "Own"}});
     let wanted = template::workspace(&scratch, "ws", &options)?;
     workspaces.create(&PostParams::default(), &wanted).await?;
     wait::until("the workspace to say so", wait::USUAL, || async {
@@ -89,24 +81,25 @@ async fn an_object_of_another_operator_s_kind_is_reported_made_put_right_and_del
         }
     })
     .await?;
-    definitions::install("podmonitors.yaml", &[DEFINITION]).await?;
-    let monitors = monitors(&scratch, cluster::admin().await?);
-    interval(&monitors, Some("60s")).await?;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/contract/forecastleapps.yaml");
+    definitions::install(file, &[DEFINITION]).await?;
+    let links = links(&scratch, cluster::admin().await?);
+    group(&links, Some("Research")).await?;
 
-    let changed = json!({"spec": {"podMetricsEndpoints": [{"port": "metrics", "interval": "1s"}]}});
-    monitors
-        .patch(MONITOR, &PatchParams::default(), &Patch::Merge(changed))
+    let changed = json!({"spec": {"group": "Own"}});
+    links
+        .patch(LINK, &PatchParams::default(), &Patch::Merge(changed))
         .await?;
-    interval(&monitors, Some("60s")).await?;
-    workspace::set(&workspaces, "ws", json!({"options": {"metrics": "off"}})).await?;
-    interval(&monitors, None).await?;
+    group(&links, Some("Research")).await?;
+    workspace::set(&workspaces, "ws", json!({"options": {"listed": "not-at-all"}})).await?;
+    group(&links, None).await?;
     workspace::set(
         &workspaces,
         "ws",
-        json!({"options": {"metrics": "every-10-seconds"}}),
+        json!({"options": {"listed": "under-teaching"}}),
     )
     .await?;
-    interval(&monitors, Some("10s")).await?;
+    group(&links, Some("Teaching")).await?;
 
     // Nothing of a manifest changes, also not the name of a field.
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
@@ -135,11 +128,11 @@ async fn an_object_of_another_operator_s_kind_is_reported_made_put_right_and_del
         ];
         command::administered(&asked, "").await.is_ok()
     };
-    assert!(may("podmonitors.monitoring.coreos.com").await);
+    assert!(may("forecastleapps.forecastle.stakater.com").await);
     assert!(!may("certificates.cert-manager.io").await);
 
     workspace::delete(&workspaces, "ws").await?;
-    interval(&monitors, None).await?;
+    group(&links, None).await?;
     template::finish(scratch).await?;
     definitions::remove(DEFINITION).await
 }

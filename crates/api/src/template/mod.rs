@@ -252,7 +252,7 @@ pub struct WorkspaceTemplateSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub options: Vec<TemplateOption>,
 
-    /// Further objects of each workspace, of kinds that the installation allows, such as a `PodMonitor`. They are there while it runs.
+    /// Further objects of each workspace, of other operators' kinds that the installation allows. They are there while it runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
