@@ -266,5 +266,25 @@ fn a_hub_stays_or_goes_as_the_command_line_says() {
         assert_eq!(output.status.code(), Some(2), "{words:?}: {}", errors(&output));
         assert!(errors(&output).contains("--hub"), "{}", errors(&output));
     }
+    // Folders after users' names, which nothing tells how they are written.
+    let common = "singleuser: {image: {name: r.example.org/a, tag: 1}, storage: {type: static, static: {pvcName: homes}}}";
+    for (scheme, code) in [(None, 2), (Some("other"), 2), (Some("escape"), 0)] {
+        let folder = folder.path(&format!("common-{code}"));
+        let mut words = vec!["--dir", &folder, "--hub", "keep"];
+        words.extend(scheme.into_iter().flat_map(|scheme| ["--slug-scheme", scheme]));
+        let output = import_from("z2jh", &words, common);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{scheme:?}: {}",
+            errors(&output)
+        );
+        assert!(
+            code == 0 || errors(&output).contains("--slug-scheme"),
+            "{}",
+            errors(&output)
+        );
+        assert_eq!(Path::new(&folder).exists(), code == 0, "{scheme:?}");
+    }
     assert!(!Path::new(&dir).exists());
 }

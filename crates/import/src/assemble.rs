@@ -1,6 +1,6 @@
 //! Drafts of Workspaces, each with its template -> files of ours, judged together (pure).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use api::{WorkspaceExecutionProfile, WorkspaceTemplate};
 use rules::Violation;
@@ -18,6 +18,11 @@ use crate::{Error, Import, Options, names, output, pod_template, steps};
 const NO_PREFIX: &str = "no --user-prefix was given, so owners (created-by in workspaces.yaml) are called as in the source: if kubectl auth whoami, \
                          or Account in the portal, shows one of them more, such as oidc:, import again into a new folder with that prefix; \
                          with --user-prefix '' this is not said";
+
+/// The folder of a claim that is the home: without it, the home is all of the claim.
+const FOLDER: &str = "spec.storage.subPath";
+const EXPRESSION: &str = "must be a path: nothing here replaces {…} and $(…) in it";
+const NOT_MADE: &str = "its Workspace is not made, because the folder of its home cannot come over";
 
 /// A Workspace on its way.
 pub(crate) struct Candidate<'a> {
@@ -61,6 +66,12 @@ pub(crate) fn named(object: &Value) -> Value {
 pub(crate) fn settle(candidate: &mut Candidate<'_>, judge: &Judge) -> Result<(), Error> {
     let object = candidate.object;
     let draft = &mut candidate.draft;
+    let folder = Path::of(FOLDER);
+    draft.change(Target::Workspace, |at, value| {
+        let text = value.as_str().filter(|_| *at == folder).unwrap_or_default();
+        let is_plain = !text.contains(['{', '}']) && !text.contains("$(");
+        is_plain.then_some(None).ok_or_else(|| EXPRESSION.to_owned())
+    });
     draft
         .settle(Target::Workspace, |it| judge.workspace(it, None, None))
         .map_err(|violation| unexplained(object, &violation))?;
@@ -172,14 +183,27 @@ impl Assembled {
             .draft
             .settle(Target::Workspace, check)
             .map_err(|violation| candidate.object.error(&violation.field, &violation.message))?;
-        let workspace = candidate.draft.build(Target::Workspace);
         let namespace = candidate.object.namespace.clone();
-        let home = workspace["spec"]["storage"]["claimName"]
-            .as_str()
-            .map(str::to_owned);
+        if let Some(why) = candidate.draft.loss(Target::Workspace, FOLDER) {
+            self.missing.push(format!(
+                "{}: Workspace {namespace}/{} is not made: the folder of its home cannot come over ({why}), and its home would be all of the \
+                 claim: rename the folder, name it so in the source, and import again, or make the Workspace by hand",
+                candidate.object.title(),
+                candidate.name
+            ));
+            candidate.draft.lose(NOT_MADE);
+            candidate.draft.tell(ledger, |_| String::new());
+            return Ok(());
+        }
+        let workspace = candidate.draft.build(Target::Workspace);
+        let storage = &workspace["spec"]["storage"];
+        let home = storage["claimName"].as_str().map(str::to_owned);
         let volumes = workspace["spec"]["volumes"].as_array().into_iter().flatten();
-        let others = volumes.map(|volume| text(&volume["persistentVolumeClaimName"]));
-        let claims: BTreeSet<String> = home.iter().cloned().chain(others).collect();
+        let others = volumes.map(|it| (text(&it["persistentVolumeClaimName"]), it["readOnly"] != true));
+        let of_home = home
+            .iter()
+            .map(|home| (home.clone(), storage["subPath"].is_null()));
+        let claims = of_home.chain(others).collect();
         if candidate.owner.is_none() {
             self.missing.push(format!(
                 "{}: no owner is known: whoever applies it owns it; {}, or set {} in workspaces.yaml",
@@ -207,7 +231,7 @@ impl Assembled {
             uid: candidate.object.uid().map(str::to_owned),
             owner: candidate.owner.clone(),
             home,
-            claims: claims.into_iter().collect(),
+            claims,
             template: template.name().to_owned(),
             profile: profile_name,
         });

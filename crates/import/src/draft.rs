@@ -119,6 +119,13 @@ impl Draft {
         parts.any(|part| part.to == to && part.loss.is_none() && part.at.below(&field).is_some())
     }
 
+    /// Why what goes to this field is lost.
+    pub(crate) fn loss(&self, to: Target, field: &str) -> Option<&str> {
+        let field = Path::of(field);
+        let mut parts = self.0.iter().filter(|part| part.to == to && part.at == field);
+        parts.find_map(|part| part.loss.as_deref())
+    }
+
     /// The object, without gaps in its lists.
     pub(crate) fn build(&self, to: Target) -> Value {
         self.built(to).0

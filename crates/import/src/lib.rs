@@ -89,6 +89,8 @@ pub struct Options {
     pub hub: Option<Hub>,
     /// Its namespace, where no claim tells it.
     pub hub_namespace: Option<String>,
+    /// `escape` or `safe`: how it writes names of users in names of folders, as `KubeSpawner`'s setting of this name.
+    pub slug_scheme: Option<String>,
 }
 
 /// What comes out.
@@ -117,6 +119,9 @@ pub enum Error {
     /// The input cannot be read, or holds nothing to convert.
     #[error("{0}")]
     Unreadable(String),
+    /// An option is missing.
+    #[error("{0}")]
+    Usage(String),
     /// What came out breaks a rule of ours.
     #[error("this program made an object that breaks a rule, which is an error of its own: {0}")]
     Bug(String),

@@ -11,8 +11,11 @@ use crate::path::Path;
 
 /// Parts of names of variables, flags and settings that hold credentials.
 const WORDS: [&str; 6] = ["TOKEN", "KEY", "SECRET", "PASS", "CRED", "AUTH"];
-/// A further part of names of settings. As the name of a variable it is the present folder.
-const SETTING: &str = "PWD";
+/// A further part, but for two variables: the present folder and the one before.
+const PWD: &str = "PWD";
+const OF_FOLDERS: [&str; 2] = [PWD, "OLDPWD"];
+/// Ends of further names.
+const ENDS: [&str; 2] = ["_PAT", "_PW"];
 
 /// What a credential looks like in a text, whatever the text is called. `W` stands for the words. A value that begins with `$` is elsewhere, and one
 /// that begins with `/` may be a file.
@@ -30,7 +33,7 @@ const LOOKS: [&str; 12] = [
     // A default of a shell's variable.
     r"(?i)\$\{\w*(W)\w*:?[-=+]['\x22]?[^\s}'\x22$]",
     // A setting with its value, as in connection strings, addresses and commands.
-    r"(?i)(^|[^$\w.{-]|(^|[^$])\{)([\w.-]*(W)[\w.-]*|\w*_PAT)['\x22]?\s*=\s*['\x22]?[^\s'\x22$=;&}/]",
+    r"(?i)(^|[^$\w.{-]|(^|[^$])\{)([\w.-]*(W)[\w.-]*|\w*_(PAT|PW))['\x22]?\s*=\s*['\x22]?[^\s'\x22$=;&}/]",
     // A setting with its value in JSON or YAML.
     r"(?i)(^|[^$\w.{-]|(^|[^$])\{)[\w.-]*(W)[\w.-]*['\x22]?\s*:\s+['\x22]?[^\s'\x22$/]|(?i)(W)[\w.-]*['\x22]\s*:\s*['\x22]?[^\s'\x22$/]",
     // A header with a token.
@@ -44,7 +47,7 @@ const LOOKS: [&str; 12] = [
 ];
 
 /// A flag for nothing but a credential, or a setting, whose value begins with `/`.
-const SLASH: &str = r"(?i)((^|\s)--?[\w.-]*(password|passwd|token)\s+|(^|[^$\w.{-]|(^|[^$])\{)([\w.-]*(W)[\w.-]*|\w*_PAT)(['\x22]?\s*=\s*|['\x22]?\s*:\s+|['\x22]\s*:\s*))['\x22]?(?<value>/[^\s'\x22,;&}]*)";
+const SLASH: &str = r"(?i)((^|\s)--?[\w.-]*(password|passwd|token)\s+|(^|[^$\w.{-]|(^|[^$])\{)([\w.-]*(W)[\w.-]*|\w*_(PAT|PW))(['\x22]?\s*=\s*|['\x22]?\s*:\s+|['\x22]\s*:\s*))['\x22]?(?<value>/[^\s'\x22,;&}]*)";
 /// First folders of paths of files. A credential may begin with `/`, but hardly so.
 const FOLDERS: [&str; 16] = [
     "app", "data", "dev", "etc", "home", "mnt", "opt", "proc", "root", "run", "secret", "secrets", "srv",
@@ -52,7 +55,7 @@ const FOLDERS: [&str; 16] = [
 ];
 
 static CREDENTIAL: LazyLock<Option<(RegexSet, Regex)>> = LazyLock::new(|| {
-    let words: Vec<_> = WORDS.into_iter().chain([SETTING]).collect();
+    let words: Vec<_> = WORDS.into_iter().chain([PWD]).collect();
     let words = format!("({})", words.join("|"));
     let looks = RegexSet::new(LOOKS.map(|look| look.replace("(W)", &words))).ok()?;
     Some((looks, Regex::new(&SLASH.replace("(W)", &words)).ok()?))
@@ -64,7 +67,10 @@ pub(crate) fn is_credential(name: &str, value: &str) -> bool {
     if is_file(value) && !value.contains(char::is_whitespace) {
         return false;
     }
-    WORDS.iter().any(|word| name.contains(word)) || name.ends_with("_PAT") || has_credential(value)
+    WORDS.iter().any(|word| name.contains(word))
+        || name.contains(PWD) && !OF_FOLDERS.contains(&&*name)
+        || ENDS.iter().any(|end| name.ends_with(end))
+        || has_credential(value)
 }
 
 /// Whether the text looks as if it held a credential.
@@ -266,6 +272,15 @@ mod tests {
             ("PEM", "-----BEGIN RSA PRIVATE KEY-----\nx"),
             ("SESSION", "eyJhbGciOi.eyJzdWIi.x"),
             ("GITHUB_PAT", "x"),
+            ("DB_PWD", "x"),
+            ("mypwd", "x"),
+            ("PWD_OF_DB", "x"),
+            ("MYSQL_PW", "x"),
+            ("LDAP_PASSWD", "x"),
+            ("SSH_PASSPHRASE", "x"),
+            ("APIKEY", "x"),
+            ("AWS_ACCESS_KEY_ID", "x"),
+            ("CONN", "amqp://bob:geheim@mq:5672/"),
             ("CONFIG", "{password: x}"),
             ("CONFIG", "{password=x}"),
             ("CONFIG", "password : x"),
@@ -289,6 +304,10 @@ mod tests {
             ("LANG", "C.UTF-8"),
             ("PATH", "/opt/keys/bin:/opt/token:/usr/bin"),
             ("PWD", "/home/jovyan"),
+            ("PWD", "work"),
+            ("OLDPWD", "work"),
+            ("DB_PWD", "/run/secrets/db"),
+            ("POWER", "x"),
             ("FILES", "a=1;b=2"),
             ("JDBC", "jdbc:postgresql://db:5432/x?sslmode=require"),
             ("CONN", "Server=x;Trusted_Connection=yes"),
@@ -321,6 +340,8 @@ mod tests {
             ("curl https://u:p@host/", true),
             ("export DB_PASSWORD=abc; run", true),
             ("export GITHUB_PAT=abc", true),
+            ("export DB_PWD=abc MYSQL_PW=$PW", true),
+            ("export MYSQL_PW=abc", true),
             ("run ${TOKEN:-abc}", true),
             ("curl -u bob:abc https://host/", true),
             ("curl --user 'bob:abc' https://host/", true),

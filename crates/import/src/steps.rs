@@ -231,7 +231,7 @@ pub(crate) fn list(workspaces: &[Imported]) -> String {
 fn shared(workspaces: &[Imported], text: &mut String) {
     let mut users: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for workspace in workspaces {
-        for claim in &workspace.claims {
+        for claim in workspace.claims.keys() {
             users
                 .entry((&workspace.namespace, claim))
                 .or_default()

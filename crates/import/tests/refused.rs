@@ -230,3 +230,50 @@ fn more_kinds_of_pods_than_templates_leave_the_rarest_out() {
     assert_eq!(lost.len(), 1, "{lost:?}");
     assert!(!lost.contains("Notebook team-a/n20") && !lost.contains("Notebook team-a/twice"));
 }
+
+#[test]
+fn a_notebook_whose_folder_cannot_come_over_does_not_get_the_whole_claim() {
+    for (folder, expected) in [
+        ("subPathExpr: $(NB_NAME)", None),
+        ("subPath: 'a:b'", None),
+        ("subPath: ../a", None),
+        ("subPath: 7", None),
+        // The controls: folders that come over, and all of the claim.
+        ("subPath: a", Some("subPath: a\n")),
+        ("subPathExpr: a", Some("subPath: a\n")),
+        ("readOnly: false", Some("claimName: homes\n")),
+    ] {
+        let pod = format!(
+            "containers: [{{name: a, image: 'r.example.org/a:1', volumeMounts: [{{name: h, mountPath: /home/jovyan, {folder}}}]}}], \
+             volumes: [{{name: h, persistentVolumeClaim: {{claimName: homes}}}}]"
+        );
+        let import = kubeflow(&format!("{}{}", notebook("demo", &pod), notebook("other", POD))).unwrap();
+        let workspaces = text(&import, "workspaces.yaml");
+        assert_eq!(
+            workspaces.contains("name: demo\n"),
+            expected.is_some(),
+            "{folder}: {workspaces}"
+        );
+        assert!(workspaces.contains("name: other\n"), "{folder}");
+        let rights = text(&import, "rights.yaml");
+        assert_eq!(
+            rights.contains("- homes"),
+            folder.starts_with("readOnly"),
+            "{folder}"
+        );
+        match expected {
+            Some(part) => assert!(
+                workspaces.contains(part) && !import.is_lossy(),
+                "{folder}: {:?}",
+                import.missing
+            ),
+            None => assert!(
+                import.is_lossy()
+                    && import.missing[0].contains("Workspace team-a/demo is not made")
+                    && !text(&import, "disks").contains("demo"),
+                "{folder}: {:?}",
+                import.missing
+            ),
+        }
+    }
+}

@@ -356,7 +356,7 @@ fn check(
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     match convert(&list.to_string()) {
         Ok(import) => told_once(&import, objects).map(|()| true),
-        Err(Error::Unreadable(words)) => {
+        Err(Error::Unreadable(words) | Error::Usage(words)) => {
             prop_assert!(words.contains("source.yaml: document 1, items["), "{}", words);
             Ok(false)
         }

@@ -44,6 +44,10 @@ pub struct Import {
     #[arg(long, value_name = "NAMESPACE", value_parser = namespace, requires = "hub")]
     pub hub_namespace: Option<String>,
 
+    /// Of z2jh: how folders of a common disk are named after users: for ann@b, ann-40b is escape, ann-b--- with a hash is safe
+    #[arg(long, value_name = "SCHEME", value_parser = ["escape", "safe"], requires = "hub")]
+    pub slug_scheme: Option<String>,
+
     /// What became of each field, as an object, in place of a table
     #[arg(short, long, value_name = "FORMAT", value_parser = report_format())]
     pub output: Option<Format>,

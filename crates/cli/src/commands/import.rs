@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
-use ::import::{Entry, File, Hub, Input, Options, Outcome, Source, convert};
+use ::import::{Entry, Error, File, Hub, Input, Options, Outcome, Source, convert};
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
@@ -63,8 +63,12 @@ pub(super) fn run(args: &Import, console: &mut Console<'_>) -> Result<(), Failur
             ImportHub::Replace => Hub::Replace,
         }),
         hub_namespace: args.hub_namespace.clone(),
+        slug_scheme: args.slug_scheme.clone(),
     };
-    let import = convert(source, &inputs, &options).map_err(|error| Failure::Other(anyhow!(error)))?;
+    let import = convert(source, &inputs, &options).map_err(|error| match error {
+        Error::Usage(words) => Failure::Usage(words),
+        error => Failure::Other(anyhow!(error)),
+    })?;
     write(&args.dir, is_new, &import.files)
         .with_context(|| format!("{} cannot be written, and nothing is", args.dir.display()))?;
     let report = Report {

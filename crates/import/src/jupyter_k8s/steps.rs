@@ -11,7 +11,8 @@ const DIFFERENCES: &str = "\
 - Every workspace comes over stopped. One pod runs on a disk at a time, unless its claim is `ReadWriteMany`.
 - Access and ownership are written out. The old product's default is `Public`, in templates too, and this product's is `OwnerOnly`: change
   `accessType` and `ownershipType` where nobody chose `Public`.
-- To use a template, profile or claim is a right here. `rights.yaml` gives it to the owners of the workspaces.
+- To use a template, profile or claim is a right here. `rights.yaml` gives it to the owners of the workspaces, of
+  claims only where they are theirs alone.
 - Templates belong to no namespace. Where two had one name, theirs begins with the namespace. A template does not change once it is made:
   edit `templates.yaml` before you apply it.
 - A Workspace without a template has one here, whose bounds are what such Workspaces have.

@@ -275,13 +275,12 @@ fn mounted(
                 at.key("mountPath"),
                 path,
             );
-            if let Some(folder) = mount.value["subPath"].as_str() {
-                draft.put(
-                    [of_mount("subPath")],
-                    Target::Workspace,
-                    at.key("subPath"),
-                    folder,
-                );
+            for leaf in ["subPath", "subPathExpr"] {
+                let folder = &mount.value[leaf];
+                if !is_empty(folder) && folder != "" {
+                    let at = at.key("subPath");
+                    draft.put([of_mount(leaf)], Target::Workspace, at, folder.clone());
+                }
             }
             if !is_read_only {
                 same(&written, "a home is writable");

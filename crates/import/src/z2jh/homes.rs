@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::Source;
 use super::names::{Scheme, expand};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::path::Path;
 use crate::read::Object;
+use crate::{Error, Options};
 
 /// Annotations of claims: whose they are.
 pub(super) const USER: &str = "hub.jupyter.org/username";
@@ -20,6 +22,9 @@ const STAYS: &str = "the claim stays as it is";
 const NO_HOME: &str = "no home of a server";
 const COMMON: &str = "the claim of all homes stays as it is";
 const NOT_READ: &str = "objects of this kind are not read";
+
+const SCHEME: &str = "--slug-scheme must be escape or safe: singleuser.storage.static names each user's folder, and nothing given says how the hub \
+                      writes names such as ann@b there, which the disk shows: ann-40b is escape (KubeSpawner before 7), ann-b--- and a hash is safe";
 
 /// The home of a server.
 pub(super) struct Home<'a> {
@@ -92,6 +97,23 @@ pub(super) fn scheme(template: &str, homes: &[Home<'_>]) -> Scheme {
         Scheme::Escape
     } else {
         Scheme::Safe
+    }
+}
+
+/// The scheme in which a folder of the common claim is named, as the option or the values say; needed where this name is not the same in both.
+pub(super) fn scheme_of_folder(
+    source: &Source<'_>,
+    options: &Options,
+    template: &str,
+    (user, server): (&str, &str),
+) -> Result<Scheme, Error> {
+    let of_values = source.chart.text("hub.config.KubeSpawner.slug_scheme");
+    let [escaped, safe] = [Scheme::Escape, Scheme::Safe].map(|it| expand(template, user, server, it));
+    match options.slug_scheme.clone().or(of_values).as_deref() {
+        Some("escape") => Ok(Scheme::Escape),
+        Some("safe") => Ok(Scheme::Safe),
+        _ if escaped == safe => Ok(Scheme::Safe),
+        _ => Err(Error::Usage(SCHEME.to_owned())),
     }
 }
 

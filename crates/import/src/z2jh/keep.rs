@@ -1,21 +1,21 @@
 //! Templates of a hub that stays -> manager, rights and the lines for its values (pure).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::account::{ACCOUNT, Namespaces};
-use super::homes::{Homes, scheme};
+use super::homes::{Homes, scheme, scheme_of_folder};
 use super::make::{MANAGER, Made, distinct};
-use super::names::Scheme;
+use super::names::{Scheme, expand};
 use super::{Source, finish, lines, steps};
 use crate::ledger::{Fate, Ledger, Outcome};
 use crate::rights::{Imported, RBAC};
 use crate::{Error, Import, Options, output};
 
-/// The chart's names of claims: since its version 4, and before.
+/// The chart's names of claims since its version 4.
 const CLAIMS: &str = "claim-{user_server}";
-const EARLIER: &str = "claim-{escaped_username}--{escaped_servername}";
+const BRACE: &str = "our spawner replaces not all of {…} in it";
 
 /// All files.
 pub(super) fn files(
@@ -26,7 +26,7 @@ pub(super) fn files(
 ) -> Result<Import, Error> {
     let namespaces = Namespaces::new(source, options)?;
     let mut missing = source.homes.missing.clone();
-    let homes = homes(source, &mut ledger, &mut missing);
+    let homes = homes(source, options, &mut ledger, &mut missing)?;
     let mut seen = BTreeSet::new();
     for title in made.iter().filter_map(|made| made.title.as_ref()) {
         if !seen.insert(title) {
@@ -97,9 +97,10 @@ fn version() -> String {
 /// Name and folder of the homes that servers keep, as settings of our spawner.
 fn homes(
     source: &Source<'_>,
+    options: &Options,
     ledger: &mut Ledger,
     missing: &mut Vec<String>,
-) -> Option<(String, Option<String>)> {
+) -> Result<Option<(String, Option<String>)>, Error> {
     let chart = source.chart;
     let mut tell = |field: &str, outcome: Outcome, text: &str| {
         let at = chart.at(&format!("singleuser.storage.{field}"));
@@ -118,17 +119,28 @@ fn homes(
         );
         let Some(name) = chart.text("singleuser.storage.static.pvcName") else {
             missing.push("singleuser.storage.static.pvcName: the common claim has no name: set c.WorkspaceSpawner.pvc_name_template in hub-values.yaml".to_owned());
-            return None;
+            return Ok(None);
         };
         let folder = chart.text("singleuser.storage.static.subPath");
-        return Some((name, Some(folder.unwrap_or_else(|| "{username}".to_owned()))));
+        let folder = folder.unwrap_or_else(|| "{username}".to_owned());
+        let both = format!("{name}/{folder}");
+        // Our spawner knows the user's number, too.
+        if expand(&both.replace("{userid}", ""), "a", "", Scheme::Safe).contains(['{', '}']) {
+            tell("static", Outcome::Lost, BRACE);
+            missing.push(format!("singleuser.storage.static: {BRACE}, so servers get new, empty disks: set c.WorkspaceSpawner.pvc_name_template and storage_sub_path in hub-values.yaml"));
+            return Ok(None);
+        }
+        // Users of any name may come.
+        let scheme = scheme_of_folder(source, options, &both, ("A", "B"))?;
+        let [name, folder] = [name, folder].map(|text| in_fields(text, scheme));
+        return Ok(Some((name, Some(folder))));
     }
     let field = "dynamic.pvcNameTemplate";
     if source.homes.all.is_empty() {
         let why = "names the old homes: with their claims in the input, servers keep them";
         tell(field, Outcome::Stays, why);
         missing.push("no claim with the annotation hub.jupyter.org/username is in the input: servers get new, empty disks; give also what kubectl get pvc -A -o json prints to keep the homes".to_owned());
-        return None;
+        return Ok(None);
     }
     tell(
         field,
@@ -137,18 +149,10 @@ fn homes(
     );
     let given = chart.text("singleuser.storage.dynamic.pvcNameTemplate");
     let template = given.unwrap_or_else(|| CLAIMS.to_owned());
-    let name = match scheme(&template, &source.homes.all) {
-        Scheme::Safe => template,
-        Scheme::Escape => match template.as_str() {
-            "claim-{username}{servername}" | "claim-{username}--{servername}" | CLAIMS => EARLIER.to_owned(),
-            other => other
-                .replace("{username}", "{escaped_username}")
-                .replace("{servername}", "{escaped_servername}")
-                .replace("{user_server}", "{escaped_user_server}"),
-        },
-    };
+    let scheme = scheme(&template, &source.homes.all);
+    let name = in_fields(template, scheme);
     let is_other = |home: &&super::homes::Home<'_>| {
-        super::names::expand(&name, &home.user, &home.server, Scheme::Safe) != home.object.name
+        expand(&name, &home.user, &home.server, Scheme::Safe) != home.object.name
     };
     for home in source.homes.all.iter().filter(is_other) {
         missing.push(format!(
@@ -156,7 +160,19 @@ fn homes(
             home.object.title()
         ));
     }
-    Some((name, None))
+    Ok(Some((name, None)))
+}
+
+/// The same names by fields of our spawner, which are safe. A server's escaped name brought its dashes along.
+fn in_fields(template: String, scheme: Scheme) -> String {
+    if scheme == Scheme::Safe {
+        return template;
+    }
+    template
+        .replace("{user_server}", "{username}--{servername}")
+        .replace("}{servername}", "}--{servername}")
+        .replace("{username}", "{escaped_username}")
+        .replace("{servername}", "{escaped_servername}")
 }
 
 /// The homes, as the steps list them.
@@ -168,7 +184,7 @@ fn imported(homes: &Homes<'_>) -> Vec<Imported> {
         uid: None,
         owner: None,
         home: Some(home.object.name.clone()),
-        claims: Vec::new(),
+        claims: BTreeMap::new(),
         template: String::new(),
         profile: None,
     });

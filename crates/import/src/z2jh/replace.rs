@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::homes::{Home, SERVER, USER, users};
+use super::homes::{Home, SERVER, USER, scheme_of_folder, users};
 use super::make::{Made, PREFIX};
 use super::names::{Scheme, expand};
 use super::steps::Database;
@@ -62,7 +62,7 @@ pub(super) fn files(
             assembled.miss(["who has a folder of the common claim is not known: give a further values file with the users, in hub.config.Authenticator.allowed_users, and import again".to_owned()]);
         }
         for (user, from) in all {
-            candidates.push(of_user(source, &of_claim, (&user, &from), options, judge));
+            candidates.push(of_user(source, &of_claim, (&user, &from), options, judge)?);
         }
     } else if source.homes.all.is_empty() {
         assembled.miss([NO_CLAIM.to_owned()]);
@@ -95,7 +95,8 @@ pub(super) fn files(
     }
     finish(source, &mut ledger);
     let secrets = source.secrets.commands(namespaces.iter().copied());
-    let hub = hub_of(source, options, &namespaces);
+    let hub = options.hub_namespace.as_deref();
+    let hub = hub.or_else(|| namespaces.first().copied()).unwrap_or("jhub").to_owned();
     let files = source.secrets.copy_files(&hub, namespaces.iter().copied());
     let database = match source.chart.text("hub.db.type").as_deref() {
         None | Some("sqlite-pvc") => Database::File,
@@ -119,20 +120,6 @@ pub(super) fn files(
             )
         },
     )
-}
-
-/// Namespace of the hub.
-fn hub_of(source: &Source<'_>, options: &Options, namespaces: &BTreeSet<&str>) -> String {
-    let of_homes = source
-        .homes
-        .all
-        .first()
-        .map(|home| home.object.namespace.as_str());
-    let given = options.hub_namespace.as_deref().or(of_homes);
-    given
-        .or_else(|| namespaces.first().copied())
-        .unwrap_or("jhub")
-        .to_owned()
 }
 
 /// The workspace of a claim.
@@ -201,7 +188,7 @@ fn of_user<'a>(
     (user, from): (&str, &[Path]),
     options: &Options,
     judge: &Judge,
-) -> Candidate<'a> {
+) -> Result<Candidate<'a>, Error> {
     let chart = source.chart;
     let name = names::workspace(&expand("{username}", user, "", Scheme::Safe));
     let owner = names::owner(options.user_prefix.as_deref(), user);
@@ -212,7 +199,9 @@ fn of_user<'a>(
         is_there.then_some((source.number, at))
     };
     let folder = chart.text("singleuser.storage.static.subPath");
-    let folder = expand(folder.as_deref().unwrap_or("{username}"), user, "", Scheme::Safe);
+    let folder = folder.as_deref().unwrap_or("{username}");
+    let scheme = scheme_of_folder(source, options, folder, (user, ""))?;
+    let folder = expand(folder, user, "", scheme);
     let mut draft = Draft::default();
     for (leaves, field, value) in [
         (from.clone(), "metadata.name", name.as_str()),
@@ -233,13 +222,13 @@ fn of_user<'a>(
     let at = Path::of("metadata.annotations").key(api::names::CREATED_BY);
     draft.put(from, Target::Workspace, at, owner.as_str());
     own(user, &name, judge, &mut draft);
-    Candidate {
+    Ok(Candidate {
         object: claim,
         draft,
         old: format!("persistentvolumeclaims/{}", claim.name),
         name,
         owner: Some(owner),
-    }
+    })
 }
 
 /// What every imported workspace has. `title`: its displayed name, if it can be one.
@@ -247,13 +236,8 @@ fn own(title: &str, name: &str, judge: &Judge, draft: &mut Draft) {
     let spec = json!({"displayName": title, "defaultImage": "one"});
     let fits = judge.template(&named(&json!({"spec": spec}))).is_empty();
     let title = if fits { title } else { name };
-    let stopped: [(&str, Value); 2] = [
-        ("spec.displayName", title.into()),
-        ("spec.desiredStatus", "Stopped".into()),
-    ];
-    for (field, value) in stopped {
-        draft.put([], Target::Workspace, Path::of(field), value);
-    }
+    draft.put([], Target::Workspace, Path::of("spec.displayName"), title);
+    draft.put([], Target::Workspace, Path::of("spec.desiredStatus"), "Stopped");
 }
 
 /// The common claim, as far as it is known.

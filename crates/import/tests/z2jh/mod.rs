@@ -26,6 +26,7 @@ pub(crate) fn z2jh(hub: Hub, files: &[(&str, &str)]) -> Result<Import, Error> {
     let options = Options {
         user_prefix: Some("oidc:".to_owned()),
         hub: Some(hub),
+        slug_scheme: Some("safe".to_owned()),
         ..Options::default()
     };
     convert(Source::Z2jh, &inputs, &options)

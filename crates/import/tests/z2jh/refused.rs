@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use import::{Hub, Input, Options, Outcome, Source, convert};
+use import::{Error, Hub, Import, Input, Options, Outcome, Source, convert};
 
 use super::{CLAIM, lost, z2jh};
 use crate::text;
@@ -182,6 +182,134 @@ fn claims_say_in_which_way_the_hub_names_them() {
         let values = text(&import, "hub-values.yaml");
         assert!(values.contains(&line), "{name}: {values}");
         assert_eq!(import.missing.len(), missing, "{name}: {:?}", import.missing);
+    }
+}
+
+/// Of a hub with a common disk: its import, in which folders are named by this scheme.
+fn of_common_disk(hub: Hub, folder: &str, users: &[&str], scheme: Option<&str>) -> Result<Import, Error> {
+    let values = serde_json::json!({
+        "singleuser": {
+            "image": {"name": "r.example.org/a", "tag": "1"},
+            "storage": {"type": "static", "static": {"pvcName": "homes", "subPath": folder}},
+        },
+        "hub": {"config": {"Authenticator": {"allowed_users": users}}},
+    });
+    let input = Input {
+        name: "a.yaml".to_owned(),
+        text: values.to_string(),
+    };
+    let options = Options {
+        user_prefix: Some(String::new()),
+        hub: Some(hub),
+        hub_namespace: Some("jhub".to_owned()),
+        slug_scheme: scheme.map(str::to_owned),
+    };
+    convert(Source::Z2jh, &[input], &options)
+}
+
+#[test]
+fn a_home_whose_folder_cannot_come_over_is_not_made_by_name() {
+    let cases: [(&str, &[&str], &[&str], &[&str]); 6] = [
+        (
+            "home/{unescaped_username}",
+            &["org:ann", "bob"],
+            &["home/bob"],
+            &["org-ann"],
+        ),
+        (
+            "{unescaped_username}",
+            &["../bob", "{x}", "carol"],
+            &["carol"],
+            &["bob", "x-"],
+        ),
+        ("home/{userid}", &["ann", "bob"], &[], &["ann", "bob"]),
+        ("{{ .Release.Name }}/{username}", &["bob"], &[], &["bob"]),
+        ("{servername}", &["bob"], &[], &["bob"]),
+        // The control.
+        ("home/{username}", &["ann", "bob"], &["home/ann", "home/bob"], &[]),
+    ];
+    for (folder, users, made, left) in cases {
+        let import = of_common_disk(Hub::Replace, folder, users, Some("safe")).unwrap();
+        let workspaces = import.files.iter().find(|file| file.name == "workspaces.yaml");
+        let workspaces = workspaces.map_or("", |file| file.text.as_str());
+        let folders: Vec<_> = workspaces
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("subPath: "))
+            .collect();
+        assert_eq!(folders, made, "{folder}: {workspaces}");
+        assert_eq!(
+            workspaces.matches("claimName").count(),
+            made.len(),
+            "{folder}: {workspaces}"
+        );
+        assert_eq!(import.missing.len(), left.len(), "{folder}: {:?}", import.missing);
+        for name in left {
+            let is_it = |line: &&String| {
+                line.contains(&format!("Workspace jhub/{name}")) && line.contains("is not made")
+            };
+            assert!(
+                import.missing.iter().any(|line| is_it(&line)),
+                "{folder}: {:?}",
+                import.missing
+            );
+        }
+        assert_eq!(import.is_lossy(), !left.is_empty(), "{folder}");
+        // Nobody gets the disk of all.
+        assert!(!text(&import, "rights.yaml").contains("- homes"), "{folder}");
+    }
+    for (folder, line) in [
+        ("{{ .Release.Name }}/{username}", None),
+        ("home/{pod_name}", None),
+        ("home/{userid}", Some("storage_sub_path = \"home/{userid}\"")),
+    ] {
+        let import = of_common_disk(Hub::Keep, folder, &[], Some("safe")).unwrap();
+        assert_eq!(
+            import.is_lossy(),
+            line.is_none(),
+            "{folder}: {:?}",
+            import.missing
+        );
+        let values = text(&import, "hub-values.yaml");
+        assert!(
+            values.contains(line.unwrap_or("pod_name_never")) == line.is_some(),
+            "{values}"
+        );
+        assert_eq!(values.contains("storage_sub_path"), line.is_some(), "{values}");
+    }
+}
+
+#[test]
+fn names_of_folders_are_asked_for_where_they_differ() {
+    let users = &["ann@b", "bob"];
+    for (hub, scheme, expected) in [
+        (Hub::Replace, Some("escape"), "subPath: home/ann-40b"),
+        (Hub::Replace, Some("safe"), "subPath: home/ann-b---"),
+        (
+            Hub::Keep,
+            Some("escape"),
+            "storage_sub_path = \"home/{escaped_username}\"",
+        ),
+        (Hub::Keep, Some("safe"), "storage_sub_path = \"home/{username}\""),
+    ] {
+        let error = of_common_disk(hub, "home/{username}", users, None).unwrap_err();
+        assert!(
+            matches!(&error, Error::Usage(words) if words.contains("--slug-scheme")),
+            "{error}"
+        );
+        let import = of_common_disk(hub, "home/{username}", users, scheme).unwrap();
+        assert!(
+            import.files.iter().any(|file| file.text.contains(expected)),
+            "{expected}"
+        );
+    }
+    // Names that are the same in both, and a folder that says its scheme.
+    for (hub, folder, users) in [
+        (Hub::Replace, "home/{username}", &["ann", "bob"]),
+        (Hub::Replace, "home/{escaped_username}", users),
+        (Hub::Keep, "home/{safe_username}", users),
+    ] {
+        let import = of_common_disk(hub, folder, users, None).unwrap();
+        assert!(!import.is_lossy(), "{folder}: {:?}", import.missing);
     }
 }
 

@@ -141,7 +141,7 @@ fn every_leaf_is_told_once_whatever_the_values_hold() {
                 ];
                 told_once(&import, &objects).map(|()| true)
             }
-            Err(Error::Unreadable(words)) => {
+            Err(Error::Unreadable(words) | Error::Usage(words)) => {
                 prop_assert!(words.contains("a.yaml") || words.contains("b.json"), "{}", words);
                 Ok(false)
             }
