@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Workspace, WorkspaceExecutionProfile, condition::STOPPED};
+use api::{Workspace, WorkspaceExecutionProfile, condition::STOPPED, workspace::DesiredStatus};
 use e2e::{
     cluster::{self, Scratch, audit},
     wait,
@@ -68,24 +68,39 @@ pub(super) async fn the_operator_s_account_deletes_only_what_is_announced(
     Ok(())
 }
 
+async fn set_desired(alice: &Api<Workspace>, desired: DesiredStatus) -> kube::Result<Workspace> {
+    let patch = Patch::Merge(json!({"spec": {"desiredStatus": desired}}));
+    alice.patch(NAME, &PatchParams::default(), &patch).await
+}
+
+/// Waits until a time of its deletion is announced, or none.
+async fn announced(alice: &Api<Workspace>, wanted: bool) -> anyhow::Result<Workspace> {
+    wait::until("the time of the deletion", Duration::from_secs(30), || async {
+        let old = alice.get(NAME).await.map_err(|error| error.to_string())?;
+        let time = old
+            .status
+            .as_ref()
+            .and_then(|status| status.deletes_at.as_ref());
+        if time.is_some() == wanted {
+            Ok(old)
+        } else {
+            Err(format!("{:?}", old.status))
+        }
+    })
+    .await
+}
+
 async fn it_is_deleted_as_announced(
     scratch: &Scratch,
     alice: &Api<Workspace>,
     workspaces: &Api<Workspace>,
 ) -> anyhow::Result<()> {
-    let announced = wait::until("a time of the deletion", Duration::from_secs(30), || async {
-        let old = alice.get(NAME).await.map_err(|error| error.to_string())?;
-        let is_announced = old
-            .status
-            .as_ref()
-            .is_some_and(|status| status.deletes_at.is_some());
-        if is_announced {
-            Ok(old)
-        } else {
-            Err(format!("{:?}", old.status))
-        }
-    });
-    let announced = announced.await?;
+    announced(alice, true).await?;
+    // A start cancels it, and a stop announces another.
+    set_desired(alice, DesiredStatus::Running).await?;
+    announced(alice, false).await?;
+    set_desired(alice, DesiredStatus::Stopped).await?;
+    let announced = announced(alice, true).await?;
     let lab = alice.get("lab").await?;
     refused(delete(workspaces, &lab).await, BOUND);
     passes_the_policy_alone(&delete(workspaces, &announced).await);

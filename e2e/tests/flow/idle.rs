@@ -49,7 +49,19 @@ async fn ready_since(scratch: &Scratch, name: &str) -> anyhow::Result<Timestamp>
     Ok(since.context("no pod is ready")?.0)
 }
 
-/// Waits until the workspace is stopped, and starts it again.
+/// Installs a package of a wheel, which is made there, as a user does in a terminal.
+const INSTALL: &str = r#"set -e; cd /tmp; python3 - <<'END'
+import zipfile
+with zipfile.ZipFile("mine-1-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("mine.py", "answer = 42")
+    wheel.writestr("mine-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    wheel.writestr("mine-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    wheel.writestr("mine-1.dist-info/RECORD", "")
+END
+pip install --quiet --no-index ./mine-1-py3-none-any.whl"#;
+const IMPORT: &str = "cd /; python3 -c 'import mine; print(mine.answer)'";
+
+/// Waits until the workspace is stopped, and starts it again. A package that was installed before is there.
 async fn stops_and_starts(
     scratch: &Scratch,
     alice: &Api<Workspace>,
@@ -57,6 +69,8 @@ async fn stops_and_starts(
 ) -> anyhow::Result<()> {
     let name = &unused.name_any();
     let ready = ready_since(scratch, name).await?;
+    let pods = scratch.api::<Pod>();
+    cluster::exec(&pods, &workspace::pod(unused)?, &["sh", "-c", INSTALL]).await?;
     let announced = wait::until("a stop to be announced", wait::USUAL, || async {
         let status = alice.get(name).await.map_err(|error| error.to_string())?.status;
         let status = status.unwrap_or_default();
@@ -100,6 +114,8 @@ async fn stops_and_starts(
     servers::wait_for_records(&unused.uid().unwrap_or_default(), &way).await?;
     wait_for_event(scratch, name, reason::IDLE_STOPPED).await?;
     let again = workspace::start(alice, name).await?;
+    let imported = cluster::exec(&pods, &workspace::pod(&again)?, &["sh", "-c", IMPORT]).await?;
+    assert_eq!(imported, "42\n");
     assert_eq!(again.status.and_then(|status| status.stopped_because), None);
     Ok(())
 }
@@ -319,6 +335,12 @@ async fn a_kept_workspace_announces_its_stop_for_that_time_and_shows_the_use_of_
     let line = ["workspace", "keep", "lab", "1h", "-n", &scratch.namespace];
     let kept = kubectl("alice", &line).await?;
     assert_eq!(kept.code, 0, "{kept:?}");
+    let too_long = ["workspace", "keep", "lab", "30h", "-n", &scratch.namespace];
+    let refused = kubectl("alice", &too_long).await?;
+    assert!(
+        refused.code == 1 && refused.stderr.contains("choose at most"),
+        "{refused:?}"
+    );
     let until = shown(&alice, "the time until which it is kept", |status| {
         let until = status.kept.as_ref()?.until.0;
         let stop = (status.stops_because?, status.stops_at.as_ref()?.0);

@@ -1,4 +1,4 @@
-//! Workspaces that reach a limit of a minute or two: both are stopped by it, whatever happens to them meanwhile.
+//! Workspaces that reach a limit of a minute or two: they are stopped by it, whatever happens to them meanwhile.
 
 use std::time::Duration;
 
@@ -27,11 +27,16 @@ use super::idle::wait_for_event;
 const LATE: &str = "late";
 /// Its annotations change all the time.
 const AGED: &str = "aged";
+/// Its command writes a file to the disk, and ends with an error.
+const CRASHES: &str = "crashes";
+const FILE: &str = "kept.txt";
+/// From the announced time to the stop.
+const LATEST: SignedDuration = SignedDuration::from_secs(30);
 /// The later limit.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Both workspaces.
-pub(crate) fn limited() -> anyhow::Result<[Workspace; 2]> {
+/// The workspaces.
+pub(crate) fn limited() -> anyhow::Result<[Workspace; 3]> {
     let mut aged = workspace::echo(AGED)?;
     aged.spec.limits = serde_json::from_value(json!({"maxAgeMinutes": 1}))?;
     let mut late = workspace::echo(LATE)?;
@@ -44,20 +49,33 @@ pub(crate) fn limited() -> anyhow::Result<[Workspace; 2]> {
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
     }]);
     late.spec.init_containers = serde_json::from_value(endless)?;
-    Ok([aged, late])
+    let mut crashes = workspace::echo(CRASHES)?;
+    crashes.spec.limits.clone_from(&late.spec.limits);
+    crashes.spec.storage.clone_from(&late.spec.storage);
+    let script = format!("echo mine > \"$HOME\"/{FILE}; exit 3");
+    crashes.spec.container_config = serde_json::from_value(json!({"command": ["sh", "-c", script]}))?;
+    Ok([aged, late, crashes])
 }
 
-/// Waits until both are stopped by their limits. They were created just now.
+/// Waits until all are stopped by their limits. They were created just now.
 pub(crate) async fn stop(scratch: &Scratch, alice: &Api<Workspace>) -> anyhow::Result<()> {
-    let (aged, late) = tokio::join!(
+    let (aged, late, crashes) = tokio::join!(
         stopped_by(scratch, alice, AGED, StopRule::MaxAge),
         stopped_by(scratch, alice, LATE, StopRule::Failed),
+        stopped_by(scratch, alice, CRASHES, StopRule::Failed),
     );
     aged?;
     late?;
+    crashes?;
     let claims = scratch.api::<PersistentVolumeClaim>();
     let kept = claims.get(&format!("workspace-{LATE}")).await?;
     anyhow::ensure!(kept.metadata.deletion_timestamp.is_none(), "its disk is kept");
+    let mended = Patch::Merge(json!({"spec": {"containerConfig": null}}));
+    alice.patch(CRASHES, &PatchParams::default(), &mended).await?;
+    let pod = workspace::pod(&workspace::start(alice, CRASHES).await?)?;
+    let script = format!("cat \"$HOME\"/{FILE}");
+    let read = cluster::exec(&scratch.api(), &pod, &["sh", "-c", &script]).await?;
+    anyhow::ensure!(read == "mine\n", "{read:?}");
     Ok(())
 }
 
@@ -107,7 +125,7 @@ async fn stopped_by(
     assert_eq!(because.rule, rule, "{name}");
     let after = because.time.0.duration_since(stops_at.0);
     assert!(
-        after >= SignedDuration::ZERO,
+        (SignedDuration::ZERO..=LATEST).contains(&after),
         "{name} was stopped {after:?} after its announced time"
     );
     wait_for_event(scratch, name, rule.reason()).await
