@@ -51,6 +51,7 @@ pub mod workspace;
 pub use execution_profile::{WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
 pub use gateway_session::{GatewaySession, GatewaySessionSpec};
 pub use manager::{WorkspaceManager, WorkspaceManagerSpec};
+pub use schema::controls_display;
 pub use share::{WorkspaceShare, WorkspaceShareSpec};
 pub use template::{WorkspaceTemplate, WorkspaceTemplateSpec};
 pub use workspace::{Workspace, WorkspaceSpec, WorkspaceStatus};

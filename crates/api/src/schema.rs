@@ -8,8 +8,17 @@ use serde_json::{Map, Value};
 /// Non-negative quantity: digits, an optional fraction, then a decimal exponent or an SI or binary suffix.
 const QUANTITY_PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 
-/// One line of text: no control characters, and none that make text read other than it is written.
-pub(crate) const PLAIN_TEXT: &str = r"^[^\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-\x{2069}]+$";
+/// One line of text, without characters that [`controls_display`] names.
+pub(crate) const PLAIN_TEXT: &str = r"^[^\x00-\x1f\x7f-\x{9f}\x{2028}-\x{202e}\x{2066}-\x{2069}]+$";
+
+/// The same in several lines, with tabs.
+pub(crate) const PLAIN_LINES: &str =
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\x{2028}-\x{202e}\x{2066}-\x{2069}]*$";
+
+/// Whether a character controls a terminal, the direction of text or lines.
+pub fn controls_display(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 /// Name of an object: a DNS-1123 subdomain, up to its length.
 pub(crate) const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";

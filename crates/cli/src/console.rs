@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, BufRead, Write};
 
+use api::controls_display;
+
 /// Output of a command, and answers to its questions.
 pub struct Console<'a> {
     /// Results.
@@ -69,7 +71,13 @@ impl<'a> Text<'a> {
 pub(crate) fn plain(text: &str) -> String {
     let visible: String = text
         .chars()
-        .map(|character| if is_control(character) { ' ' } else { character })
+        .map(|character| {
+            if controls_display(character) {
+                ' '
+            } else {
+                character
+            }
+        })
         .collect();
     let start = visible.len() - visible.trim_start().len();
     let mut line = String::with_capacity(visible.len());
@@ -81,11 +89,6 @@ pub(crate) fn plain(text: &str) -> String {
         }
     }
     line
-}
-
-/// Whether the character controls a terminal, the direction of text or lines.
-pub(crate) fn is_control(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn is_command(text: &str) -> bool {

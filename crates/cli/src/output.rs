@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::args::DryRun;
 use crate::args::Format;
-use crate::console::{is_control, plain};
+use crate::console::plain;
 use crate::failure::Failure;
 
 /// Columns as kubectl prints them: three spaces apart, without trailing spaces.
@@ -123,7 +123,7 @@ fn json(object: &Value) -> anyhow::Result<String> {
 }
 
 fn is_unescaped(character: char) -> bool {
-    character != '\n' && is_control(character)
+    character != '\n' && api::controls_display(character)
 }
 
 #[cfg(test)]

@@ -81,6 +81,11 @@ async fn malformed_workspaces_are_refused(workspaces: &Api<Workspace>) -> anyhow
             json!({"displayName": "a\u{202e}b"}),
             Some("spec.displayName"),
         ),
+        (
+            "escape",
+            json!({"displayName": "a\u{9b}31mb"}),
+            Some("spec.displayName"),
+        ),
         ("umlaut", json!({"displayName": "Übung 1 – 東京"}), None),
         ("port", json!({"displayName": "x", "port": 80}), Some("spec.port")),
         (

@@ -175,7 +175,7 @@ def variables(server: Server) -> dict:
 
 
 # Characters that are no text, or make text read other than it is written.
-_NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+_NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 
 
 def display_name(server: Server) -> str:

@@ -95,9 +95,9 @@ pub struct WorkspaceTemplateSpec {
     #[schemars(length(min = 1, max = 100), regex(pattern = schema::PLAIN_TEXT))]
     pub display_name: String,
 
-    /// What the template is for.
+    /// What the template is for, without control characters but tabs and line ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 500))]
+    #[schemars(length(max = 500), regex(pattern = schema::PLAIN_LINES))]
     pub description: Option<String>,
 
     /// Image, or alias, of workspaces that name none.

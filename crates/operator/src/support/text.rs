@@ -1,10 +1,13 @@
 //! Texts, lists -> short texts for messages (pure).
 
-/// A text of at most `limit` bytes, cut at a character.
+/// A text of at most `limit` bytes, cut at a character. Parts of it are others' words: what controls a terminal becomes a space, as clients
+/// such as kubectl print it as it is.
 pub(crate) fn brief(text: &str, limit: usize) -> String {
     const CUT: &str = "…";
+    let controls = |character: char| character != '\n' && api::controls_display(character);
+    let text = text.replace(controls, " ");
     if text.len() <= limit {
-        return text.to_owned();
+        return text;
     }
     format!("{}{CUT}", &text[..text.floor_char_boundary(limit - CUT.len())])
 }

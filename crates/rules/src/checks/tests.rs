@@ -1,5 +1,9 @@
 //! Values of fields -> violations (tests).
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::*;
 
 #[test]
@@ -108,5 +112,54 @@ fn paths_are_absolute_and_below_the_root() {
 fn equal_paths_have_one_normal_form() {
     for path in ["/a/b", "/a//b/", "//a/./b", "/a/b/."] {
         assert_eq!(normal_path(path), "/a/b");
+    }
+}
+
+#[test]
+fn each_text_that_is_shown_has_the_rule_that_terminals_have() {
+    let schema = serde_json::to_value(api::crds()).unwrap();
+    let mut patterns = BTreeMap::new();
+    texts("", &schema, &mut patterns);
+    let [one, lines] = ["displayName", "description"].map(|name| {
+        let path = format!(".spec.properties.{name}");
+        let found = patterns.iter().find(|(at, _)| at.ends_with(&path));
+        regex::Regex::new(found.unwrap().1).unwrap()
+    });
+    for (path, pattern) in &patterns {
+        assert!(
+            [one.as_str(), lines.as_str()].contains(&&**pattern),
+            "{path}: {pattern}"
+        );
+    }
+    assert!(patterns.len() > 8, "{patterns:?}");
+    for character in '\0'..=char::MAX {
+        let text = format!("a{character}b");
+        let controls = api::controls_display(character);
+        assert_eq!(one.is_match(&text), !controls, "{character:?}");
+        let separates = matches!(character, '\n' | '\r' | '\t');
+        assert_eq!(lines.is_match(&text), !controls || separates, "{character:?}");
+    }
+}
+
+/// Path of each text that people write for people -> its pattern.
+fn texts(path: &str, schema: &Value, found: &mut BTreeMap<String, String>) {
+    match schema {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let path = format!("{path}.{name}");
+                let is_shown = ["displayName", "description", "deprecated", "reason"].contains(&&**name);
+                if is_shown
+                    && path.contains("properties.spec.")
+                    && path.ends_with(&format!("properties.{name}"))
+                    && field["type"] == "string"
+                {
+                    let pattern = field["pattern"].as_str().unwrap_or_default();
+                    found.insert(path.clone(), pattern.to_owned());
+                }
+                texts(&path, field, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| texts(path, item, found)),
+        _ => {}
     }
 }

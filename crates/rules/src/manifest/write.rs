@@ -232,9 +232,9 @@ fn one_of<'a>(values: impl Iterator<Item = &'a str>) -> String {
     )
 }
 
-/// Text for a comment: one line, without control characters.
+/// Text for a comment: one line, without characters that control how it is shown.
 fn plain(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if api::controls_display(c) { ' ' } else { c })
         .collect()
 }

@@ -99,6 +99,12 @@ mod tests {
     }
 
     #[test]
+    fn words_of_others_control_no_terminal() {
+        let message = &set(&[], 1, false, "ä\u{1b}[31m\u{9b}31m\u{85}\u{202e}b\u{2066}\nc")[0].message;
+        assert_eq!(message, "ä [31m 31m  b \nc");
+    }
+
+    #[test]
     fn the_time_moves_only_when_the_status_flips() {
         let first = set(&[], 1, true, "a");
         let other_words = set(&first, 2, true, "b");
