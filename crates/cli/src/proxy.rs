@@ -89,7 +89,7 @@ impl Proxy {
     }
 }
 
-/// Whether a list has all addresses, or this one with its port: the library knows neither for kubectl's addresses.
+/// Whether a list has all addresses, or this one with its port. The library knows no ports, and `*` for names alone.
 fn is_excepted(list: &str, to: &Uri) -> bool {
     let port = if to.scheme_str() == Some("http") { 80 } else { 443 };
     let port = to.port_u16().unwrap_or(port);

@@ -473,7 +473,7 @@ fn every_value_of_a_cluster_and_a_user_is_taken_as_by_kubectl_or_refused_in_word
     let check = |cluster: &Value, user: &Value, flags: &[&str], taken: bool| {
         let [ours, theirs] = site.both_with(cluster, user, flags);
         let (row, error) = (format!("{cluster} {user} {flags:?}"), err(&ours.0));
-        let code = if taken { 0 } else { 1 };
+        let code = i32::from(!taken);
         assert_eq!(ours.0.status.code(), Some(code), "{row}: {error}");
         assert_eq!(error.is_empty(), taken, "{row}: {error}");
         assert!(

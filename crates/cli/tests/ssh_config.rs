@@ -32,7 +32,8 @@ fn understood(gateway: &Gateway, host: &str) -> String {
 fn the_user_s_own_path_of_shared_connections_counts() {
     let gateway = Gateway::start("shared");
     gateway.signed_in();
-    assert_eq!(ran(&gateway, &["ssh-config"], "").status.code(), Some(0));
+    let output = ran(&gateway, &["ssh-config"], "");
+    assert!(out(&output).contains("git and editors now know "), "{output:?}");
     let understood = understood(&gateway, "lab.team.workspace");
     for line in ["controlmaster auto\n", "/.ssh/master-"] {
         assert!(understood.contains(line), "{understood}");
@@ -49,7 +50,17 @@ fn ssh_config_writes_the_variables_on_which_the_sign_in_depends() {
             .env(name, value)
             .arg("ssh-config")
             .output();
-        assert_eq!(output.unwrap().status.code(), Some(0), "{name}");
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        // Nobody is signed in where the variable leads.
+        let (will, first) = (
+            "git and editors will know ",
+            "you are not signed in: run kubectl workspace login",
+        );
+        assert!(
+            out(&output).contains(will) && out(&output).contains(first),
+            "{output:?}"
+        );
         let text = fs::read_to_string(gateway.home().join(".ssh/kubectl-workspace.conf")).unwrap();
         text.lines()
             .find(|line| line.contains("ProxyCommand"))

@@ -153,7 +153,7 @@ async fn a_place_in_the_output_that_is_none_is_refused() {
 #[tokio::test]
 async fn without_a_pod_only_a_stopped_workspace_is_to_be_started() {
     for (desired, words) in [
-        (DesiredStatus::Running, "There is no pod yet"),
+        (DesiredStatus::Running, "It does not run yet"),
         (DesiredStatus::Stopped, "Start the workspace first"),
     ] {
         let mut lab = workspace("lab");

@@ -323,3 +323,73 @@ async fn a_slow_pull_says_since_when_the_image_is_being_pulled() {
         "{html}"
     );
 }
+
+#[tokio::test]
+async fn what_happened_is_told_in_sentences_and_a_usual_start_warns_of_nothing() {
+    let told = [
+        (
+            "Normal",
+            "Starting",
+            "The workspace is being started.",
+            "The workspace is being started.",
+            "calm",
+        ),
+        (
+            "Normal",
+            "ExternalProvisioning",
+            "waiting for a volume",
+            "The disk is being made.",
+            "calm",
+        ),
+        (
+            "Warning",
+            "Unhealthy",
+            "Startup probe failed: EOF",
+            "The application does not answer yet. While it starts, that is usual.",
+            "calm",
+        ),
+        (
+            "Warning",
+            "Unhealthy",
+            "Liveness probe failed: EOF",
+            "The application no longer answers, so it is started again.",
+            "warn",
+        ),
+        (
+            "Warning",
+            "PodLost",
+            "The pod is gone.",
+            "The pod is gone.",
+            "warn",
+        ),
+        ("Warning", "OfAnother", "\u{9b}31m", "", "warn"),
+    ];
+    let portal = Portal::start(|server| {
+        server.put(&lab(&json!({}), &json!({}), &json!({"phase": "Running"})));
+        for (number, (type_, reason, message, ..)) in told.iter().enumerate() {
+            let event: Event = serde_json::from_value(json!({
+                "metadata": {"name": format!("e{number}"), "namespace": "team"}, "type": type_, "reason": reason, "message": message,
+                "lastTimestamp": seconds_ago(60 + i64::try_from(number).unwrap()),
+                "involvedObject": {"kind": "Pod", "name": "workspace-lab", "namespace": "team", "uid": "uid-of-workspace-lab"},
+            }))
+            .unwrap();
+            server.put(&event);
+        }
+    })
+    .await;
+    let page = portal.json("alice", "/w/team/lab").await;
+    let events = page["events"]["events"].as_array().unwrap().iter();
+    let shown: Vec<_> = events
+        .map(|event| {
+            (
+                event["reason"].as_str().unwrap(),
+                event["sentence"].as_str().unwrap(),
+                event["tone"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        told.map(|(_, reason, _, sentence, tone)| (reason, sentence, tone))
+    );
+}

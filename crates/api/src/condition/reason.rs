@@ -141,12 +141,12 @@ reasons! {
         "The pod is ready and the URL serves it.";
     RUNNING = "Running", Fine, "Progressing=False, Stopped=False",
         "The workspace runs as desired.";
-    STARTING = "Starting", Fine, "Progressing=True, Available=False; Event",
-        "The pod is starting. No Event if the pod is ready or stopped before it could be written (many starts, a new operator).";
+    STARTING = "Starting", Fine, "Progressing=True, Available=False; Event, unless the pod is ready or stopped before it could be written",
+        "The workspace is being started.";
     HANDED_OVER = "HandedOver", Fine, "Event",
         "The workspace has another owner. Sessions and shares of the former owner end.";
-    STOPPING = "Stopping", Fine, "Progressing=True, Available=False; Event",
-        "The pod is being stopped; the Event says what becomes of the files. No Event if the pod has stopped before it could be written.";
+    STOPPING = "Stopping", Fine, "Progressing=True, Available=False; Event, unless the pod has stopped before it could be written",
+        "The workspace is being stopped; the Event says what becomes of the files.";
     IDLE_STOPPED = "IdleStopped", Fine, "Event",
         "The workspace was idle for status.resolved.idleTimeoutInMinutes and is being stopped; the Event says what becomes of the files. This Event replaces Stopping. status.stoppedBecause shows the rule until the next start.",
         Owner: "Start it as usual. To stop it later or never, change spec.idleShutdown within the template's bounds.",

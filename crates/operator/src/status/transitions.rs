@@ -161,7 +161,11 @@ pub(crate) fn events(name: &str, before: Option<&WorkspaceStatus>, after: &Works
             events.push(normal("Start", reason::READY, &note));
         }
     } else if begins && !is_over {
-        events.push(normal("Start", reason::STARTING, "The pod is being started."));
+        events.push(normal(
+            "Start",
+            reason::STARTING,
+            "The workspace is being started.",
+        ));
     }
     let because = after.stopped_because.as_ref();
     let by_rule = because.filter(|_| before.stopped_because != after.stopped_because);
@@ -170,7 +174,7 @@ pub(crate) fn events(name: &str, before: Option<&WorkspaceStatus>, after: &Works
         events.push(stopping(name, before, after, by_rule.map(|it| it.rule)));
     }
     if known && becomes_true(before, after, STOPPED) {
-        events.push(normal("Stop", reason::STOPPED, "No pod is left."));
+        events.push(normal("Stop", reason::STOPPED, "The workspace has stopped."));
     }
     if let (Some(former), Some(owner)) = (&before.owner, &after.owner)
         && former != owner
@@ -190,7 +194,7 @@ fn stopping(name: &str, before: &WorkspaceStatus, after: &WorkspaceStatus, rule:
     // What the pod had is in the earlier status, and what happened meanwhile in the new one.
     let [had, has] = [before, after].map(|status| Disks::from_status(name, status).fate(Moment::Stop));
     let files = if had.loses_files { had } else { has };
-    let note = format!("The pod is being stopped; {}.", files.text);
+    let note = format!("The workspace is being stopped; {}.", files.text);
     match rule {
         None => normal("Stop", reason::STOPPING, &note),
         Some(rule) => {
@@ -355,12 +359,12 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let kept = note(&with(&[], Phase::Running));
-        assert_eq!(kept, ["The pod is being stopped; the disk is kept."]);
+        assert_eq!(kept, ["The workspace is being stopped; the disk is kept."]);
         let lost = note(&with(&["workspace-demo"], Phase::Running));
         assert_eq!(
             lost,
             [
-                "The pod is being stopped; files are deleted with the PersistentVolumeClaim workspace-demo, which a user deleted, unless its volume is kept."
+                "The workspace is being stopped; files are deleted with the PersistentVolumeClaim workspace-demo, which a user deleted, unless its volume is kept."
             ]
         );
     }
@@ -388,7 +392,7 @@ mod tests {
         assert_eq!(
             changes[0].note.as_deref(),
             Some(
-                "Stopped after 30 min without use (spec.idleShutdown.idleTimeoutInMinutes). The pod is being stopped; the disk is \
+                "Stopped after 30 min without use (spec.idleShutdown.idleTimeoutInMinutes). The workspace is being stopped; the disk is \
                  kept. Last activity about 2026-01-01T00:00:00Z (user 2026-01-01T00:00:00Z, kernels never)."
             )
         );

@@ -2,8 +2,10 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `sentences.rs` | reason of an Event -> a sentence |
 //! | `view.rs` | findings, remedies, steps of a start, events |
 
+mod sentences;
 pub(super) mod view;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,7 @@ use kube::ResourceExt as _;
 use rules::form::Change;
 use serde_urlencoded::to_string;
 
+use self::sentences::{is_usual, sentence};
 use self::view::{
     Cause, Event as EventView, Events, Explanation, Finding, Progress, Remedy, Step as StepView, StepState,
 };
@@ -185,8 +188,12 @@ pub(super) fn events(read: Result<Vec<Event>, String>) -> Events {
         events: groups
             .map(
                 |((object, reason, message), (last, count, is_warning))| EventView {
-                    tone: if is_warning { Tone::Warn } else { Tone::Calm },
-                    sentence: sentence(&reason).to_owned(),
+                    tone: if is_warning && !is_usual(&reason, &message) {
+                        Tone::Warn
+                    } else {
+                        Tone::Calm
+                    },
+                    sentence: sentence(&reason, &message).to_owned(),
                     reason,
                     message,
                     object,
@@ -210,28 +217,6 @@ fn time_of(event: &Event) -> Timestamp {
     last.or_else(|| older.map(|time| time.0))
         .or_else(|| event.metadata.creation_timestamp.as_ref().map(|time| time.0))
         .unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// A sentence for a known reason of the kubelet and the scheduler.
-fn sentence(reason: &str) -> &'static str {
-    match reason {
-        "Scheduled" => "A node with room was found.",
-        "FailedScheduling" => "No node has room for it.",
-        "Pulling" => "The image is being pulled.",
-        "Pulled" => "The image is on the node.",
-        "Created" => "The container was created.",
-        "Started" => "The container was started.",
-        "Killing" => "The container is being stopped.",
-        "BackOff" => "It failed again, and waits before the next try.",
-        "Unhealthy" => "A probe failed.",
-        "FailedMount" | "FailedAttachVolume" => "A disk cannot be attached.",
-        "SuccessfulAttachVolume" => "The disk is attached.",
-        "ProvisioningSucceeded" => "The disk was made.",
-        "ProvisioningFailed" => "The disk cannot be made.",
-        "WaitForFirstConsumer" => "The disk is made when its pod has a node.",
-        "Evicted" => "The node needed its resources for others.",
-        other => reason::find(other).map_or("", |reason| reason.meaning),
-    }
 }
 
 /// Workspaces at most that are offered for a stop, to free what another one needs.

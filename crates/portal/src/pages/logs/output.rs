@@ -210,9 +210,9 @@ pub(super) async fn source(
         return Err(note(
             Tone::Calm,
             if seen.workspace.spec.desired_status == DesiredStatus::Running {
-                "There is no pod yet, so there is no output. The workspace's page says what it waits for."
+                "It does not run yet, so there is no output. The workspace's page says what it waits for."
             } else {
-                "There is no pod, so there is no output. Start the workspace first."
+                "It does not run, so there is no output. Start the workspace first."
             },
         ));
     };
@@ -239,7 +239,7 @@ pub(super) async fn source(
     let Some(container) = known.map(|container| container.name.clone()) else {
         return Err(note(
             Tone::Calm,
-            "The pod has no containers yet. Load the page again.",
+            "Nothing of it has started yet. Load the page again.",
         ));
     };
     let source = Source {

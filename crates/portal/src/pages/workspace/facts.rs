@@ -1,9 +1,13 @@
 //! A workspace -> its values, its disk, what it uses, and who may connect (IO: the metrics API).
 
+use std::collections::BTreeMap;
+
 use api::names::{APPLICATION_CONTAINER, WORKSPACE_LABEL};
 use api::template::TemplateOption;
-use api::workspace::{AccessType, OwnershipType, Phase, UpdatePolicy};
-use api::{Workspace, WorkspaceTemplate};
+use api::workspace::{
+    AccessType, Limits, OwnershipType, Phase, Resolved, ResourceRequirements, UpdatePolicy,
+};
+use api::{Workspace, WorkspaceTemplate, WorkspaceTemplateSpec};
 use explain::parts;
 use explain::progress::phase;
 use jiff::Timestamp;
@@ -24,19 +28,34 @@ use crate::pages::words::{
 use crate::views::{Fact, Tone};
 use crate::visible::VisibleWorkspace;
 
-/// Values that are in force, with what the workspace itself says.
-pub(super) fn facts(workspace: &Workspace, template_object: Option<&WorkspaceTemplate>) -> Facts {
-    let spec = &workspace.spec;
-    let resolved = resolved_values(workspace).cloned().unwrap_or_default();
-    let template = spec.template_ref.clone().unwrap_or_default();
-    let value = |label: &str, effective: Option<String>, chosen: Option<String>| {
+/// Requests or limits of resources.
+type Amounts = fn(&ResourceRequirements) -> &BTreeMap<String, Quantity>;
+
+/// Where values come from that the workspace does not say: its template, if it is known, or the installation.
+struct Origin<'a> {
+    template: &'a str,
+    set: Option<&'a WorkspaceTemplateSpec>,
+}
+
+impl Origin<'_> {
+    /// A row, if the value is known. `is_set`: whether the template has it.
+    fn value(
+        &self,
+        label: &str,
+        effective: Option<String>,
+        chosen: Option<String>,
+        is_set: bool,
+    ) -> Option<Value> {
         let effective = effective
             .or_else(|| chosen.clone())
             .filter(|text| !text.is_empty())?;
         let from = match &chosen {
             Some(chosen) if !chosen.is_empty() => "Workspace".to_owned(),
-            _ if template.is_empty() => "Default".to_owned(),
-            _ => format!("Template {template}, or default"),
+            _ if is_set => format!("Template {}", self.template),
+            _ if self.set.is_none() && !self.template.is_empty() => {
+                format!("Template {}, or the installation", self.template)
+            }
+            _ => "Installation".to_owned(),
         };
         Some(Value {
             label: label.to_owned(),
@@ -44,28 +63,94 @@ pub(super) fn facts(workspace: &Workspace, template_object: Option<&WorkspaceTem
             chosen: chosen.unwrap_or_default(),
             from,
         })
-    };
+    }
+
+    /// Requests and limits. A template has its own, and those of its choices.
+    fn amounts(&self, workspace: &Workspace, resolved: &Resolved) -> Vec<Option<Value>> {
+        let options = self.set.iter().flat_map(|set| &set.options);
+        let choices = options.flat_map(|TemplateOption { name, choices, .. }| {
+            let chosen = resolved.options.get(name);
+            choices.iter().filter(move |it| chosen == Some(&it.name))
+        });
+        let of_choices = choices.filter_map(|choice| choice.set.as_ref()?.resources.as_ref());
+        let of_template = self.set.and_then(|set| set.default_resources.as_ref());
+        let of_template: Vec<_> = of_choices.chain(of_template).collect();
+        let own = workspace.spec.resources.clone().unwrap_or_default();
+        let all = resolved.resources.clone().unwrap_or_default();
+        let (requests, limits): (Amounts, Amounts) = (|of| &of.requests, |of| &of.limits);
+        let mut values = Vec::new();
+        for (word, of) in [("request", requests), ("limit", limits)] {
+            for (name, quantity) in of(&all) {
+                let chosen = of(&own).get(name).map(|quantity| amount(name, quantity));
+                let is_set = of_template.iter().any(|it| of(it).contains_key(name));
+                values.push(self.value(&label(name, word), Some(amount(name, quantity)), chosen, is_set));
+            }
+        }
+        values
+    }
+
+    /// Limits in time.
+    fn limits(&self, own: Limits, resolved: &Resolved) -> [Option<Value>; 3] {
+        let of_template = self.set.and_then(|set| set.default_limits).unwrap_or_default();
+        let row = |label: &str, unit: &str, effective: Option<i32>, own: Option<i32>, set: Option<i32>| {
+            let [effective, own] = [effective, own].map(|it| it.map(|it| format!("{it} {unit}")));
+            self.value(label, effective, own, set.is_some())
+        };
+        [
+            row(
+                MAX_AGE,
+                "min",
+                resolved.max_age_minutes,
+                own.max_age_minutes,
+                of_template.max_age_minutes,
+            ),
+            row(
+                FAILED_TIMEOUT,
+                "min",
+                resolved.failed_timeout_minutes,
+                own.failed_timeout_minutes,
+                of_template.failed_timeout_minutes,
+            ),
+            row(
+                STOPPED_RETENTION,
+                "days",
+                resolved.stopped_retention_days,
+                own.stopped_retention_days,
+                of_template.stopped_retention_days,
+            ),
+        ]
+    }
+}
+
+/// Values that are in force, with what the workspace itself says.
+pub(super) fn facts(workspace: &Workspace, template_object: Option<&WorkspaceTemplate>) -> Facts {
+    let spec = &workspace.spec;
+    let resolved = resolved_values(workspace).cloned().unwrap_or_default();
+    let set = template_object.map(|template| &template.spec);
+    let template = spec.template_ref.as_deref().unwrap_or_default();
+    let origin = Origin { template, set };
+    let value = |label: &str, effective, chosen, is_set: bool| origin.value(label, effective, chosen, is_set);
     let options = template_object.map_or(&[][..], |template| template.spec.options.as_slice());
     let mut values: Vec<_> = options
         .iter()
         .map(|TemplateOption { name, .. }| {
             let [effective, chosen] = [&resolved.options, &spec.options]
                 .map(|map| Some(parts::choice_in_words(template_object, name, map.get(name)?)));
-            value(parts::option_in_words(template_object, name), effective, chosen)
+            value(
+                parts::option_in_words(template_object, name),
+                effective,
+                chosen,
+                true,
+            )
         })
         .collect();
-    values.push(value("Image", resolved.image.clone(), spec.image.clone()));
-    let own = spec.resources.clone().unwrap_or_default();
-    let all = resolved.resources.clone().unwrap_or_default();
-    for (word, all, own) in [
-        ("request", &all.requests, &own.requests),
-        ("limit", &all.limits, &own.limits),
-    ] {
-        for (name, quantity) in all {
-            let chosen = own.get(name).map(|quantity| amount(name, quantity));
-            values.push(value(&label(name, word), Some(amount(name, quantity)), chosen));
-        }
-    }
+    values.push(value(
+        "Image",
+        resolved.image.clone(),
+        spec.image.clone(),
+        set.is_some(),
+    ));
+    values.extend(origin.amounts(workspace, &resolved));
     let minutes = |minutes: i32| format!("after {minutes} min without use");
     let own_idle = spec.idle_shutdown.as_ref();
     values.push(value(
@@ -78,47 +163,35 @@ pub(super) fn facts(workspace: &Workspace, template_object: Option<&WorkspaceTem
         own_idle
             .and_then(|idle| idle.idle_timeout_in_minutes)
             .map(minutes),
+        set.is_some_and(|set| set.default_idle_shutdown.is_some()),
     ));
-    let own_limits = spec.limits.unwrap_or_default();
-    let span = |minutes: i32| format!("{minutes} min");
-    for (label, minutes, own) in [
-        (MAX_AGE, resolved.max_age_minutes, own_limits.max_age_minutes),
-        (
-            FAILED_TIMEOUT,
-            resolved.failed_timeout_minutes,
-            own_limits.failed_timeout_minutes,
-        ),
-    ] {
-        values.push(value(label, minutes.map(span), own.map(span)));
-    }
-    let days = |days: i32| format!("{days} days");
-    values.push(value(
-        STOPPED_RETENTION,
-        resolved.stopped_retention_days.map(days),
-        own_limits.stopped_retention_days.map(days),
-    ));
+    values.extend(origin.limits(spec.limits.unwrap_or_default(), &resolved));
     values.push(value(
         "Execution profile",
         resolved.execution_profile.clone(),
         spec.execution_profile_ref.clone(),
+        set.is_some_and(|set| set.execution_profile_ref.is_some()),
     ));
     values.push(value(
         "Who may connect",
         resolved.access_type.map(access_word),
         spec.access_type.map(access_word),
+        set.is_some_and(|set| set.default_access_type.is_some()),
     ));
     values.push(value(
         "Who may change it",
         resolved.ownership_type.map(ownership_word),
         spec.ownership_type.map(ownership_word),
+        set.is_some_and(|set| set.default_ownership_type.is_some()),
     ));
     values.push(value(
-        "Changes reach a running pod",
+        "Changes reach a running workspace",
         None,
         Some(match spec.update_policy {
             UpdatePolicy::OnStop => "at the next start".to_owned(),
             UpdatePolicy::Always => "at once, by a restart".to_owned(),
         }),
+        false,
     ));
     let objects = template_object.map(|template| objects(template, workspace));
     let objects = objects.into_iter().flatten();
@@ -282,9 +355,9 @@ pub(super) async fn usage(context: &Context, workspace: &Workspace) -> Option<Us
     Some(match read {
         Ok(pods) => measure(workspace, &pods),
         Err(failure) => absent(match failure.code() {
-            403 => "You may not read what pods use, or this cluster does not measure it.",
-            404 => "This cluster does not measure what pods use: it has no metrics API.",
-            _ => "The metrics API does not answer.",
+            403 => "You may not read what workspaces use, or this cluster does not measure it.",
+            404 => "This cluster does not measure what workspaces use: it has no metrics API.",
+            _ => "What it uses cannot be read at the moment: the metrics API does not answer.",
         }),
     })
 }
@@ -373,6 +446,50 @@ mod tests {
                 ("3.8 GiB", "", "4 GiB", Some(95)),
             ]
         );
+    }
+
+    #[test]
+    fn each_value_says_who_set_it() {
+        let workspace: Workspace = serde_json::from_value(json!({
+            "metadata": {"name": "lab"},
+            "spec": {"displayName": "lab", "templateRef": "t", "resources": {"limits": {"cpu": "2"}}},
+            "status": {"resolved": {
+                "image": "lab:1", "accessType": "OwnerOnly", "ownershipType": "OwnerOnly", "options": {"size": "large"},
+                "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
+            }},
+        }))
+        .unwrap();
+        let template: WorkspaceTemplate = serde_json::from_value(json!({
+            "metadata": {"name": "t"},
+            "spec": {
+                "displayName": "T", "defaultImage": "lab:1", "defaultOwnershipType": "OwnerOnly",
+                "defaultResources": {"requests": {"cpu": "1"}},
+                "options": [{"name": "size", "choices": [
+                    {"name": "small", "set": {"resources": {"requests": {"memory": "1Gi"}}}},
+                    {"name": "large", "set": {"resources": {"limits": {"memory": "4Gi"}}}},
+                ]}],
+            },
+        }))
+        .unwrap();
+        let from = |template: Option<&WorkspaceTemplate>, label: &str| {
+            let values = facts(&workspace, template).values;
+            let found = values.into_iter().find(|value| value.label == label);
+            found.unwrap_or_else(|| panic!("{label}")).from
+        };
+        for (label, who) in [
+            ("Image", "Template t"),
+            ("size", "Template t"),
+            ("CPU request", "Template t"),
+            ("CPU limit", "Workspace"),
+            ("Memory limit", "Template t"),
+            ("Memory request", "Installation"),
+            ("Stops when idle", "Installation"),
+            ("Who may connect", "Installation"),
+            ("Who may change it", "Template t"),
+        ] {
+            assert_eq!(from(Some(&template), label), who, "{label}");
+        }
+        assert_eq!(from(None, "Image"), "Template t, or the installation");
     }
 
     #[test]
