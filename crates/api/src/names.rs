@@ -121,13 +121,34 @@ pub const APPLICATION_CONTAINER: &str = "workspace";
 pub const APPLICATION_PORT: &str = "http";
 /// Environment variable with the identifier of the application's run. Only the operator sets it.
 pub const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
-/// Environment variables that the operator alone sets.
-pub const OWN_VARIABLES: [&str; 4] = [
-    RUN_ID_VARIABLE,
-    UID_VARIABLE,
-    ASSERTION_KEYS_VARIABLE,
-    RECOVERY_DISK_VARIABLE,
+/// Environment variable with the port on which the application listens. Jupyter reads it, too.
+pub const PORT_VARIABLE: &str = "JUPYTER_PORT";
+const OTHER: &str = "choose another name";
+const PORT: &str = "use spec.port, or spec.defaultPort of the template";
+const PATH: &str = "leave it out, the installation and the manager decide the path";
+/// Environment variables that only the operator sets, or JupyterHub, which gives them to a server that runs already. Each with what to do
+/// instead: with other values a workspace would listen where nobody looks for it.
+pub const OWN_VARIABLES: [(&str, &str); 9] = [
+    (RUN_ID_VARIABLE, OTHER),
+    (UID_VARIABLE, OTHER),
+    (ASSERTION_KEYS_VARIABLE, OTHER),
+    (RECOVERY_DISK_VARIABLE, OTHER),
+    (BASE_PATH_VARIABLE, PATH),
+    (PORT_VARIABLE, PORT),
+    ("JUPYTERHUB_SERVICE_URL", PORT),
+    ("JUPYTERHUB_SERVICE_PREFIX", PATH),
+    (
+        "JUPYTERHUB_API_TOKEN",
+        "leave it out, a hub gives it to its servers",
+    ),
 ];
+
+/// What to do instead of setting the variable `name`, if only the operator or a hub sets it.
+#[must_use]
+pub fn instead_of_variable(name: &str) -> Option<&'static str> {
+    let own = OWN_VARIABLES.iter().find(|(own, _)| *own == name);
+    own.map(|(_, instead)| *instead)
+}
 /// ConfigMap with the public keys that verify assertions. In the installation's namespace it has [`GATEWAY_KEYS`]. Each namespace with
 /// workspaces has a copy, with [`OPERATOR_KEYS`] added.
 pub const ASSERTION_KEYS: &str = "jupyter-k8s-assertion-keys";

@@ -147,7 +147,12 @@ fn rules(scratch: &Scratch) -> Vec<Case> {
         (
             "env: [{name: WORKSPACE_UID, value: x}]",
             "env[0].name",
-            &["is set by the operator"],
+            &["must not be set"],
+        ),
+        (
+            "env: [{name: JUPYTER_PORT, value: '9'}]",
+            "env[0].name",
+            &["use spec.port"],
         ),
         (
             "nodeSelector: {a: b}",

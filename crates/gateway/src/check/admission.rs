@@ -1,7 +1,7 @@
 //! Dry run of a Workspace that breaks a rule -> whether the webhook refuses it (IO).
 
 use api::Workspace;
-use api::names::OWN_VARIABLES;
+use api::names::RUN_ID_VARIABLE;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
@@ -25,7 +25,7 @@ pub(super) async fn check(
         field_manager: Some(MANAGER.to_owned()),
     };
     let mut workspace = trial.workspace();
-    let variable = json!({"name": OWN_VARIABLES[0], "value": "x"});
+    let variable = json!({"name": RUN_ID_VARIABLE, "value": "x"});
     workspace.spec.env = serde_json::from_value(json!([variable])).unwrap_or_default();
     match api.create(&params, &workspace).await {
         Ok(_) => Err(format!(

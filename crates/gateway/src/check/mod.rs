@@ -348,7 +348,7 @@ mod tests {
         assert!(calls[0].query.contains("dryRun=All"), "{}", calls[0].query);
         assert_eq!(
             calls[0].body["spec"]["env"][0]["name"],
-            api::names::OWN_VARIABLES[0]
+            api::names::RUN_ID_VARIABLE
         );
     }
 }

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use api::condition::{self, AVAILABLE, STOPPED};
 use api::workspace::DesiredStatus;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::{
     cache::{
@@ -15,8 +17,10 @@ use crate::{
     status::started::has_run,
 };
 
-/// A pod that its node refused is replaced after this time, so that pods are not made and refused in a loop.
+/// A pod that its node refused is replaced after this time at least, so that pods are not made and refused in a loop.
 const REFUSED: Duration = Duration::from_secs(10);
+/// And after this time at most, which is also the longest wait of the kubelet between restarts.
+const LONG_REFUSED: Duration = Duration::from_mins(5);
 
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +38,14 @@ pub(crate) enum Intent {
 }
 
 /// What to do about the pod. `valid`: whether the workspace may run. An invalid workspace is stopped on request like any other. Its
-/// existing pod is left alone.
-pub(crate) fn intent(desired: DesiredStatus, valid: bool, observed: &Observed, now: Timestamp) -> Intent {
+/// existing pod is left alone. `conditions`: those of the last status.
+pub(crate) fn intent(
+    desired: DesiredStatus,
+    valid: bool,
+    observed: &Observed,
+    conditions: &[Condition],
+    now: Timestamp,
+) -> Intent {
     let Some(pod) = observed.pod() else {
         return match desired {
             DesiredStatus::Running if valid => Intent::Start,
@@ -47,16 +57,24 @@ pub(crate) fn intent(desired: DesiredStatus, valid: bool, observed: &Observed, n
     }
     match desired {
         DesiredStatus::Running if !has_ended(pod) => Intent::Keep,
-        DesiredStatus::Running if !has_run(observed, pod) && is_recent(pod, now) => Intent::Await,
+        DesiredStatus::Running if !has_run(observed, pod) && is_recent(pod, conditions, now) => Intent::Await,
         DesiredStatus::Running | DesiredStatus::Stopped => Intent::Stop,
     }
 }
 
-fn is_recent(pod: &Pod, now: Timestamp) -> bool {
-    let made = pod.metadata.creation_timestamp.as_ref();
+/// Whether a refused pod is too young to be replaced. It has to get as old as the start was when the pod was made, so that waits double.
+fn is_recent(pod: &Pod, conditions: &[Condition], now: Timestamp) -> bool {
+    let Some(made) = pod.metadata.creation_timestamp.as_ref() else {
+        return false;
+    };
     // The API server's clock may be ahead of ours.
-    let age = made.map(|made| Duration::try_from(now.duration_since(made.0)).unwrap_or_default());
-    age.is_some_and(|age| age < REFUSED)
+    let since = |time: Timestamp, start: Timestamp| Duration::try_from(time.duration_since(start));
+    let changed = |type_| condition::find(conditions, type_).map(|it| it.last_transition_time.0);
+    let start = changed(AVAILABLE).max(changed(STOPPED));
+    let waited = start
+        .and_then(|start| since(made.0, start).ok())
+        .unwrap_or_default();
+    since(now, made.0).unwrap_or_default() < waited.clamp(REFUSED, LONG_REFUSED)
 }
 
 impl Intent {
@@ -80,7 +98,7 @@ mod tests {
 
     fn intent(desired: DesiredStatus, valid: bool, observed: &Observed) -> Intent {
         let now = "2026-01-01T00:00:05Z".parse().unwrap();
-        super::intent(desired, valid, observed, now)
+        super::intent(desired, valid, observed, &[], now)
     }
 
     #[test]
@@ -107,10 +125,42 @@ mod tests {
         observed.pods = vec![pod.into()];
         assert_eq!(intent(Running, true, &observed), Intent::Await);
         let later = "2026-01-01T00:00:11Z".parse().unwrap();
-        assert_eq!(super::intent(Running, true, &observed, later), Intent::Stop);
+        assert_eq!(super::intent(Running, true, &observed, &[], later), Intent::Stop);
         let before_creation = "2025-12-31T23:59:59Z".parse().unwrap();
-        let intent_then = super::intent(Running, true, &observed, before_creation);
+        let intent_then = super::intent(Running, true, &observed, &[], before_creation);
         assert_eq!(intent_then, Intent::Await, "the clock of the API server is ahead");
         assert_eq!(intent(Stopped, true, &observed), Intent::Stop);
+    }
+    #[test]
+    fn each_pod_that_a_node_refuses_is_waited_for_longer_until_a_start_or_a_ready_pod() {
+        let condition = |type_: &str, time: &str| -> Condition {
+            let json = serde_json::json!({
+                "type": type_, "status": "False", "lastTransitionTime": time, "reason": "r", "message": "",
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        let mut pod = testing::started().pods[0].as_ref().clone();
+        pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
+        let made = pod.metadata.creation_timestamp.clone().unwrap().0;
+        let at = |seconds: i64| made + jiff::SignedDuration::from_secs(seconds);
+        let mut observed = testing::started();
+        observed.pods = vec![pod.into()];
+        // Seconds from the last stop and from the last ready pod to the pod -> seconds until it is replaced.
+        for (stop, ready, wait) in [
+            (0, 0, 10),
+            (12, 12, 12),
+            (90, 5000, 90),
+            (5000, 90, 90),
+            (5000, 5000, 300),
+            (-5, 90, 10),
+        ] {
+            let conditions = [
+                condition(STOPPED, &at(-stop).to_string()),
+                condition(AVAILABLE, &at(-ready).to_string()),
+            ];
+            let intent = |seconds| super::intent(Running, true, &observed, &conditions, at(seconds));
+            assert_eq!(intent(wait - 1), Intent::Await, "{stop} {ready}");
+            assert_eq!(intent(wait), Intent::Stop, "{stop} {ready}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use api::names::{
     APPLICATION_CONTAINER, ASSERTION_KEYS_PATH, ASSERTION_KEYS_VARIABLE, BASE_PATH_VARIABLE, NO_ASSERTIONS,
-    OWN_VARIABLES, RECOVERY_DISK_VARIABLE, RUN_ID_VARIABLE, UID_VARIABLE, WORKSPACE_UID,
+    PORT_VARIABLE, RECOVERY_DISK_VARIABLE, RUN_ID_VARIABLE, UID_VARIABLE, WORKSPACE_UID, instead_of_variable,
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -32,7 +32,7 @@ pub(super) fn application(
     let in_recovery = workspace.recovery_home.as_ref();
     let ours = [
         ("HOME", in_recovery.map_or(disk, String::as_str).to_owned()),
-        ("JUPYTER_PORT", workspace.port.to_string()),
+        (PORT_VARIABLE, workspace.port.to_string()),
         (RUN_ID_VARIABLE, run_id.to_owned()),
     ]
     .into_iter()
@@ -124,12 +124,12 @@ fn accepts_connections() -> Probe {
 }
 
 /// The environment. `HOME` is the disk, even if the image's own user has another home. A stock Jupyter server listens on the
-/// workspace's port. Users may override both, but not what the operator alone sets. The order is kept, because a value may refer to
+/// workspace's port. Users may override `HOME`, but not what the operator alone sets. The order is kept, because a value may refer to
 /// earlier variables.
 fn env<'a>(ours: impl IntoIterator<Item = (&'a str, String)>, theirs: &[EnvVar]) -> Vec<EnvVar> {
     let theirs = theirs
         .iter()
-        .filter(|variable| !OWN_VARIABLES.contains(&variable.name.as_str()));
+        .filter(|variable| instead_of_variable(&variable.name).is_none());
     let set_otherwise = |name: &str| theirs.clone().any(|variable| variable.name == name);
     let ours = ours.into_iter().filter(|(name, _)| !set_otherwise(name));
     ours.map(|(name, value)| EnvVar {
@@ -222,7 +222,8 @@ mod tests {
         let mut workspace = testing::valid();
         let secret = json!({"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
         workspace.env = serde_json::from_value(json!([
-            {"name": RUN_ID_VARIABLE, "value": "forged"}, {"name": "HOME", "value": "/elsewhere"}, secret,
+            {"name": RUN_ID_VARIABLE, "value": "forged"}, {"name": "HOME", "value": "/elsewhere"},
+            {"name": "JUPYTER_PORT", "value": "9999"}, secret,
         ]))
         .unwrap();
         let container = application_of(&workspace);

@@ -155,7 +155,16 @@ async fn decide(
 fn decision(seen: &Snapshot<'_>, validation: &Validation, observed: Observed, context: &Context) -> Decision {
     let desired = seen.workspace.spec.desired_status;
     let restarts = restarts_now(seen.workspace, validation.as_ref().ok(), &observed);
-    let intent = intent(desired, validation.is_ok(), &observed, (context.now)()).or_restart(restarts);
+    let status = seen.workspace.status.as_ref();
+    let conditions = status.map_or(&[][..], |status| &status.conditions);
+    let intent = intent(
+        desired,
+        validation.is_ok(),
+        &observed,
+        conditions,
+        (context.now)(),
+    )
+    .or_restart(restarts);
     Decision {
         intent,
         restarts,

@@ -9,8 +9,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use crate::checks::resources::{bounds_of, may_overcommit};
 use crate::quantity::Quantity;
 
-/// Fills in missing requests and limits, name by name: from the template's defaults, else from the installation's.
-/// It never changes given values. Validation reports invalid quantities.
+/// Fills in missing requests and limits, name by name: from the template's defaults, else from the installation's. Like in Kubernetes, a
+/// limit without a request is also the request, before the installation's. It never changes given values. Validation reports invalid
+/// quantities.
 pub(crate) fn fill(
     given: Option<&ResourceRequirements>,
     template: Option<&ResourceRequirements>,
@@ -29,13 +30,14 @@ pub(crate) fn fill(
         .collect();
     let mut filled = ResourceRequirements::default();
     for name in names {
+        let given = Pair::from_amounts(given, name);
         // The template overrides the installation as the workspace overrides the template.
-        let default = Pair::from_amounts(template, name).or(&Pair::from_amounts(built_in, name), name);
-        let pair = Pair::from_amounts(given, name).or(&default, name).within(
-            &Pair::from_amounts(given, name),
-            bounds,
-            name,
-        );
+        let asked = given.clone().over(&Pair::from_amounts(template, name), name);
+        let pair = asked
+            .with_request()
+            .over(&Pair::from_amounts(built_in, name), name)
+            .with_request()
+            .within(&given, bounds, name);
         filled
             .requests
             .extend(pair.request.map(|value| (name.clone(), value)));
@@ -73,12 +75,11 @@ impl Pair {
         }
     }
 
-    /// Fills in missing values from `default`, the last ones.
-    fn or(self, default: &Self, name: &str) -> Self {
-        let Self { request, limit } = self.over(default, name);
+    /// Requests the limit where nothing is requested.
+    fn with_request(self) -> Self {
+        let Self { request, limit } = self;
         Self {
-            // Like in Kubernetes, a limit without a request is also the request.
-            request: request.or_else(|| limit.clone().filter(|_| may_overcommit(name))),
+            request: request.or_else(|| limit.clone()),
             limit,
         }
     }
@@ -212,15 +213,26 @@ mod tests {
     }
 
     #[test]
-    fn a_given_limit_below_the_default_request_is_the_request() {
+    fn a_limit_is_the_request_unless_template_or_workspace_request_less() {
+        let limit = |amount: &str| resources(&[], &[("cpu", amount)]);
+        for amount in ["50m", "4"] {
+            assert_eq!(cpu(&limit(amount), None), (amount.into(), amount.into()));
+        }
+        let template = resources(&[("cpu", "200m")], &[("cpu", "1")]);
+        for (amount, request) in [("50m", "50m"), ("4", "200m")] {
+            assert_eq!(
+                cpu(&limit(amount), Some(&template)),
+                (request.into(), amount.into())
+            );
+        }
+        let none = ResourceRequirements::default();
         assert_eq!(
-            cpu(&resources(&[], &[("cpu", "50m")]), None),
-            ("50m".into(), "50m".into())
+            cpu(&none, Some(&limit("4"))),
+            ("4".into(), "4".into()),
+            "of a template"
         );
-        assert_eq!(
-            cpu(&resources(&[], &[("cpu", "4")]), None),
-            ("100m".into(), "4".into())
-        );
+        let given = resources(&[("cpu", "1")], &[]);
+        assert_eq!(cpu(&given, Some(&limit("4"))), ("1".into(), "4".into()));
     }
 
     #[test]
@@ -257,7 +269,7 @@ mod tests {
             &built_in(),
             Some(&bounds),
         );
-        assert_eq!(pair(&given, "cpu"), (Some("100m".into()), Some("2".into())));
+        assert_eq!(pair(&given, "cpu"), (Some("2".into()), Some("2".into())));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Environment variables of a container -> those that the operator or the template forbids (pure).
 
-use api::names::OWN_VARIABLES;
+use api::names::instead_of_variable;
 use k8s_openapi::api::core::v1::EnvVar;
 
 use super::Author;
@@ -14,8 +14,8 @@ pub(in crate::validate) fn shape(path: &str, variables: &[EnvVar], author: Autho
     let mut found = Vec::new();
     for (index, variable) in variables.iter().enumerate() {
         let at = format!("{path}[{index}]");
-        if OWN_VARIABLES.contains(&variable.name.as_str()) {
-            let rule = "is set by the operator: choose another name";
+        if let Some(instead) = instead_of_variable(&variable.name) {
+            let rule = format!("must not be set: {instead}");
             found.push(Violation::new(format!("{at}.name"), &variable.name, rule));
         }
         // Kubernetes would take both, and one would hide the other.
@@ -81,6 +81,39 @@ mod tests {
             found,
             ["spec.env[1].name", "spec.env[2].name", "spec.env[3].name"]
         );
+    }
+
+    #[test]
+    fn a_variable_that_moves_the_address_is_refused_with_the_field_to_use() {
+        let rule = |name: &str| {
+            let variables = [EnvVar {
+                name: name.to_owned(),
+                ..EnvVar::default()
+            }];
+            let found = shape("spec.env", &variables, Author::Administrator);
+            found.first().map(ToString::to_string)
+        };
+        for (name, field) in [
+            ("JUPYTER_PORT", "use spec.port"),
+            ("JUPYTERHUB_SERVICE_URL", "use spec.port"),
+            ("JUPYTERHUB_SERVICE_PREFIX", "the manager decide"),
+            ("WORKSPACE_BASE_PATH", "the manager decide"),
+            ("JUPYTERHUB_API_TOKEN", "a hub gives"),
+        ] {
+            assert!(
+                rule(name).is_some_and(|it| it.contains(field)),
+                "{:?}",
+                rule(name)
+            );
+        }
+        for name in [
+            "JUPYTERHUB_ACTIVITY_INTERVAL",
+            "JUPYTERHUB_SINGLEUSER_APP",
+            "PORT",
+            "jupyter_port",
+        ] {
+            assert_eq!(rule(name), None);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::PATH;
 use crate::violation::Violation;
 
 /// Fields of the pod, and what to do instead.
-pub(super) const OF_POD: [(&str, &str); 18] = [
+pub(super) const OF_POD: [(&str, &str); 19] = [
     (
         "activeDeadlineSeconds",
         "use spec.defaultLimits.maxAgeMinutes, which stops the workspace",
@@ -30,6 +30,10 @@ pub(super) const OF_POD: [(&str, &str); 18] = [
         "use containers, or kubectl debug for a pod that runs",
     ),
     ("hostUsers", "use spec.hostUsers"),
+    (
+        "nodeName",
+        "use spec.defaultNodeSelector or spec.defaultAffinity, which leave it to the scheduler whether the node has room",
+    ),
     ("nodeSelector", "use spec.defaultNodeSelector"),
     (
         "overhead",
