@@ -137,6 +137,7 @@ pub mod template {
             allow_custom_init_containers = "allowCustomInitContainers",
             allow_custom_scheduling = "allowCustomScheduling",
             allow_custom_security_context = "allowCustomSecurityContext",
+            security_context_bounds = "securityContextBounds",
             allow_recovery = "allowRecovery",
             pod_security = "podSecurity",
             pod_template = "podTemplate",

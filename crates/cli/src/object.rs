@@ -46,6 +46,7 @@ fn workspace(args: &CreateFlags, namespace: Option<&str>) -> Workspace {
         metadata: ObjectMeta {
             name: Some(name.clone()),
             namespace: namespace.map(str::to_owned),
+            labels: (!args.label.is_empty()).then(|| args.label.iter().cloned().collect()),
             ..ObjectMeta::default()
         },
         spec: WorkspaceSpec {
@@ -129,13 +130,14 @@ mod tests {
         let line = "demo --template t --image uv --cpu 2 --memory 4Gi --storage 10Gi --display-name Demo -n team --gpu 1 --profile gpu \
              --env A=b=c --env B= --idle 90m --open-tab 2h --variable project=x \
              --option gpu=a100 --option size=large --max-age 12h --failed-timeout 1h --start-timeout default \
-             --stopped-retention 30 --retain --shared-memory 1Gi";
+             --stopped-retention 30 --retain --shared-memory 1Gi \
+             -l course=ml,term=2 --label a/b=";
         assert_eq!(
             object(line),
             json!({
                 "apiVersion": "workspaces.jupyter.org/v1alpha1",
                 "kind": "Workspace",
-                "metadata": {"name": "demo", "namespace": "team"},
+                "metadata": {"name": "demo", "namespace": "team", "labels": {"a/b": "", "course": "ml", "term": "2"}},
                 "spec": {
                     "displayName": "Demo",
                     "templateRef": "t",

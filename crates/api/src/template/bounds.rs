@@ -58,6 +58,38 @@ pub struct Bounds {
     pub max: Option<Quantity>,
 }
 
+/// Bounds on users and groups in security contexts of workspaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityContextBounds {
+    /// Of `runAsUser`, of the pod and each container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<IdRange>,
+    /// Of `runAsGroup`, of the pod and each container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_group: Option<IdRange>,
+    /// Of `fsGroup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fs_group: Option<IdRange>,
+    /// Of each of `supplementalGroups`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplemental_groups: Option<IdRange>,
+}
+
+/// Numbers from `min` to `max`. Both ends belong to the range.
+#[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("self.min <= self.max").message("min must not be greater than max")
+)]
+pub struct IdRange {
+    /// Smallest number.
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub min: i64,
+    /// Largest number.
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub max: i64,
+}
+
 /// Defaults and bounds of the home disk.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -28,7 +28,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
+pub use bounds::{Bounds, IdRange, PrimaryStorage, Requirement, ResourceBounds, SecurityContextBounds};
 pub use idle::IdleShutdownOverrides;
 pub use limits::{DaysRange, KeepRange, LimitBounds, MinutesRange};
 pub use object::TemplateObject;
@@ -269,6 +269,10 @@ pub struct WorkspaceTemplateSpec {
     /// Whether workspaces may set security contexts.
     #[serde(default)]
     pub allow_custom_security_context: bool,
+
+    /// Bounds on users and groups in security contexts of workspaces. Unset: any. The template's own defaults may be outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_context_bounds: Option<SecurityContextBounds>,
 
     /// Whether workspaces may start in recovery, where their users have a terminal beside their files.
     #[serde(default = "yes")]

@@ -95,6 +95,10 @@ pub struct CreateFlags {
     #[arg(long, value_name = "PROFILE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub profile: Option<String>,
 
+    /// Label, such as course=ml-1; may be given several times. A template may require some
+    #[arg(short, long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = pair, conflicts_with = "filename")]
+    pub label: Vec<(String, String)>,
+
     /// Environment variable; may be given several times. Everyone who may read the workspace sees it: no secrets
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub env: Vec<(String, String)>,
@@ -192,6 +196,8 @@ mod tests {
             ("demo --env A", "expected NAME=VALUE"),
             ("demo --env =b", "expected NAME=VALUE"),
             ("demo --variable project", "expected NAME=VALUE"),
+            ("demo --label course", "expected NAME=VALUE"),
+            ("-f demo.yaml -l course=ml", "cannot be used with"),
             ("demo --option gpu", "expected OPTION=CHOICE"),
             ("demo --option gpu=", "expected OPTION=CHOICE"),
             ("-f demo.yaml --option gpu=a100", "cannot be used with"),

@@ -46,6 +46,10 @@ fn claim(
     let identity = super::identity(workspace);
     let mut metadata = super::meta(&identity, COMPONENT);
     metadata.name = Some(name);
+    let labels = metadata.labels.get_or_insert_default();
+    for (name, value) in &workspace.required_labels {
+        labels.entry(name.clone()).or_insert_with(|| value.clone());
+    }
     if retain == Retain::Retain {
         retention::mark_retained(&mut metadata, &identity, workspace.owner.as_deref());
     }
@@ -60,6 +64,22 @@ fn claim(
 mod tests {
     use super::*;
     use crate::testing;
+
+    #[test]
+    fn disks_have_the_labels_that_the_template_requires_and_ours() {
+        let mut workspace = testing::valid();
+        workspace.required_labels = [("course", "ml"), (api::names::WORKSPACE_LABEL, "forged")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let labels = plan(&workspace).unwrap().metadata.labels.unwrap();
+        assert_eq!(
+            (
+                labels["course"].as_str(),
+                labels[api::names::WORKSPACE_LABEL].as_str()
+            ),
+            ("ml", "demo")
+        );
+    }
 
     #[test]
     fn without_a_class_the_cluster_chooses() {

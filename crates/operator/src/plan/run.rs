@@ -18,7 +18,8 @@ pub(super) fn plan(workspace: &ValidWorkspace, installation: &Installation, run_
     let base = base.filter(|label| !label.name.starts_with(names::RESERVED_PREFIX));
     let mut labels = overlay::labels(workspace);
     labels.extend(base.map(|label| (label.name.clone(), label.value.clone())));
-    // Ours come last, so that a template cannot replace the labels that select the pod.
+    labels.extend(workspace.required_labels.clone());
+    // Ours come last, so that nobody replaces the labels that select the pod.
     let marks = marks(&super::identity(workspace), Some(run_id));
     labels.extend(marks.labels.clone().unwrap_or_default());
     let isolation = super::isolation(workspace).labels().into_iter();
@@ -85,13 +86,18 @@ mod tests {
             label(names::ISOLATED_LABEL),
             label(names::MANAGER),
             label("team"),
+            label("course"),
         ];
+        workspace.required_labels = [("course", "ml"), (names::WORKSPACE_LABEL, "forged")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         let pod = plan(&workspace, &testing::installation(), "run1");
         assert_eq!(pod.metadata.name.as_deref(), Some("workspace-demo"));
         let labels = pod.metadata.labels.unwrap();
         assert_eq!(labels[names::RUN_ID_LABEL], "run1");
         assert_eq!(labels[names::WORKSPACE_LABEL], "demo");
         assert_eq!(labels["team"], "forged");
+        assert_eq!(labels["course"], "ml", "the workspace's own");
         assert_eq!(labels[names::ISOLATED_LABEL], names::IS_ISOLATED);
         assert_eq!(labels[names::MANAGER], rules::names::manager_hash("main"));
         workspace.network_policy.enabled = false;

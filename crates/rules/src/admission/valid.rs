@@ -22,6 +22,7 @@ use crate::effective::profile::{self, ExecutionProfile};
 use crate::effective::{Effective, Given, Home, PodFields, canonical, limits, merge};
 use crate::effective::{recovery, service, volume_claims};
 use crate::objects::Objects;
+use crate::pod_security::labels;
 use crate::routes::{self, Routes};
 use crate::settings::{ImageMirror, ImagePullPolicy, Settings, mirrors};
 use crate::violation::Violation;
@@ -78,8 +79,10 @@ pub struct ValidWorkspace {
     pub pod: PodFields,
     /// The Pod Security level that the pod meets.
     pub pod_security: PodSecurity,
-    /// Labels of the pod.
+    /// Labels of the pod, by its template.
     pub base_labels: Vec<Label>,
+    /// Labels of the workspace that its template's requirements name: for the pod, where they win, and the disks.
+    pub required_labels: BTreeMap<String, String>,
     /// Annotations of the pod, from template and workspace.
     pub annotations: BTreeMap<String, String>,
     /// Type of the application.
@@ -206,6 +209,7 @@ pub(crate) fn resolve(
         pod,
         pod_security,
         base_labels,
+        required_labels: required_labels(workspace, template),
         annotations,
         app_type,
         profile,
@@ -233,6 +237,18 @@ pub(crate) fn resolve(
         name,
         uid,
     })
+}
+
+fn required_labels(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplateSpec>,
+) -> BTreeMap<String, String> {
+    let requirements = template.iter().flat_map(|template| &template.label_requirements);
+    let names = requirements
+        .map(|it| &it.name)
+        .filter(|name| labels::key("", name).is_none());
+    let found = names.filter_map(|name| workspace.labels().get_key_value(name));
+    found.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Which users may connect: the owner alone, where the manager shares no workspaces.

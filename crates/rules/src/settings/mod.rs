@@ -48,6 +48,9 @@ pub struct Settings {
     /// Not for workspaces whose execution profile has pull Secrets: those are for the registry as written. Default: none.
     #[serde(default)]
     pub image_mirrors: Vec<ImageMirror>,
+    /// Secrets that templates may name in variables and volumes: names, or their beginnings followed by `*`. Default: all.
+    #[serde(default = "all")]
+    pub template_secrets: Vec<String>,
     /// Requests and limits that are filled in, name by name. Default: requests 100m and 128Mi, limits 1 and 1Gi.
     #[serde(default = "built_in_resources")]
     pub default_resources: ResourceRequirements,
@@ -171,6 +174,10 @@ impl Default for PodIdentifiers {
             fs_group: jovyan,
         }
     }
+}
+
+fn all() -> Vec<String> {
+    vec!["*".to_owned()]
 }
 
 fn built_in_resources() -> ResourceRequirements {

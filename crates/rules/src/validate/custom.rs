@@ -79,7 +79,8 @@ pub(super) fn violations(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec
     found
 }
 
-fn same<T: Serialize>(left: &T, right: &T) -> bool {
+/// Whether both are written alike.
+pub(super) fn same<T: Serialize>(left: &T, right: &T) -> bool {
     serde_json::to_value(left).ok() == serde_json::to_value(right).ok()
 }
 

@@ -20,10 +20,12 @@
 //! - `image`, `variables`, `storage`: the image, `spec.variables`, the disk
 //! - `idle`, `limits`, `minutes`: idle shutdown and time limits
 //! - `custom`: fields that only some templates allow
+//! - `identities`: users and groups of security contexts
 //! - `recovery`: recovery mode
 
 pub mod claims;
 mod custom;
+mod identities;
 mod idle;
 mod image;
 mod limits;
@@ -163,6 +165,11 @@ fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation
     let (given, effective) = (&case.workspace.spec, case.effective);
     let name = case.profile.map(ResourceExt::name_any).unwrap_or_default();
     let mut found = custom::violations(given, bounds);
+    found.extend(identities::within(
+        given,
+        bounds,
+        case.settings.pod_security_context,
+    ));
     found.extend(annotations::within(given, bounds));
     found.extend(idle::within(given, effective.idle.as_ref(), bounds));
     found.extend(limits::within(given, effective.limits, bounds));

@@ -7,8 +7,12 @@ use super::{DIGEST, digest};
 
 /// Objects of a record that are compared field by field, with the fields that this build knows. Other fields that another build
 /// recorded are ignored. Every other object, and every list, counts as one field. `*` is any field.
-const FIELDS: [(&str, &[&str]); 12] = [
-    ("", &["spec", "template", "executionProfile", "manager"]),
+const FIELDS: [(&str, &[&str]); 13] = [
+    (
+        "",
+        &["metadata", "spec", "template", "executionProfile", "manager"],
+    ),
+    ("metadata", &["labels"]),
     ("spec", fields::workspace::IN_POD),
     ("spec.containerConfig", &["args", "command"]),
     ("spec.options", &["*"]),

@@ -196,6 +196,10 @@ fn inputs(workspace: &ValidWorkspace) -> Value {
         },
         "executionProfile": {"spec": workspace.profile.as_ref().map(|profile| &profile.spec)},
     });
+    // Absent for other pods, so that their record does not change.
+    if !workspace.required_labels.is_empty() {
+        inputs["metadata"] = json!({"labels": workspace.required_labels});
+    }
     // Absent for a workspace with its own host, so that its record does not change.
     if let Some(path) = &workspace.base_path {
         inputs["manager"] = json!({"basePath": path});

@@ -309,3 +309,27 @@ fn a_text_of_a_user_does_not_make_a_run_one_in_recovery() {
         json!([{"name": "A", "value": "\"recoveryMode\":true"}, {"name": "recoveryMode", "value": "true"}]);
     assert!(!is_recovery(&record(&valid(json!({"env": forged})))));
 }
+
+#[test]
+fn labels_that_the_template_names_are_of_the_pod_and_a_change_waits_for_the_next_start() {
+    let mut template = json!(objects::template("t"));
+    template["spec"]["labelRequirements"] = json!([{"name": "course"}, {"name": "term"}]);
+    let template: WorkspaceTemplate = serde_json::from_value(template).unwrap();
+    let of = |labels: Value| {
+        let mut workspace = json!(workspace(json!({"templateRef": "t"})));
+        workspace["metadata"]["labels"] = labels;
+        let workspace = serde_json::from_value(workspace).unwrap();
+        admit(&workspace, Some(&template), &testing::settings())
+    };
+    let before = of(json!({"course": "ml", "note": "mine"}));
+    assert_eq!(json!(before.required_labels), json!({"course": "ml"}));
+    let recorded = record(&before);
+    assert_eq!(
+        pending(&recorded, &of(json!({"course": "ml", "note": "other"}))),
+        [""; 0]
+    );
+    assert_eq!(
+        pending(&recorded, &of(json!({"course": "ai"}))),
+        ["metadata.labels"]
+    );
+}

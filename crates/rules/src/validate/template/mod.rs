@@ -1,10 +1,12 @@
 //! WorkspaceTemplate -> contradictions in it (pure).
 //!
 //! - `options`: conditions of options, and what choices set
+//! - `secrets`: Secrets beyond those that the settings let templates name
 //! - `presentation`: images and options that the template does not have
 
 mod options;
 mod presentation;
+mod secrets;
 
 use api::template::PrimaryStorage;
 use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
@@ -149,6 +151,7 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
         &spec.allowed_pod_annotations,
     ));
     found.extend(together(spec, settings));
+    found.extend(secrets::beyond(spec, settings));
     found
 }
 
