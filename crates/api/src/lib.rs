@@ -5,6 +5,7 @@
 //!
 //! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
+//! - `response`: answers, without what is nested too deep to be read.
 //! - `request`: requests with strict validation of fields; patches that start and stop.
 //! - `fields`: fields of the specs, by what a change of each does.
 //! - `gateway_session`: `GatewaySession`, one login session.
@@ -43,6 +44,7 @@ mod lenient;
 pub mod manager;
 pub mod names;
 pub mod request;
+pub mod response;
 mod schema;
 pub mod share;
 pub mod template;

@@ -135,10 +135,18 @@ fn images_come_with_the_names_by_which_templates_present_them() {
             {"image": "uv", "displayName": "JupyterLab"},
             {"image": "r/gpu:1", "displayName": "PyTorch\ton GPUs"},
         ]);
+        let mut other = template(
+            "other",
+            "code",
+            &[],
+            &json!([{"image": "code", "displayName": "Editor"}]),
+        );
+        // A parser would not read the list.
+        other["spec"]["objects"] = json!([{"name": "deep", "manifest": testkit::objects::nested(125)}]);
         Reply::Object(json!({"metadata": {}, "items": [
             template("a", "uv", &["r/plain:1"], &Value::Null),
             template("lab", "uv", &["r/gpu:1", "r/plain:1"], &lab),
-            template("other", "code", &[], &json!([{"image": "code", "displayName": "Editor"}])),
+            other,
         ]}))
     });
     let ask = |words: &[&str]| out(&run(&[&["__complete", "--server", &server], words].concat()));

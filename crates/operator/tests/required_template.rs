@@ -1,9 +1,14 @@
 //! An installation that starts to require templates.
 
 use api::{
+    WorkspaceTemplate,
     condition::{VALID, reason},
     workspace::{DesiredStatus, Phase, UpdatePolicy},
 };
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+use testkit::objects;
 
 use crate::stage::Stage;
 
@@ -60,5 +65,40 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
             (stage.status().phase, stage.is_ending()),
             (Some(Phase::Starting), false)
         );
+    }
+}
+
+/// The webhook may not have judged a template: it did not answer when the template was written.
+#[tokio::test]
+async fn a_template_that_nobody_judged_is_refused_at_use() {
+    let mounts_host = |template: &mut WorkspaceTemplate| {
+        template.spec.pod_template = serde_json::from_value(json!({"spec": {
+            "serviceAccountName": "admin", "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
+        }}))
+        .unwrap();
+    };
+    let cases: [(fn(&str) -> WorkspaceTemplate, &str); 3] = [
+        (objects::template, ""),
+        (
+            |name| objects::deep_template(name, 90),
+            "spec.objects[0].manifest: has lists and maps nested more than 32 levels deep",
+        ),
+        (objects::template, "hostPath"),
+    ];
+    for (template, expected) in cases {
+        let mut template = template("it");
+        if expected == "hostPath" {
+            mounts_host(&mut template);
+        }
+        // The server of this test shows no object that has parts deeper than a parser reads.
+        template.metadata.managed_fields = None;
+        let mut stage = Stage::with_demo();
+        stage.server.put(&template);
+        stage.edit_spec(|spec| spec["templateRef"] = json!("it"));
+        stage.reconcile().await.unwrap();
+        let valid = stage.condition(VALID);
+        assert_eq!(valid.status == "True", expected.is_empty(), "{}", valid.message);
+        assert!(valid.message.contains(expected), "{}", valid.message);
+        assert_eq!(stage.all::<Pod>().is_empty(), !expected.is_empty());
     }
 }

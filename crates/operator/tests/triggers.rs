@@ -12,7 +12,7 @@ use operator::cache::{
     watch::{self, Trigger},
 };
 use serde_json::json;
-use testkit::objects::NAMESPACE;
+use testkit::objects::{self, NAMESPACE};
 use tokio::time::Instant;
 
 use crate::stage::{CHILD, Stage};
@@ -56,6 +56,22 @@ fn label(stage: &Stage, value: &str) {
     stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, |pod| {
         pod["metadata"]["labels"][names::QUEUE_LABEL] = json!(value);
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_too_deep_to_be_read_stop_no_watch() {
+    let stage = Stage::with_demo();
+    stage.server.put(&objects::deep_template("deep", 125));
+    stage.server.put(&objects::too_deep(objects::workspace("other")));
+    let client = api::response::readable(stage.server.connect(None));
+    let mut triggers =
+        watch::start(&client, &Scope::Cluster, Writers::default(), Arc::default(), 500).boxed();
+    late(&mut triggers).await;
+    calm(&mut triggers).await;
+    // As an event of a watch, too.
+    stage.server.put(&objects::too_deep(objects::workspace("third")));
+    stage.edit_spec(|spec| spec["displayName"] = json!("another"));
+    assert!(late(&mut triggers).await < AT_ONCE);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::WorkspaceManager;
+use api::response::readable;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
@@ -125,11 +126,11 @@ impl Portal {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let parts = Parts {
-            client,
+            client: readable(client),
             manager: scope.namespace().map(|_| "main".to_owned()),
             scope,
             mode: mode.clone(),
-            without_credentials: is_by_token.then(|| server.connect(None)),
+            without_credentials: is_by_token.then(|| readable(server.connect(None))),
             acts_in: namespaces.iter().map(|&namespace| namespace.to_owned()).collect(),
             keys: Arc::new(Names),
             settings: rules::Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),

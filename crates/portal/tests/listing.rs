@@ -6,7 +6,7 @@ use api::names::CREATED_BY;
 use api::workspace::AccessType;
 use api::{Workspace, WorkspaceManager, WorkspaceShare};
 use serde_json::{Value, json};
-use testkit::objects::workspace;
+use testkit::objects::{deep_template, too_deep, workspace};
 
 use crate::common::Portal;
 
@@ -34,7 +34,9 @@ async fn portal() -> Portal {
     Portal::start(|server| {
         server.put(&workspace_of("alice", "hers", "team"));
         server.put(&workspace_of("bob", "his", "team"));
-        server.put(&workspace_of("bob", "other", "lab"));
+        // What is too deep to be read takes nothing from a list.
+        server.put(&too_deep(workspace_of("bob", "other", "lab")));
+        server.put(&deep_template("deep", 125));
         let mut public = workspace_of("carol", "open", "lab");
         public.spec.access_type = Some(AccessType::Public);
         let status = public.status.get_or_insert_default();

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api::response::Levels;
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::RETRY_AFTER;
@@ -151,6 +152,8 @@ async fn answer(
     let permit = context.parsed.acquire_many(bytes).await;
     let _permit = permit.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let started = Instant::now();
+    // What is too deep to be read is refused by the rules, not by an error, which the API server may ignore.
+    let body = Levels::default().cut(body);
     let outcome = Box::pin(review(webhook, &context, &body)).await;
     Ok(finish(webhook, &context, started, outcome))
 }

@@ -106,3 +106,33 @@ where
     };
     (store, watch)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use api::WorkspaceTemplate;
+    use testkit::api_server::ApiServer;
+    use testkit::objects::{deep_template, template};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_gets_ready_beside_a_template_that_is_too_deep_to_be_read() {
+        let (server, client) = ApiServer::start();
+        server.put(&deep_template("deep", 125));
+        server.put(&template("good"));
+        let readiness = Readiness::default();
+        let client = api::response::readable(client);
+        let (store, watch) = reflect::<WorkspaceTemplate>(client, readiness.gate("templates"));
+        tokio::spawn(watch);
+        let ready = tokio::time::timeout(Duration::from_secs(20), store.wait_until_ready()).await;
+        assert!(ready.is_ok(), "{:?}", readiness.missing());
+        assert_eq!(store.state().len(), 2);
+        // As an event, too.
+        server.put(&deep_template("later", 300));
+        while store.state().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+    }
+}

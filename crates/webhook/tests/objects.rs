@@ -1,6 +1,7 @@
 //! Templates with objects -> refused with field, value, rule and remedy, or admitted.
 
 use serde_json::{Value, json};
+use testkit::objects::nested;
 
 use crate::cluster::Cluster;
 use crate::support::Webhook;
@@ -47,7 +48,8 @@ type Case = (fn(&mut Value), &'static str);
 async fn an_object_must_be_of_a_listed_kind_and_hold_nothing_of_others() {
     let webhook = cluster().webhook();
     assert_eq!(refusal(&webhook, widget()).await, None);
-    let cases: [Case; 11] = [
+    let too_deep = "spec.objects[0].manifest: has lists and maps nested more than 32 levels deep, the maximum: leave out what is deeper";
+    let cases: [Case; 14] = [
         (
             |it| it["kind"] = json!("Gadget"),
             "spec.objects[0].manifest.kind: \"example.com/v1 Gadget\" is not among the kinds that this installation allows (example.com/v1 Widget, example.com/v1 Planet): use one of them, or have it added to the setting objectKinds",
@@ -93,6 +95,10 @@ async fn an_object_must_be_of_a_listed_kind_and_hold_nothing_of_others() {
             "spec.objects[0].manifest.metadata.finalizers: must not be set by a template: leave it out",
         ),
         (|it| it["spec"]["of"] = json!("x".repeat(65_536)), "spec: has "),
+        (|it| it["spec"]["of"] = nested(31), too_deep),
+        // Deeper than a parser reads, with the review around it and without.
+        (|it| it["spec"]["of"] = nested(120), too_deep),
+        (|it| it["spec"]["of"] = nested(300), too_deep),
     ];
     for (change, expected) in cases {
         let mut manifest = widget();
@@ -100,11 +106,12 @@ async fn an_object_must_be_of_a_listed_kind_and_hold_nothing_of_others() {
         let refused = refusal(&webhook, manifest).await.unwrap_or_default();
         assert!(refused.contains(expected), "{expected}\nis missing in: {refused}");
     }
-    let controls: [fn(&mut Value); 4] = [
+    let controls: [fn(&mut Value); 5] = [
         |it| it["metadata"]["namespace"] = json!("{workspace.namespace}"),
         |it| it["metadata"]["name"] = json!("{workspace.name}-one"),
         |it| it["metadata"]["annotations"] = json!({"example.com/a": "b"}),
         |it| it["spec"]["of"] = json!("x".repeat(30_000)),
+        |it| it["spec"]["of"] = nested(30),
     ];
     for change in controls {
         let mut manifest = widget();

@@ -3,7 +3,7 @@
 //! The use of Secrets is tested in the suite `admission_down`. The API server does not call the webhook for writes of `UNASKED`.
 
 use api::{
-    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare,
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate,
     names::{
         ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, MAX_ANNOTATIONS, SHARED_FOR, STARTED_BY, STOPPED_BECAUSE,
     },
@@ -390,5 +390,47 @@ async fn without_the_webhook_no_profile_gives_more_than_its_author_has(
         patch(json!({"automountToken": true})).await,
         "spec.projectedTokens or spec.automountToken",
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_stores_a_manifest_beyond_its_bounds_without_the_webhook() -> anyhow::Result<()> {
+    let client = unasked(&["system:masters"]).await?;
+    let templates = Api::<WorkspaceTemplate>::all(client.clone());
+    let managers = Api::<WorkspaceManager>::all(client);
+    let name = "e2e-manifest-bounds";
+    let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    for (inner, fits) in [
+        (nested(30), true),
+        (nested(31), false),
+        (nested(125), false),
+        (nested(400), false),
+        (json!(vec![1; 256]), true),
+        (json!(vec![1; 257]), false),
+        (json!(vec!["x".repeat(2_000); 30]), true),
+        (json!("x".repeat(65_537)), false),
+        (json!({"x".repeat(65_537): 1}), false),
+        // More values than CEL visits.
+        (json!(vec![vec![vec![1; 100]; 100]; 30]), false),
+    ] {
+        let manifest = json!({"apiVersion": "example.com/v1", "kind": "Widget", "spec": inner});
+        let template = json!({
+            "metadata": {"name": name},
+            "spec": {"displayName": "x", "defaultImage": "a", "objects": [{"name": "it", "manifest": manifest}]},
+        });
+        let routing = json!({"baseDomain": "bounds.example.com", "custom": {"resources": [manifest]}});
+        let manager = json!({
+            "metadata": {"name": name}, "spec": {"routing": routing, "authentication": {"none": {}}},
+        });
+        let template = templates.create(&dry(), &serde_json::from_value(template)?).await;
+        let manager = managers.create(&dry(), &serde_json::from_value(manager)?).await;
+        if fits {
+            template?;
+            manager?;
+        } else {
+            refused(template, "manifests");
+            refused(manager, "manifests");
+        }
+    }
     Ok(())
 }

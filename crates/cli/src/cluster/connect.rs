@@ -58,6 +58,7 @@ pub(super) async fn connect(flags: &Connection, stdin: Stdin) -> anyhow::Result<
         Some(plugin) => way.client_by(plugin).await?,
         None => way.client()?,
     };
+    let client = api::response::readable(client);
     Ok(Connected {
         client,
         namespace,

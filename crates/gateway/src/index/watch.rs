@@ -289,11 +289,12 @@ mod tests {
     /// An API server, and the index's freshness after the first lists.
     async fn fed() -> (ApiServer, Arc<Freshness>) {
         let (server, client) = ApiServer::start();
-        server.put(&testkit::objects::manager("main"));
+        // Its parts that are too deep to be read keep no watch from going on.
+        server.put(&testkit::objects::too_deep(testkit::objects::manager("main")));
         let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
         let follower = Follower::new(freshness.clone(), Metrics::default());
         tokio::spawn(feed(
-            client,
+            api::response::readable(client),
             Scope::Cluster,
             Served::default(),
             Arc::default(),

@@ -437,7 +437,7 @@ impl ApiServer {
             return Answer::Response(respond(list.ok_or_else(absent)));
         }
         if let Some(watch) = Watch::requested(&call.path, &call.query) {
-            return Answer::Response(Response::new(state.watches.open(watch, &state.store)));
+            return Answer::Response(json_response(state.watches.open(watch, &state.store)));
         }
         let mut after = state.store.clone();
         let outcome = after.serve(call);
@@ -561,13 +561,20 @@ fn status_object(code: u16, reason: &str, message: &str) -> Value {
     })
 }
 
+fn json_response(body: AnswerBody) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
 fn respond(outcome: Result<Value, (u16, Value)>) -> Response<AnswerBody> {
     let (code, value) = match outcome {
         Ok(value) => (200, value),
         Err((code, value)) => (code, value),
     };
     let body = Full::from(serde_json::to_vec(&value).unwrap_or_default());
-    let mut response = Response::new(body.boxed_unsync());
+    let mut response = json_response(body.boxed_unsync());
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }

@@ -106,6 +106,15 @@ fn no_policy_visits_keys_of_users_beyond_their_maximum() {
 }
 
 #[test]
+fn the_policy_of_manifests_names_each_level() {
+    let text = text("manifests");
+    let last = names::MAX_MANIFEST_LEVELS + 1;
+    assert!(text.contains(&format!("type(v{last}) != map && type(v{last}) != list")));
+    assert!(!text.contains(&format!("v{}", last + 1)));
+    assert!(text.contains(&format!("more than {} levels deep", names::MAX_MANIFEST_LEVELS)));
+}
+
+#[test]
 fn only_with_retention_the_operator_may_delete_workspaces_that_are_stopped_and_announced() {
     for enabled in [false, true] {
         let objects = with(&json!({"retention": {"enabled": enabled}}), &[]).unwrap();
