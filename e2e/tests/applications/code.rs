@@ -8,7 +8,7 @@ use api::{
     workspace::{IdleSignal, Phase},
 };
 use e2e::{
-    browser::Browser,
+    browser::{Browser, hostile_page::tries},
     cluster::{self, Scratch},
     http::pod::Direct,
     objects::workspace,
@@ -62,6 +62,14 @@ const LOOK: &str = "
     const buttons = [...document.querySelectorAll('.monaco-dialog-box .monaco-button')];
     buttons.find(button => /^(yes|trust)/i.test(button.textContent.trim()))?.click();
     return buttons.length === 0 && document.querySelector(arguments[0])?.getClientRects().length > 0;
+";
+/// Status of the page in a browser whose cookies are almost as many as the gateway lets through.
+const WITH_COOKIES: &str = "
+    const set = (value, age) => {
+        for (let n = 0; n < 10; n++) document.cookie = `big${n}=${value}; Path=/; Max-Age=${age}`;
+    };
+    set('x'.repeat(4000), 60);
+    fetch(location.href).then(answer => answer.status, () => 'nothing').then(status => { set('', 0); done(status); });
 ";
 /// Hosts that the page and its frames asked for anything.
 const HOSTS: &str = "
@@ -157,6 +165,8 @@ async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<
     shown(&browser, TEXT).await?;
     works_in_a_terminal(&code, &browser, MADE).await?;
     edits(&code, &browser, EDITED).await?;
+    let status = tries(&browser, WITH_COOKIES, "").await?;
+    ensure!(status == 200, "with 40 KiB of cookies: {status}");
     let hosts = browser.run(HOSTS, Vec::new()).await?;
     let own = Url::parse(&workspace::url(&running)?)?;
     let own = own.origin().ascii_serialization().replacen("https://", "", 1);

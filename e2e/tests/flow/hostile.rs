@@ -100,8 +100,16 @@ async fn a_hostile_page_gets_nothing_of_other_hosts_and_its_cookies_neither_sign
     let seen = workspace::received_requests(&scratch, &victim).await?;
     assert!(seen.contains("own-page") && !seen.contains("stolen"), "{seen}");
     planted_cookies_count_nothing(&browser, &victim, &hostile).await?;
+    as_many_cookies_as_a_browser_keeps_lock_nobody_out(&browser, &victim, &hostile).await?;
     browser.close().await?;
     scratch.finish().await
+}
+
+/// The domain that all workspaces share.
+fn base(workspace: &Workspace) -> anyhow::Result<String> {
+    let host = workspace::host(workspace)?;
+    let (_, base) = host.split_once('.').context("no base")?;
+    Ok(base.to_owned())
 }
 
 /// Cookies that the hostile page plants neither sign in nor lock out alice.
@@ -111,11 +119,7 @@ async fn planted_cookies_count_nothing(
     hostile: &Workspace,
 ) -> anyhow::Result<()> {
     browser.visit(hostile).await?;
-    let base = workspace::host(victim)?
-        .split_once('.')
-        .context("no base")?
-        .1
-        .to_owned();
+    let base = base(victim)?;
     // For every host of the site, as far as the browser lets a page: our names it does not.
     let plant = "for (const name of ['__Host-ws', '__Host-ws-pre', '__Host-session', '__Host-login-0', '__host-WS', 'plain']) \
                 for (const path of ['/', '/sign-out', '/_workspace/']) \
@@ -133,4 +137,38 @@ async fn planted_cookies_count_nothing(
     let auth = environment.origin(&environment.auth_host());
     browser.page.goto(&auth).await?;
     browser.sees("body", "alice").await
+}
+
+/// A page that fills the browser with cookies of all hosts locks alice out of none: each answers with a page that removes them and loads
+/// itself anew. Sessions that the browser dropped for these cookies begin anew at the provider.
+async fn as_many_cookies_as_a_browser_keeps_lock_nobody_out(
+    browser: &Browser,
+    victim: &Workspace,
+    hostile: &Workspace,
+) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let base = base(victim)?;
+    let fill = "for (let n = 0; n < 180; n++) \
+                document.cookie = `full${n}=${'x'.repeat(4080)}; Domain=${target}; Path=/; Secure; Max-Age=31536000`; \
+                done(document.cookie.length)";
+    for (landing, seen) in [
+        // The buttons to sign in or out.
+        (environment.origin(&environment.auth_host()), "Sign "),
+        (environment.origin(&environment.portal_host()), "alice"),
+        (workspace::url(victim)?, "\"path\""),
+    ] {
+        browser.visit(hostile).await?;
+        browser.sees("body", "\"path\"").await?;
+        let filled = tries(browser, fill, &base).await?;
+        // The control: many times what headers may have. A full browser drops some.
+        assert!(filled.as_u64().is_some_and(|bytes| bytes > 500_000), "{filled}");
+        browser.page.goto(&landing).await?;
+        browser.sees("body", seen).await?;
+        let left = tries(browser, "done(document.cookie.length)", &base).await?;
+        assert!(
+            left.as_u64().is_some_and(|bytes| bytes < 64 * 1024),
+            "{landing}: {left}"
+        );
+    }
+    Ok(())
 }

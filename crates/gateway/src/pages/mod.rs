@@ -163,43 +163,19 @@ pub(crate) fn without_tokens(response: &mut Response) {
     }
 }
 
-/// What an answer does about too many cookies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removed {
-    /// It removes enough: the rest fits.
-    Enough,
-    /// It removes as many as fit into one answer.
-    Some,
-    /// It removes none: none of them may be removed.
-    Nothing,
-}
-
-/// A request exceeds the limit of headers, which usually means too many cookies.
-pub fn headers_too_large(removed: Removed) -> Response {
+/// A request exceeds the limit of headers, which usually means too many cookies. `removes`: whether the answer removes some.
+pub fn headers_too_large(removes: bool) -> Response {
     let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    let what_now = match removed {
-        Removed::Enough => "The largest of them are removed now: reload this page. You stay signed in.",
-        Removed::Some => {
-            "The largest of them are removed now, and more each time: reload this page until your workspace opens. You stay \
-             signed in. If it does not open after ten times, remove the cookies of this site, and of the domain above it, in \
-             the settings of your browser."
-        }
-        Removed::Nothing => {
-            "Remove the cookies of this site, and of the domain above it, in the settings of your browser; then reload this \
-             page."
-        }
+    let what_now = if removes {
+        "The largest of them are removed now, and this page loads itself anew until the rest fits. If it does not end, close your \
+         other tabs of this site. Then remove the cookies of this site, and of the domain above it, in the settings of your browser."
+    } else {
+        "Remove the cookies of this site, and of the domain above it, in the settings of your browser; then reload this page."
     };
-    let base = render::generic(status);
-    Message {
-        text: base
-            .text
-            .iter()
-            .cloned()
-            .chain(std::iter::once(what_now.to_owned()))
-            .collect(),
-        ..base
-    }
-    .respond(status)
+    let mut message = render::generic(status);
+    message.text.push(what_now.to_owned());
+    message.reload = removes.then_some(1);
+    message.respond(status)
 }
 
 /// A page with a title and one paragraph.

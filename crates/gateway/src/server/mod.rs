@@ -64,7 +64,8 @@ pub struct Limits {
     pub connections: usize,
     /// Concurrent HTTP/2 requests on one connection.
     pub streams: u32,
-    /// Bytes of one request's headers, names and values together. Cookies that other sites set add to this.
+    /// Bytes of one request's headers, names and values together. Cookies that other sites set add to this. What is below must reach pods:
+    /// many servers take 64 KiB with the address and what the gateway adds.
     pub headers: u32,
     /// Timeout of the TLS handshake, and of the headers of an HTTP/1.1 request.
     pub handshake: Duration,
@@ -83,7 +84,7 @@ impl Default for Limits {
         Self {
             connections: 4096,
             streams: 100,
-            headers: 64 * 1024,
+            headers: 48 * 1024,
             handshake: Duration::from_secs(10),
             age: Duration::from_secs(30),
             jitter: Duration::from_secs(10),

@@ -142,11 +142,7 @@ impl StripList {
     }
 
     /// Whether the settings name this cookie.
-    pub(crate) fn names(&self, cookie: &str) -> bool {
-        self.has(cookie.as_bytes())
-    }
-
-    fn has(&self, pair: &[u8]) -> bool {
+    pub(crate) fn has(&self, pair: &[u8]) -> bool {
         self.prefixes.iter().any(|prefix| begins(pair, prefix))
     }
 

@@ -7,7 +7,7 @@ import unittest
 from running import IMAGE
 
 # What runs the words that follow as a command.
-RUNNERS = ("--", "/usr/local/bin/behind-door", "/opt/node/bin/node")
+RUNNERS = ("--", "/usr/local/bin/behind-door", "/opt/node/bin/node", "--max-http-header-size=65536")
 
 
 def words(file, name):
