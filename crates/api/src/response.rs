@@ -1,4 +1,4 @@
-//! Answer of the API server -> the same without parts that are nested too deep to be read (in memory).
+//! answer of the API server -> the same without what is nested too deep to be read (in memory)
 //!
 //! Of an answer with more than 127 levels `serde_json` reads nothing, so one object would keep a list or a watch from being read. The API
 //! server stores thousands of levels: in fields without a schema, and in `metadata.managedFields` of any object, which its author writes.

@@ -69,16 +69,7 @@ impl<'a> Text<'a> {
 /// Characters that control a terminal, the direction of text or lines become spaces. A space also separates what begins a command of
 /// GitHub Actions (`::name` at the start of a line, `##[name]` anywhere), Azure Pipelines (`##vso[`) or `TeamCity` (`##teamcity[`).
 pub(crate) fn plain(text: &str) -> String {
-    let visible: String = text
-        .chars()
-        .map(|character| {
-            if controls_display(character) {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect();
+    let visible = text.replace(controls_display, " ");
     let start = visible.len() - visible.trim_start().len();
     let mut line = String::with_capacity(visible.len());
     for (place, character) in visible.char_indices() {

@@ -88,7 +88,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         clients.map(|client| client.settings.client_id.as_str()),
     )?;
     let end = kit::shutdown::on_signal()?;
-    let client = kit::client::new(api::names::GATEWAY).await?;
+    let client = api::response::readable(kit::client::new(api::names::GATEWAY).await?);
     info!(version = env!("CARGO_PKG_VERSION"), "gateway starts");
     let metrics = Metrics::default();
     let observed = metrics.clone();

@@ -63,7 +63,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = process::file("settings-file", &settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
     let at_a_time = usize::from(concurrency).max(MIN_CONCURRENCY);
-    let client = kit::client::with_concurrency_limit(names::OPERATOR, at_a_time).await?;
+    let client =
+        api::response::readable(kit::client::with_concurrency_limit(names::OPERATOR, at_a_time).await?);
     let scope = Scope::from_namespace(watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

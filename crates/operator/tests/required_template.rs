@@ -1,7 +1,6 @@
 //! An installation that starts to require templates.
 
 use api::{
-    WorkspaceTemplate,
     condition::{VALID, reason},
     workspace::{DesiredStatus, Phase, UpdatePolicy},
 };
@@ -71,27 +70,20 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
 /// The webhook may not have judged a template: it did not answer when the template was written.
 #[tokio::test]
 async fn a_template_that_nobody_judged_is_refused_at_use() {
-    let mounts_host = |template: &mut WorkspaceTemplate| {
-        template.spec.pod_template = serde_json::from_value(json!({"spec": {
-            "serviceAccountName": "admin", "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
-        }}))
-        .unwrap();
-    };
-    let cases: [(fn(&str) -> WorkspaceTemplate, &str); 3] = [
-        (objects::template, ""),
-        (
-            |name| objects::deep_template(name, 90),
-            "spec.objects[0].manifest: has lists and maps nested more than 32 levels deep",
-        ),
-        (objects::template, "hostPath"),
-    ];
-    for (template, expected) in cases {
-        let mut template = template("it");
-        if expected == "hostPath" {
-            mounts_host(&mut template);
-        }
-        // The server of this test shows no object that has parts deeper than a parser reads.
-        template.metadata.managed_fields = None;
+    let mut on_host = objects::template("it");
+    on_host.spec.pod_template = serde_json::from_value(json!({"spec": {
+        "serviceAccountName": "admin", "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
+    }}))
+    .unwrap();
+    let mut deep = objects::deep_template("it", 90);
+    // The server of this test shows no object that has parts deeper than a parser reads.
+    deep.metadata.managed_fields = None;
+    let too_deep = "spec.objects[0].manifest: has lists and maps nested more than 32 levels deep";
+    for (template, expected) in [
+        (objects::template("it"), ""),
+        (deep, too_deep),
+        (on_host, "hostPath"),
+    ] {
         let mut stage = Stage::with_demo();
         stage.server.put(&template);
         stage.edit_spec(|spec| spec["templateRef"] = json!("it"));

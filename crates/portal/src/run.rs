@@ -41,9 +41,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let keys = Arc::new(Keys::read(&args.assertion_keys_file)?);
     let tls = TlsFiles::read(&args.tls_dir)?;
     let shutdown = kit::shutdown::on_signal()?;
-    let client = kit::client::new(api::names::PORTAL).await?;
+    let client = api::response::readable(kit::client::new(api::names::PORTAL).await?);
     let without_credentials = match args.impersonation {
-        Impersonation::Token => Some(kit::client::without_credentials(api::names::PORTAL).await?),
+        Impersonation::Token => Some(api::response::readable(
+            kit::client::without_credentials(api::names::PORTAL).await?,
+        )),
         _ => None,
     };
     let listener = kit::bind(args.listen_address)

@@ -29,7 +29,7 @@ use crate::validate::Rules;
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = process::file("settings-file", &args.settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
-    let client = kit::client::new(api::names::WEBHOOK).await?;
+    let client = api::response::readable(kit::client::new(api::names::WEBHOOK).await?);
     let listener = kit::bind(args.listen_address)
         .await
         .with_context(|| format!("--listen-address {}", args.listen_address))?;

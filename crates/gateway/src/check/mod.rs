@@ -122,7 +122,7 @@ impl Args {
 /// A check failed, or there is no access to the API server at all.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let end = kit::shutdown::on_signal()?;
-    let client = kit::client::new(MANAGER).await?;
+    let client = api::response::readable(kit::client::new(MANAGER).await?);
     let mut report = Report::default();
     proxy(&args, &mut report).await?;
     providers(&args, &client, &mut report).await?;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use api::response::readable;
 use http::HeaderValue;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
@@ -26,7 +25,7 @@ pub enum Error {
     UserAgent(String),
 }
 
-/// Creates a client from the environment. `user_agent` is the name of the component.
+/// Creates a client from the environment. What lists objects wraps it in `api::response::readable`. `user_agent` is the name of the component.
 /// It is also the field manager, so that audit logs and managed fields agree.
 pub async fn new(user_agent: &str) -> Result<Client, Error> {
     with_concurrency_limit(user_agent, usize::MAX).await
@@ -35,14 +34,14 @@ pub async fn new(user_agent: &str) -> Result<Client, Error> {
 /// Like [`new`], with at most `at_a_time` concurrent requests. Watches and requests for leases do not count.
 pub async fn with_concurrency_limit(user_agent: &str, at_a_time: usize) -> Result<Client, Error> {
     let config = config(user_agent).await?;
-    Ok(with_retries(readable(Client::try_from(config)?), at_a_time))
+    Ok(with_retries(Client::try_from(config)?, at_a_time))
 }
 
 /// Like [`new`], but its requests have no credentials: the caller adds a user's to each, and no request is sent with those of the process.
 pub async fn without_credentials(user_agent: &str) -> Result<Client, Error> {
     let mut config = config(user_agent).await?;
     config.auth_info = AuthInfo::default();
-    Ok(with_retries(readable(Client::try_from(config)?), usize::MAX))
+    Ok(with_retries(Client::try_from(config)?, usize::MAX))
 }
 
 async fn config(user_agent: &str) -> Result<Config, Error> {

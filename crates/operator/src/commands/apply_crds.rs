@@ -47,7 +47,8 @@ enum CrdStep {
 /// # Errors
 /// A CRD belongs to another product, or the API server refuses a request. The message names the CRD.
 pub async fn run(_: ApplyCrds) -> anyhow::Result<()> {
-    let crds = Api::<CustomResourceDefinition>::all(kit::client::new(MANAGER).await?);
+    let crds =
+        Api::<CustomResourceDefinition>::all(api::response::readable(kit::client::new(MANAGER).await?));
     let params = PatchParams::apply(MANAGER).force();
     let dry_run = params.clone().dry_run();
     let mut to_apply = Vec::new();

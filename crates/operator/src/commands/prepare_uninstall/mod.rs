@@ -112,7 +112,7 @@ impl Write {
 /// # Errors
 /// The API server refuses a request, or the operator's pods do not end. The message names the object.
 pub async fn run(args: PrepareUninstall) -> anyhow::Result<()> {
-    let client = kit::client::new(MANAGER).await?;
+    let client = api::response::readable(kit::client::new(MANAGER).await?);
     prepare(&client, args).await
 }
 
