@@ -65,16 +65,16 @@ async fn it_says_where_keeping_changes_nothing_and_which_limit_comes_before() {
         ran.err,
         "No idle rule stops this workspace now: the time counts once one does.\n"
     );
-    for (rule, said) in [
-        (
-            "MaxAge",
-            "It is stopped all the same at 2998-01-01T00:00:00Z, after 720 min, its maximum age.\n",
-        ),
-        ("Idle", ""),
+    let max_age = "It is stopped all the same at 2998-01-01T00:00:00Z, after 720 min, its maximum age.\n";
+    for (rule, running_since, said) in [
+        ("MaxAge", json!("2997-12-31T12:00:00Z"), max_age),
+        ("Idle", Value::Null, ""),
+        ("Idle", json!("2997-12-31T12:00:00Z"), max_age),
+        ("Idle", json!("2998-12-31T18:00:00Z"), ""),
     ] {
-        server.put(&demo(
-            &json!({"stopsAt": "2998-01-01T00:00:00Z", "stopsBecause": rule}),
-        ));
+        let announced =
+            json!({"stopsAt": "2998-01-01T00:00:00Z", "stopsBecause": rule, "runningSince": running_since});
+        server.put(&demo(&announced));
         let ran = run(&client, "keep demo --until 2999-01-01T00:00:00Z").await;
         assert_eq!(ran.err, said, "{rule}");
     }

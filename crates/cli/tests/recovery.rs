@@ -5,7 +5,7 @@ use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;
 use http::Method;
 use serde_json::{Value, json};
-use testkit::api_server::ApiServer;
+use testkit::api_server::{ApiServer, Fault};
 use testkit::objects::NAMESPACE;
 
 use crate::workspace::{in_phase, run};
@@ -81,6 +81,29 @@ async fn a_start_says_that_it_leaves_recovery_and_which_files_are_deleted() {
         put(&server, desired, in_recovery);
         let ran = run(&client, line).await;
         assert_eq!((ran.code(), ran.err.as_str()), (0, says), "{desired} {line}");
+    }
+}
+
+/// Without a disk: files would be lost, but recovery is refused.
+#[tokio::test]
+async fn a_recovery_without_a_disk_is_refused_and_asks_nothing_before_unless_the_spec_is_newer() {
+    for (generation, says) in [(1, "needs a disk"), (2, "there is no terminal to ask")] {
+        let (server, client) = ApiServer::start();
+        let mut running = serde_json::to_value(in_phase("demo", "Running", "Running")).unwrap();
+        running["status"]["resolved"] = json!({"storage": {"mountPath": "/h", "ephemeral": true}});
+        running["status"]["observedGeneration"] = json!(1);
+        running["metadata"]["generation"] = json!(generation);
+        server.put(&serde_json::from_value::<Workspace>(running).unwrap());
+        server.fail(Fault::forbidden(
+            Method::PATCH,
+            "/workspaces/demo",
+            "needs a disk",
+            1,
+        ));
+        let ran = run(&client, "start demo --recovery").await;
+        assert_ne!(ran.code(), 0);
+        assert!(ran.error().contains(says), "{}", ran.error());
+        assert_eq!(ran.err.contains("are deleted"), generation == 2, "{}", ran.err);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pods, claim, quotas and Events of a workspace -> the causes of its state (pure).
 
+use api::Workspace;
 use api::condition::reason;
 use api::names::PRE_PULL_LABEL;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod};
@@ -254,29 +255,48 @@ fn quotas(evidence: &Evidence<'_>, message: &str) -> Vec<Cause> {
 
 /// The last Warning Events, the newest first.
 fn warnings(evidence: &Evidence<'_>) -> Vec<Cause> {
-    let events = evidence.events.known().into_iter().flatten();
-    let mut warnings: Vec<_> = events
+    let mut warnings: Vec<_> = own_events(evidence)
         .filter(|event| event.type_.as_deref() == Some("Warning"))
         .collect();
     warnings.sort_by_key(|event| std::cmp::Reverse(time_of(event)));
     let warnings = warnings.into_iter().take(EVENTS);
-    warnings
-        .map(|event| Cause {
-            object: "Event".to_owned(),
-            field: event.reason.clone().unwrap_or_default(),
-            value: event.message.clone().unwrap_or_default(),
-            time: time_of(event).map(written),
-        })
-        .collect()
+    warnings.map(of_event).collect()
+}
+
+pub(super) fn of_event(event: &Event) -> Cause {
+    Cause {
+        object: "Event".to_owned(),
+        field: event.reason.clone().unwrap_or_default(),
+        value: event.message.clone().unwrap_or_default(),
+        time: time_of(event).map(written),
+    }
+}
+
+/// Events about this workspace, and not about an earlier one of its name.
+pub(super) fn own_events<'a>(evidence: &'a Evidence<'_>) -> impl Iterator<Item = &'a Event> {
+    let uid = &evidence.workspace.metadata.uid;
+    let events = evidence.events.known().into_iter().flatten();
+    events.filter(move |event| event.involved_object.uid == *uid)
+}
+
+/// Whether an Event is about the workspace, its pods or its disk, and not about those of an earlier one of its name. UIDs of pods that
+/// are gone are unknown, but an earlier workspace's pods are gone before this one is created.
+pub fn concerns(event: &Event, workspace: &Workspace) -> bool {
+    let object = &event.involved_object;
+    let created = workspace.metadata.creation_timestamp.as_ref();
+    let is_child = matches!(object.kind.as_deref(), Some("Pod" | "PersistentVolumeClaim"))
+        && object.name == Some(rules::names::child(&workspace.name_any()));
+    object.uid == workspace.metadata.uid || is_child && time_of(event) >= created.map(|time| time.0)
 }
 
 /// When an Event occurred last.
-pub(super) fn time_of(event: &Event) -> Option<Timestamp> {
+pub fn time_of(event: &Event) -> Option<Timestamp> {
     let series = event
         .series
         .as_ref()
         .and_then(|series| series.last_observed_time.as_ref());
     let micro = series.or(event.event_time.as_ref()).map(|time| time.0);
-    let last = event.last_timestamp.as_ref().map(|time| time.0);
-    last.max(micro)
+    let last = event.last_timestamp.as_ref().or(event.first_timestamp.as_ref());
+    let created = event.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    last.map(|time| time.0).max(micro).or(created)
 }

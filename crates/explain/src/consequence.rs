@@ -52,6 +52,9 @@ impl Consequence {
     /// `None`: nothing else.
     pub fn from_action(action: Action, workspace: &Workspace) -> Option<Self> {
         let name = workspace.name_any();
+        if action == Action::Recover && has_no_disk(workspace) {
+            return None;
+        }
         let moment = action.moment(workspace)?;
         let Fate { text, loses_files } = Disks::from_workspace(workspace).fate(moment);
         let outside = if moment == Moment::Stop && workspace.is_in_recovery() {
@@ -68,6 +71,14 @@ impl Consequence {
             loses_files,
         })
     }
+}
+
+/// Whether its home has no disk, so that recovery is refused and ends no run.
+fn has_no_disk(workspace: &Workspace) -> bool {
+    let status = workspace.status.as_ref();
+    let status = status.filter(|status| status.observed_generation == workspace.metadata.generation);
+    let storage = status.and_then(|status| status.resolved.as_ref()?.storage.as_ref());
+    storage.is_some_and(|storage| storage.ephemeral)
 }
 
 #[cfg(test)]

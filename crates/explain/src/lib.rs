@@ -44,6 +44,7 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 pub use actions::Change;
+pub use causes::{concerns, time_of};
 pub use remedies::{Remedy, Step, Who};
 
 /// The result of a read: an object, or why it is missing.
@@ -70,7 +71,7 @@ impl<T> Read<T> {
 pub struct Evidence<'a> {
     /// The workspace.
     pub workspace: &'a Workspace,
-    /// Events about it.
+    /// Events about it. Others are ignored.
     pub events: Read<Vec<Event>>,
     /// Its pods.
     pub pods: Read<Vec<Pod>>,

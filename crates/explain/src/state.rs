@@ -213,7 +213,7 @@ fn observation_finding(workspace: &Workspace) -> Option<Finding> {
     let generation = workspace.metadata.generation.unwrap_or_default();
     let observed = observed_generation(workspace);
     Some(Finding {
-        what: "The operator has not seen the last change of the workspace yet.".to_owned(),
+        what: "The operator has not completed the last change of the workspace yet: no operator runs, or the API server breaks off its writes.".to_owned(),
         reason: None,
         because: vec![
             of_workspace(workspace, "metadata.generation", generation.to_string(), None),

@@ -4,12 +4,13 @@ use api::Workspace;
 use api::condition::reason;
 use api::names::LAST_UPDATED_BY;
 use api::workspace::{DesiredStatus, Phase, StopRule, WorkspaceStatus};
+use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-use rules::files::{Disks, Moment};
+use rules::files::{Disk, Disks, Moment};
 use rules::{expiry, keep, stops};
 
-use super::{Cause, Evidence, Finding, Remedy, ago, causes, of_workspace};
+use super::{Cause, Change, Evidence, Finding, Remedy, ago, causes, of_workspace};
 
 /// Why it was stopped, when a rule stops it, a full disk, and changes that wait for a restart.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -23,6 +24,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         found.push(stop_finding(evidence, &status));
     } else if status.phase == Some(Phase::Running) {
         found.extend(out_of_memory(workspace, &status));
+        found.extend(interruption(evidence));
         found.extend(idleness(evidence, &status));
     }
     found.extend(limit(workspace, &status));
@@ -50,6 +52,11 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
     let workspace = evidence.workspace;
+    let gone = if status.files_lost {
+        format!(" {}", Disk::None.fate(Moment::Stopped).sentence())
+    } else {
+        String::new()
+    };
     if let Some(because) = &status.stopped_because {
         let rule = because.rule;
         let cause = of_workspace(
@@ -64,7 +71,7 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
             .map(|reason| of_workspace(workspace, "status.stoppedBecause.reason", reason, None));
         return Finding {
             what: format!(
-                "It was stopped {} ago, {}.",
+                "It was stopped {} ago, {}.{gone}",
                 ago(because.time.0, evidence.now),
                 stops::when(rule, status.resolved.as_ref())
             ),
@@ -86,7 +93,7 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
     )];
     because.extend(annotation(workspace, LAST_UPDATED_BY));
     Finding {
-        what: "A user stopped it, or it was created as stopped; no rule did.".to_owned(),
+        what: format!("A user stopped it, or it was created as stopped; no rule did.{gone}"),
         reason: Some(reason::STOPPED.to_owned()),
         because,
         // How one in recovery is started is said with that.
@@ -221,11 +228,40 @@ fn out_of_memory(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Find
     })
 }
 
+/// Why an earlier run ended, if no user ended it, while an Event tells of it.
+fn interruption(evidence: &Evidence<'_>) -> Option<Finding> {
+    let lost = |event: &&Event| {
+        let reasons = [reason::EVICTED, reason::NODE_LOST, reason::POD_LOST];
+        event.reason.as_deref().is_some_and(|it| reasons.contains(&it))
+    };
+    let event = causes::own_events(evidence)
+        .filter(lost)
+        .max_by_key(|it| causes::time_of(it))?;
+    let ended = event.reason.as_deref()?;
+    let time = causes::time_of(event)?;
+    Some(Finding {
+        what: format!(
+            "Its run before ended {} ago, and no user ended it.",
+            ago(time, evidence.now)
+        ),
+        reason: Some(reason::POD_LOST.to_owned()),
+        because: vec![causes::of_event(event)],
+        remedies: Vec::from_iter(Remedy::of_reason(evidence.workspace, ended, "")),
+    })
+}
+
 /// That its disk is full or nearly so. Recovery helps one that is so full that the application does not start.
 fn disk(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
     let disk = status.disk.as_ref()?;
     let name = rules::names::child(&workspace.name_any());
-    let what = disk.warning(&format!("its disk {name}"))?;
+    let mut what = disk.warning(&format!("its disk {name}"))?;
+    let mut remedy = Remedy::of_reason(workspace, reason::DISK_NEARLY_FULL, "")?;
+    if disk.cannot_grow {
+        what.push_str(" Its storage class does not let it grow.");
+        remedy
+            .steps
+            .retain(|step| !matches!(step.action, Change::Edit { .. }));
+    }
     let percent = disk.used_percent.map(|percent| match disk.used_percent_of {
         Some(of) => format!("{percent} of {of:?}"),
         None => percent.to_string(),
@@ -239,9 +275,7 @@ fn disk(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
         what,
         reason: Some(reason::DISK_NEARLY_FULL.to_owned()),
         because: because.collect(),
-        remedies: Remedy::of_reason(workspace, reason::DISK_NEARLY_FULL, "")
-            .into_iter()
-            .collect(),
+        remedies: vec![remedy],
     })
 }
 
@@ -253,8 +287,7 @@ fn annotation(workspace: &Workspace, name: &str) -> Option<Cause> {
 
 /// When the last Event of these reasons occurred.
 fn event_time(evidence: &Evidence<'_>, reasons: &[&str]) -> Option<Timestamp> {
-    let events = evidence.events.known()?.iter();
-    events
+    causes::own_events(evidence)
         .filter(|event| event.reason.as_deref().is_some_and(|it| reasons.contains(&it)))
         .filter_map(causes::time_of)
         .max()
@@ -329,6 +362,7 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
             )),
         }
     }
+    let is_unknown = !found.is_empty();
     found.extend(open_page(workspace, status));
     let mut when = stops::when(StopRule::Idle, status.resolved.as_ref());
     if let Some(until) = keep::kept_until(status.kept.as_ref(), evidence.now) {
@@ -337,6 +371,7 @@ fn idleness(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Vec<Finding> {
     }
     let announced = status.stops_at.as_ref();
     let what = match announced.filter(|_| status.stops_because.is_none_or(|rule| rule == StopRule::Idle)) {
+        _ if is_unknown => format!("Once its use can be found out again, it is stopped {when}."),
         Some(time) => {
             because.push(of_workspace(workspace, "status.stopsAt", "set", Some(time.0)));
             let files = lost_files(workspace);

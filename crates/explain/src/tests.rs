@@ -128,11 +128,70 @@ fn a_running_workspace_says_when_it_stops_and_what_waits_for_a_restart() {
         [
             "It runs.",
             "It is not stopped as idle while its use cannot be found out.",
-            "It is stopped after 30 min without use, not before the time in status.stopsAt.",
+            "Once its use can be found out again, it is stopped after 30 min without use.",
             "Changes wait for a restart.",
         ]
     );
     assert_eq!(values(&explanation.findings[3]), ["spec.image"]);
+}
+
+#[test]
+fn a_stopped_workspace_says_that_the_files_of_its_home_are_gone() {
+    for because in [
+        Value::Null,
+        json!({"rule": "Idle", "time": "2026-01-01T11:50:00Z"}),
+    ] {
+        for lost in [true, false] {
+            let status = json!({
+                "phase": "Stopped", "conditions": [condition("Stopped", "True", reason::STOPPED, "")],
+                "stoppedBecause": because, "filesLost": lost,
+            });
+            let workspace = workspace_with(json!({"desiredStatus": "Stopped"}), status);
+            let what = super::workspace(&Evidence::of(&workspace))
+                .findings
+                .remove(0)
+                .what;
+            assert_eq!(what.contains("The files in its home are gone"), lost, "{what}");
+        }
+    }
+}
+
+#[test]
+fn events_of_an_earlier_workspace_of_the_name_are_left_out() {
+    let mut workspace = workspace_with(
+        json!({}),
+        json!({"phase": "Starting", "conditions": [condition("Progressing", "True", reason::STARTING, "")]}),
+    );
+    workspace.metadata.uid = Some("new".to_owned());
+    workspace.metadata.creation_timestamp = from(json!("2026-01-01T11:00:00Z"));
+    let event = |kind: &str, name: &str, uid: &str, hour: u8| -> Event {
+        let object = json!({"kind": kind, "name": name, "uid": uid});
+        let time = format!("2026-01-01T{hour}:30:00Z");
+        from(
+            json!({"metadata": {}, "involvedObject": object, "type": "Warning", "message": uid, "lastTimestamp": time}),
+        )
+    };
+    let of_workspace = |uid| event("Workspace", "demo", uid, 11);
+    let evidence = Evidence {
+        events: Read::Known(vec![of_workspace("old"), of_workspace("new")]),
+        ..Evidence::of(&workspace)
+    };
+    let finding = super::workspace(&evidence).findings.remove(0);
+    let of_events = finding.because.iter().filter(|cause| cause.object == "Event");
+    let shown: Vec<_> = of_events.map(|cause| cause.value.as_str()).collect();
+    assert_eq!(shown, ["new"]);
+    for (event, is_its) in [
+        (of_workspace("new"), true),
+        (of_workspace("old"), false),
+        (event("Pod", "workspace-demo", "p", 11), true),
+        (event("Pod", "workspace-demo", "p", 10), false),
+        (event("PersistentVolumeClaim", "workspace-demo", "c", 11), true),
+        (event("PersistentVolumeClaim", "workspace-demo", "c", 10), false),
+        (event("Pod", "workspace-other", "p", 11), false),
+        (event("ReplicaSet", "workspace-demo", "r", 11), false),
+    ] {
+        assert_eq!(concerns(&event, &workspace), is_its, "{event:?}");
+    }
 }
 
 #[test]
@@ -209,6 +268,40 @@ fn an_open_page_that_is_the_last_use_is_told_with_its_end_and_the_field_that_mov
     );
     let other = findings(json!({"lastActivity": "2026-01-01T11:50:00Z"}));
     assert!(other.iter().all(|it| !it.what.contains("open page")), "{other:?}");
+}
+
+#[test]
+fn a_run_that_the_cluster_ended_is_told_of_the_next_one_while_its_event_is_there() {
+    let status =
+        json!({"phase": "Running", "conditions": [condition("Available", "True", reason::READY, "")]});
+    let workspace = workspace_with(json!({}), status);
+    let event = |reason: &str| -> Event {
+        from(json!({
+            "metadata": {}, "involvedObject": {}, "type": "Warning", "reason": reason, "message": "The node was low on memory.",
+            "lastTimestamp": "2026-01-01T11:30:00Z",
+        }))
+    };
+    for (reason, told) in [
+        (reason::EVICTED, true),
+        (reason::NODE_LOST, true),
+        (reason::POD_LOST, true),
+        (reason::OOM_KILLED, false),
+    ] {
+        let evidence = Evidence {
+            events: Read::Known(vec![event(reason)]),
+            ..Evidence::of(&workspace)
+        };
+        let explanation = super::workspace(&evidence);
+        assert!(explanation.as_wanted);
+        let found = explanation
+            .findings
+            .iter()
+            .find(|it| it.reason.as_deref() == Some(reason::POD_LOST));
+        let found = found.map(|it| (it.what.as_str(), values(it)));
+        let what = "Its run before ended 30 min ago, and no user ended it.";
+        let expected = told.then(|| (what, vec!["The node was low on memory."]));
+        assert_eq!(found, expected, "{reason}");
+    }
 }
 
 #[test]
@@ -311,6 +404,17 @@ fn a_disk_that_is_nearly_full_is_named_with_what_helps() {
             ]
         );
     }
+    let mut fixed = disk(90, "Bytes", false);
+    fixed["cannotGrow"] = json!(true);
+    let fixed = finding(json!({}), "Running", fixed).unwrap();
+    assert!(
+        fixed.what.ends_with("Its storage class does not let it grow."),
+        "{}",
+        fixed.what
+    );
+    let commands = fixed.remedies[0].steps.iter().map(|step| step.command.as_str());
+    let recovery = "kubectl workspace start demo -n team --recovery";
+    assert_eq!(commands.collect::<Vec<_>>(), [recovery]);
     assert_eq!(finding(json!({}), "Running", disk(85, "Bytes", false)), None);
     // Its application may not start because of it.
     let failed = finding(json!({}), "Failed", disk(100, "Bytes", true)).unwrap();

@@ -133,9 +133,9 @@ mod tests {
                 it["kind"] == "Role"
                     && it["metadata"] == json!({"name": format!("imported-{name}"), "namespace": namespace})
             };
-            let rules = roles.iter().find(is_it).map(|it| &it["rules"]);
-            let rules = rules.and_then(Value::as_array).into_iter().flatten();
-            let of_claims = rules.filter(|rule| rule["resources"][0] == "persistentvolumeclaims");
+            let granted = roles.iter().find(is_it).map(|it| &it["rules"]);
+            let granted = granted.and_then(Value::as_array).into_iter().flatten();
+            let of_claims = granted.filter(|rule| rule["resources"][0] == "persistentvolumeclaims");
             of_claims
                 .map(|rule| rule["resourceNames"].clone())
                 .collect::<Vec<_>>()

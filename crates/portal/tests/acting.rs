@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::Workspace;
 use api::names::RESTARTED_AT;
 use http::{Method, StatusCode};
+use k8s_openapi::api::core::v1::Event;
 use portal::cluster::Mode;
 use serde_json::{Value, json};
 use testkit::api_server::Fault;
@@ -367,6 +368,38 @@ async fn events_of_the_workspace_are_selected_by_name() {
             1,
             "{name}: {events:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn events_of_an_earlier_workspace_of_the_same_name_are_not_shown() {
+    let portal = Portal::start(|server: &ApiServer| {
+        let lab = workspace("lab");
+        let events = [
+            ("Workspace", "lab", lab.metadata.uid.as_deref().unwrap(), "2026-01-01T00:00:00Z", "of-this-one"),
+            ("Workspace", "lab", "earlier", "2026-01-01T00:00:01Z", "of-an-earlier-one"),
+            ("Pod", "workspace-lab", "p", "2026-01-01T00:00:01Z", "of-its-pod"),
+            ("Pod", "workspace-lab", "p", "2025-12-31T23:59:59Z", "of-an-earlier-pod"),
+        ];
+        for (kind, name, uid, time, message) in events {
+            let object = json!({"kind": kind, "name": name, "namespace": "team", "uid": uid});
+            let event = json!({
+                "metadata": {"name": message, "namespace": "team"}, "involvedObject": object, "type": "Warning",
+                "reason": "Odd", "message": message, "lastTimestamp": time,
+            });
+            server.put(&serde_json::from_value::<Event>(event).unwrap());
+        }
+        server.put(&lab);
+    })
+    .await;
+    let page = portal.get("alice", "/w/team/lab").await.text;
+    for (message, is_shown) in [
+        ("of-this-one", true),
+        ("of-an-earlier-one", false),
+        ("of-its-pod", true),
+        ("of-an-earlier-pod", false),
+    ] {
+        assert_eq!(page.contains(message), is_shown, "{message}: {page}");
     }
 }
 

@@ -225,7 +225,7 @@ async fn a_change_is_being_applied_and_only_a_slow_operator_is_a_finding() {
         findings(&old),
         [(
             "warn",
-            "The operator has not seen the last change of the workspace yet."
+            "The operator has not completed the last change of the workspace yet: no operator runs, or the API server breaks off its writes."
         )]
     );
     assert_eq!(old["head"]["applying"], json!(false));

@@ -77,10 +77,7 @@ async fn set_desired(alice: &Api<Workspace>, desired: DesiredStatus) -> kube::Re
 async fn announced(alice: &Api<Workspace>, wanted: bool) -> anyhow::Result<Workspace> {
     wait::until("the time of the deletion", Duration::from_secs(30), || async {
         let old = alice.get(NAME).await.map_err(|error| error.to_string())?;
-        let time = old
-            .status
-            .as_ref()
-            .and_then(|status| status.deletes_at.as_ref());
+        let time = old.status.as_ref().and_then(|status| status.deletes_at.as_ref());
         if time.is_some() == wanted {
             Ok(old)
         } else {

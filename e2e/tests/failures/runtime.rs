@@ -43,6 +43,19 @@ async fn exit_code(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
+async fn exit_code_0(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(runs("import time; time.sleep(15)")).await?;
+    fixture
+        .reports(
+            reason::CONTAINER_COMPLETED,
+            &["exit code 0", "or run `stop-workspace` in it"],
+            ended(),
+        )
+        .await?;
+    fixture.restart_with(repaired()).await?;
+    fixture.recovered().await
+}
+
 /// Each end comes at once, so the first one may be reported only with the second.
 async fn crash_loop(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.may_also_report(reason::CONTAINER_EXITED);
@@ -171,6 +184,7 @@ async fn pre_stop_hook_that_fails(fixture: &Fixture) -> anyhow::Result<()> {
 async fn failing_containers_are_reported_with_their_reason() -> anyhow::Result<()> {
     let rows = [
         row!(exit_code),
+        row!(exit_code_0),
         row!(crash_loop),
         row!(out_of_memory),
         row!(command_that_does_not_exist),

@@ -34,7 +34,10 @@ async fn a_start_that_fails_says_why_leaves_nothing_running_and_works_once_the_c
     failed?;
     // Its second crash ends the start, with the last line of the command alone.
     let events = fails_by(&bob, "crashes", sample::LAST_LINE).await?;
-    ensure!(events.contains("CrashLooping") && !events.contains(sample::FIRST_LINE), "{events}");
+    ensure!(
+        events.contains("CrashLooping") && !events.contains(sample::FIRST_LINE),
+        "{events}"
+    );
     bob.start().await?;
     bob.stop().await
 }

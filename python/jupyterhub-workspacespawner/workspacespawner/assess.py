@@ -8,7 +8,7 @@ _NOTHING = {"AllRulesHold", "AsExpected", "Starting", "Running", "Stopped", "Rea
 _LONGEST = 2000
 # Reasons of the phase `Failed` that may pass by themselves: the kubelet restarts a container, a node comes or answers again, a disk is freed.
 PASSING = {
-    "ContainerExited", "CrashLooping", "OOMKilled", "PostStartHookFailed", "ReadinessFailed",
+    "ContainerCompleted", "ContainerExited", "CrashLooping", "OOMKilled", "PostStartHookFailed", "ReadinessFailed",
     "Evicted", "NodeLost", "Unschedulable", "VolumeAttachFailed", "VolumeUnbound",
 }  # fmt: skip
 

@@ -261,6 +261,10 @@ reasons! {
         "A container ended and is restarted. The message gives the exit code, and the last line of an image with the door.",
         Owner: "Correct what its last line names; you reach a file in the home by a start in recovery. If there is no such line, ask an administrator for its output.",
         [PreviousLogs, Recover];
+    CONTAINER_COMPLETED = "ContainerCompleted", Blocks(Process), "Degraded=True",
+        "A container ended with exit code 0, and Kubernetes starts it again, later each time: its server was asked to end, or its command has finished. Until it runs again, the workspace is not ready.",
+        Owner: "To end the workspace, stop it, or run `stop-workspace` in it. If the message names a container beside the application, have the template's author make it an init container, or one that does not end.",
+        [Stop];
     CRASH_LOOPING = "CrashLooping", Blocks(Process), "Degraded=True",
         "A container ends repeatedly and is restarted with growing delays. The message gives the exit code, and the last line of an image with the door.",
         Owner: "Correct what its last line names; you reach a file in the home by a start in recovery. Then stop and start the workspace. If there is no such line, ask an administrator for its output.",
@@ -290,7 +294,7 @@ reasons! {
         "The pod has scheduling gates, as with Kueue: it gets no node until the controllers that set them remove them. The message names gates and queue. The phase stays Starting, and the start timeout counts from the removal.",
         Owner: "Wait until the queue admits the pod, or ask its administrator (with Kueue, who sees `kubectl get workloads`). If the workspace is not needed, stop it.",
         [Stop];
-    EVICTED = "Evicted", Blocks(Node), "Degraded=True",
+    EVICTED = "Evicted", Wrong, "Degraded=True",
         "The pod was removed from its node: a resource ran out, the node was drained, or a pod of higher priority needed the space. The reason shows until the next pod is ready.",
         Owner: "Nothing, if it was a drain. If the message names memory or storage: raise spec.resources.requests, or write less outside the disk.";
     POD_LOST = "PodLost", Wrong, "Event",
@@ -322,7 +326,7 @@ reasons! {
         Administrator: "If the earlier volume was kept (reclaim policy Retain), an administrator can recover the files from it; else from a backup.";
     DISK_NEARLY_FULL = "DiskNearlyFull", Wrong, "Event; status.disk.usedPercent; status.disk.full",
         "At least 90 % of the space or inodes of the workspace's disk are used, or none is left. Nothing is stopped because of it.",
-        Owner: "Delete files in a terminal of the workspace. Or make the disk larger (spec.storage.size), where template and storage class allow that. If the workspace does not start any more, start in recovery and delete files there.",
+        Owner: "Delete files in a terminal of the workspace: `du -xh -d 2 -t 100M ~` names large folders. Or make the disk larger (spec.storage.size), where template and storage class allow that. If the workspace does not start any more, start in recovery and delete files there.",
         [Field("spec.storage.size"), Recover];
     RETAINED_VOLUME_OF_ANOTHER_OWNER = "RetainedVolumeOfAnotherOwner", Blocks(Disk), "Degraded=True",
         "The disk retained from an earlier workspace of this name belongs to another owner, or another user set this workspace's owner.",

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{lenient::lenient, schema};
 
-/// The observed state. The operator can rebuild all of it, except `disk` and the times of the run: only they record which disk
-/// existed before, and when a run started and had something to lose.
+/// The observed state. The operator can rebuild all of it, except `disk`, `filesLost` and the times of the run: only they record
+/// which disk existed before, and when a run started and had something to lose.
 // It has one writer, who writes all of it. A record of field managers would make each write of the object more expensive
 // (docs/decisions/0027).
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -109,6 +109,9 @@ pub struct WorkspaceStatus {
     /// When the workspace's container ended because `stop-workspace` was called in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_requested_at: Option<Time>,
+    /// Whether the last run had a home without a disk, whose files went with its pod. Until the next run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub files_lost: bool,
     /// When this run began, or when the scheduling gates of its pod were removed. Absent after its first ready pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting_since: Option<Time>,

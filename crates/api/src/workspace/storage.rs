@@ -124,6 +124,9 @@ pub struct DiskStatus {
     /// What `usedPercent` counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_percent_of: Option<DiskResource>,
+    /// True if its storage class does not let it grow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cannot_grow: bool,
     /// True if the door could not write a block because no space or quota was left.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,

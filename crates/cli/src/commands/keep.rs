@@ -2,9 +2,9 @@
 
 use api::Workspace;
 use api::names::KEEP_UNTIL;
-use api::workspace::StopRule;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use rules::{keep, stops};
+use rules::keep;
+use rules::stops::{self, Stop, Times};
 use serde_json::json;
 
 use super::targets::{Target, parse};
@@ -55,11 +55,17 @@ fn effect(workspace: &Workspace, until: Timestamp) -> Option<String> {
     if values.idle_timeout_in_minutes.is_none() {
         return Some("No idle rule stops this workspace now: the time counts once one does.".to_owned());
     }
-    let rule = status.stops_because.filter(|rule| *rule != StopRule::Idle)?;
-    let at = status.stops_at.as_ref().filter(|at| at.0 < until)?;
-    Some(format!(
-        "It is stopped all the same at {}, {}.",
-        at.0,
-        stops::when(rule, Some(values))
-    ))
+    // The status announces idleness alone while that comes first.
+    let failing_since = status.failing_since.as_ref();
+    let times = Times {
+        running_since: status.running_since.as_ref().map(|since| since.0),
+        failing_since: failing_since
+            .filter(|_| status.endpoint.is_none())
+            .map(|since| since.0),
+        ..Times::default()
+    };
+    let limits = stops::times(values, &times).filter(|stop| stop.at < until);
+    let Stop { rule, at } = limits.min_by_key(|stop| stop.at)?;
+    let when = stops::when(rule, Some(values));
+    Some(format!("It is stopped all the same at {at}, {when}."))
 }

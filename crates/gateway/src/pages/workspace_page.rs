@@ -222,7 +222,10 @@ fn stopped(
 fn blocker_part(target: &Target, audience: Audience) -> Part {
     let blocker = blocker(target);
     let (cause, message, remedy) = match (blocker, audience) {
-        (None, _) => <(String, String, String)>::default(),
+        // A new pod starts. Guests see that alone.
+        (None, _) | (Some(reason::EVICTED), Audience::Starter | Audience::Viewer) => {
+            <(String, String, String)>::default()
+        }
         (Some(_), Audience::Starter | Audience::Viewer) => (
             "The start is blocked.".to_owned(),
             String::new(),

@@ -34,6 +34,7 @@ fn a_page_says_that_it_opens_only_where_it_does() {
         };
         let restart = "After a change, stop and start";
         for word in [
+            reason::CONTAINER_COMPLETED,
             reason::CONTAINER_EXITED,
             reason::CRASH_LOOPING,
             reason::OOM_KILLED,
@@ -50,6 +51,20 @@ fn a_page_says_that_it_opens_only_where_it_does() {
             .join(" ");
         assert!(own.contains(opens) && !own.contains(restart), "{own}");
     }
+}
+
+#[test]
+fn guests_of_an_evicted_workspace_see_a_start_and_its_owner_the_cause() {
+    let text = |word, audience| {
+        let shown = shown(Phase::Starting, word, audience);
+        format!("{:?}", shown.parts)
+    };
+    for audience in [Audience::Viewer, Audience::Starter] {
+        assert!(!text(reason::EVICTED, audience).contains("blocked"));
+        assert!(text(reason::UNSCHEDULABLE, audience).contains("blocked"));
+    }
+    let own = text(reason::EVICTED, Audience::OwnerOrAdmin);
+    assert!(own.contains("Evicted:") && !own.contains("Stuck"), "{own}");
 }
 
 #[test]

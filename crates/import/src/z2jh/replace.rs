@@ -96,7 +96,10 @@ pub(super) fn files(
     finish(source, &mut ledger);
     let secrets = source.secrets.commands(namespaces.iter().copied());
     let hub = options.hub_namespace.as_deref();
-    let hub = hub.or_else(|| namespaces.first().copied()).unwrap_or("jhub").to_owned();
+    let hub = hub
+        .or_else(|| namespaces.first().copied())
+        .unwrap_or("jhub")
+        .to_owned();
     let files = source.secrets.copy_files(&hub, namespaces.iter().copied());
     let database = match source.chart.text("hub.db.type").as_deref() {
         None | Some("sqlite-pvc") => Database::File,

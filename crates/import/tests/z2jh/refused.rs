@@ -207,9 +207,12 @@ fn of_common_disk(hub: Hub, folder: &str, users: &[&str], scheme: Option<&str>) 
     convert(Source::Z2jh, &[input], &options)
 }
 
+/// Folder of the values, users, folders of their workspaces, names of those that are not made.
+type Folders<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+
 #[test]
 fn a_home_whose_folder_cannot_come_over_is_not_made_by_name() {
-    let cases: [(&str, &[&str], &[&str], &[&str]); 6] = [
+    let cases: [Folders<'_>; 6] = [
         (
             "home/{unescaped_username}",
             &["org:ann", "bob"],

@@ -7,12 +7,9 @@ use api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use rules::{
-    Home,
-    files::{Disk, Disks, Moment},
-};
+use rules::files::{Disk, Disks, Moment};
 
-use super::{Facts, State, condition_list::Conditions};
+use super::{Facts, State, condition_list::Conditions, remembered::files_lost};
 use crate::{
     blockers::{Blocker, Problem},
     cache::observed::{Observed, held_by, holders},
@@ -175,7 +172,7 @@ fn stopped(
         Disk::Replaced(Retain::Delete)
     } else if has_disk(facts.observed) {
         Disk::Own
-    } else if lost_files(facts, before) {
+    } else if files_lost(before, &facts.observed.identity.name, None) {
         Disk::None
     } else {
         Disk::NeverMade
@@ -195,16 +192,6 @@ fn stopped(
 fn has_disk(observed: &Observed) -> bool {
     let claim = observed.claim.as_ref();
     claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
-}
-
-/// Whether a run has ended whose files were deleted with its pod.
-fn lost_files(facts: &Facts<'_>, before: &WorkspaceStatus) -> bool {
-    let valid = facts.validation.as_ref().ok();
-    let is_ephemeral = valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }));
-    let told = format!("{NO_POD}; {}", Disk::None.fate(Moment::Stopped).text);
-    let is_known =
-        condition::find(&before.conditions, STOPPED).is_some_and(|it| it.message.starts_with(&told));
-    is_ephemeral && (is_known || before.run_id.is_some())
 }
 
 fn ready(observed: &Observed, new_disk: bool) -> String {

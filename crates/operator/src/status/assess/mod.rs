@@ -169,6 +169,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         phase: Some(conditions::phase(state, problem.as_ref())),
         reason: decided_by.as_ref().map(|condition| condition.reason.clone()),
         message: decided_by.map(|condition| condition.message),
+        files_lost: remembered::files_lost(&before, &facts.observed.identity.name, run_id),
         // A running workspace that became invalid keeps the address under which users have it open.
         url: valid
             .filter(|valid| valid.not_served.is_none())

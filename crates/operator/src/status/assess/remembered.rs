@@ -1,8 +1,11 @@
-//! Earlier status, observed state -> disk and start time that the status keeps (pure).
+//! Earlier status, observed state -> disk, lost files, start time that the status keeps (pure).
 
 use api::{WorkspaceStatus, workspace::DiskStatus};
 use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time};
-use rules::claims::has_volume;
+use rules::{
+    claims::has_volume,
+    files::{Disk, Disks},
+};
 
 use crate::{cache::observed::Observed, plan::disks, status::started};
 
@@ -29,7 +32,12 @@ pub(super) fn disk(
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
     let (replaced_volume_name, replaces_deleted) = replacement(earlier, same.is_some(), volume.as_ref());
     let run_ended = same.is_some() && before.run_id.is_some() && before.run_id.as_deref() != run_id;
+    let class = observed
+        .storage_classes
+        .iter()
+        .find(|class| class.metadata.name.as_deref() == disks::desired_claim::class_of(claim));
     Some(DiskStatus {
+        cannot_grow: class.is_some_and(|class| class.allow_volume_expansion != Some(true)),
         replaces_deleted: replaces_deleted && !run_ended,
         replaced_volume_name,
         size: disks::desired_claim::size(claim).map(|size| Quantity(size.to_owned())),
@@ -80,6 +88,12 @@ fn replacement(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>
     )
 }
 
+/// Whether a run of the workspace of this name has ended whose files were deleted with its pod, and no other one has begun.
+pub(super) fn files_lost(before: &WorkspaceStatus, name: &str, run_id: Option<&str>) -> bool {
+    let had_no_disk = || Disks::from_status(name, before).home == Disk::None;
+    run_id.is_none() && (before.files_lost || before.run_id.is_some() && had_no_disk())
+}
+
 /// Since when the run has had a container. It is not worth a write of its own: `is_written` is whether the status is written anyway.
 pub(super) fn started_at(before: &WorkspaceStatus, observed: &Observed, is_written: bool) -> Option<Time> {
     let remembered = started::recorded_start(Some(before), observed).cloned();
@@ -126,6 +140,27 @@ mod tests {
         assert!(used.size.is_some());
         let remembered = DiskStatus { size: None, ..used };
         assert_eq!(after, Some(remembered), "also when it is gone, without its size");
+    }
+
+    #[test]
+    fn a_disk_whose_class_does_not_let_it_grow_is_known() {
+        for (grows, expected) in [(Some(true), false), (Some(false), true), (None, true)] {
+            let mut observed = observed("a");
+            let mut claim = observed.claim.as_deref().unwrap().clone();
+            claim.spec.as_mut().unwrap().storage_class_name = Some("fast".to_owned());
+            observed.claim = Some(claim.into());
+            let told = |observed: &Observed| {
+                disk(&status(None, None), observed, None, false)
+                    .unwrap()
+                    .cannot_grow
+            };
+            assert!(!told(&observed), "the class is not known");
+            let mut class = k8s_openapi::api::storage::v1::StorageClass::default();
+            class.metadata.name = Some("fast".to_owned());
+            class.allow_volume_expansion = grows;
+            observed.storage_classes = vec![class.into()];
+            assert_eq!(told(&observed), expected, "{grows:?}");
+        }
     }
 
     #[test]

@@ -36,21 +36,6 @@ use crate::visible::VisibleWorkspace;
 /// Most events that are shown.
 const MAX: usize = 50;
 
-/// Events of the workspace, its pod and its own disk.
-pub(super) fn about(events: Vec<Event>, name: &str) -> Vec<Event> {
-    let child = rules::names::child(name);
-    let is_about = |event: &Event| {
-        let object = &event.involved_object;
-        let of = object.name.as_deref().unwrap_or_default();
-        match object.kind.as_deref() {
-            Some("Workspace") => of == name,
-            Some("Pod" | "PersistentVolumeClaim") => of == child,
-            _ => false,
-        }
-    };
-    events.into_iter().filter(is_about).collect()
-}
-
 /// Why the workspace is not as wanted, in the words of `kubectl workspace explain`. Empty where nothing is wrong: state, stop and
 /// pending changes have parts of their own. `is_usual`: what is under way has not taken long, so only problems are shown.
 pub(super) fn explanation(
@@ -178,7 +163,7 @@ pub(super) fn events(read: Result<Vec<Event>, String>) -> Events {
         let group = groups
             .entry(key)
             .or_insert((Timestamp::UNIX_EPOCH, 0, is_warning));
-        group.0 = group.0.max(time_of(&event));
+        group.0 = group.0.max(explain::time_of(&event).unwrap_or_default());
         group.1 = group.1.saturating_add(count);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
@@ -204,19 +189,6 @@ pub(super) fn events(read: Result<Vec<Event>, String>) -> Events {
             .collect(),
         absent: String::new(),
     }
-}
-
-/// The last time of an event.
-fn time_of(event: &Event) -> Timestamp {
-    let series = event
-        .series
-        .as_ref()
-        .and_then(|series| series.last_observed_time.as_ref());
-    let last = series.or(event.event_time.as_ref()).map(|time| time.0);
-    let older = event.last_timestamp.as_ref().or(event.first_timestamp.as_ref());
-    last.or_else(|| older.map(|time| time.0))
-        .or_else(|| event.metadata.creation_timestamp.as_ref().map(|time| time.0))
-        .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Workspaces at most that are offered for a stop, to free what another one needs.

@@ -121,23 +121,23 @@ pub(super) async fn view(context: &Context, seen: &VisibleWorkspace) -> View {
     let (may, beside, evidence, usage) = join!(
         Box::pin(May::ask(context, &namespace)),
         Box::pin(MayBeside::ask(context, seen)),
-        Box::pin(read(context, &namespace, &name)),
+        Box::pin(read(context, workspace)),
         facts::usage(context, workspace),
     );
     let template = context.app.index.template_of(workspace);
     let explained = explain::workspace(&Evidence {
         workspace,
-        events: evidence.events,
+        events: read_of(evidence.events.clone()),
         pods: evidence.pods,
         claim: evidence.claim,
         quotas: evidence.quotas,
         template: template.as_deref(),
-        pod_events: evidence.happened.as_deref().unwrap_or_default(),
+        pod_events: evidence.events.as_deref().unwrap_or_default(),
         reads_logs: beside.logs,
         now: context.now,
     });
     let can = Remedies::new(context, seen, (may, beside));
-    let (events, pods) = (evidence.happened, evidence.found);
+    let (events, pods) = (evidence.events, evidence.found);
     let is_usual = explain::is_applying(workspace, context.now) || is_usual_start(workspace, context.now);
     View {
         layout,
@@ -163,22 +163,24 @@ fn is_usual_start(workspace: &Workspace, now: Timestamp) -> bool {
 
 /// What was read as the user.
 struct Reads {
-    events: Read<Vec<Event>>,
+    events: Result<Vec<Event>, String>,
     pods: Read<Vec<Pod>>,
     claim: Read<Option<PersistentVolumeClaim>>,
     quotas: Read<Vec<ResourceQuota>>,
-    happened: Result<Vec<Event>, String>,
     found: Vec<Pod>,
 }
 
-async fn read(context: &Context, namespace: &str, name: &str) -> Reads {
+async fn read(context: &Context, workspace: &Workspace) -> Reads {
+    let (namespace, name) = (
+        &*workspace.namespace().unwrap_or_default(),
+        &*workspace.name_any(),
+    );
     if let Some(why) = context.read_only() {
         return Reads {
-            events: Read::Unread(why.clone()),
+            events: Err(why.clone()),
             pods: Read::Unread(why.clone()),
             claim: Read::Unread(why.clone()),
-            quotas: Read::Unread(why.clone()),
-            happened: Err(why),
+            quotas: Read::Unread(why),
             found: Vec::new(),
         };
     }
@@ -197,18 +199,15 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Reads {
         Ok(claim) => Read::Known(Some(claim)),
     };
     let found = pods.as_ref().cloned().unwrap_or_default();
-    let events = events.map(|events| explanation::about(events, name));
-    let happened = events.as_ref().cloned().map_err(ToString::to_string);
-    let of_workspace = events.map(|events| {
-        let is_its = |event: &Event| event.involved_object.kind.as_deref() == Some("Workspace");
-        events.into_iter().filter(is_its).collect()
-    });
+    let mut events = events.map_err(|failure| failure.to_string());
+    if let Ok(events) = &mut events {
+        events.retain(|event| explain::concerns(event, workspace));
+    }
     Reads {
-        events: read_of(of_workspace),
+        events,
         pods: read_of(pods),
         claim,
         quotas: read_of(quotas),
-        happened,
         found,
     }
 }
@@ -225,7 +224,7 @@ async fn events(context: &Context, namespace: &str, name: &str) -> Result<Vec<Ev
     Ok(events.into_iter().flatten().collect())
 }
 
-fn read_of<T>(answer: Result<T, Failure>) -> Read<T> {
+fn read_of<T>(answer: Result<T, impl ToString>) -> Read<T> {
     match answer {
         Ok(found) => Read::Known(found),
         Err(failure) => Read::Unread(failure.to_string()),

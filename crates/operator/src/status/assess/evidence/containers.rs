@@ -310,6 +310,7 @@ impl ContainerView<'_> {
             Some("StartError" | "ContainerCannotRun") => {
                 self.cannot_start(ended.message.as_deref().unwrap_or("no reason is given"))
             }
+            _ if code == 0 => self.completed(ended),
             _ if self.ends() >= 2 => {
                 let message = format!(
                     "{name} ends again and again, last with exit code {code}, and is restarted with growing delays. {hint}"
@@ -321,6 +322,20 @@ impl ContainerView<'_> {
                 format!("{name} ended with exit code {code} and is restarted. {hint}"),
             ),
         }
+    }
+
+    /// It ended without an error. Kubernetes starts it again all the same, and its pod is not ready meanwhile.
+    fn completed(self, ended: &ContainerStateTerminated) -> Evidence {
+        let name = self.name();
+        let way = if self.status.name == APPLICATION_CONTAINER {
+            "its server was asked to end, or its command has finished. To end the workspace, stop it, or run `stop-workspace` in it"
+        } else {
+            "it has finished. What finishes has to be an init container; a container beside the application must not end"
+        };
+        let line = ended.message.as_deref().and_then(last_line);
+        let line = line.map_or_else(String::new, |line| format!(" Its last line: {line:?}."));
+        let message = format!("{name} ended with exit code 0 and is started again: {way}.{line}");
+        Evidence::new(reason::CONTAINER_COMPLETED, message, self.ends() >= 2, None)
     }
 
     fn memory_limit(self) -> Option<String> {

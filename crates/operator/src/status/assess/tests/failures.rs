@@ -1,7 +1,8 @@
 //! The plain failures: reason, time of the report, and a stable message.
 
 use api::condition::reason::{
-    CONTAINER_EXITED, CONTAINER_START_FAILED, CRASH_LOOPING, IMAGE_PULL_FAILED, OOM_KILLED,
+    CONTAINER_COMPLETED, CONTAINER_EXITED, CONTAINER_START_FAILED, CRASH_LOOPING, IMAGE_PULL_FAILED,
+    OOM_KILLED,
 };
 
 use super::*;
@@ -25,7 +26,7 @@ fn each_failure_of_the_pod_has_its_own_reason() {
         ),
         (&ended("StartError", 128), &none, 0, CONTAINER_START_FAILED),
         (&back_off, &ended("StartError", 128), 3, CONTAINER_START_FAILED),
-        (&ended("Completed", 0), &none, 0, CONTAINER_EXITED),
+        (&ended("Completed", 0), &none, 1, CONTAINER_COMPLETED),
         (&running, &ended("Error", 1), 2, CRASH_LOOPING),
         (&ended("OOMKilled", 137), &none, 0, OOM_KILLED),
         (&back_off, &ended("OOMKilled", 137), 4, OOM_KILLED),
@@ -57,6 +58,38 @@ fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_in_revers
     ] {
         let case = Case::new(testing::started()).container(state, last, restarts);
         assert_eq!(cause(&case).0, expected, "{state} after {restarts} restarts");
+    }
+}
+
+#[test]
+fn an_end_with_exit_code_0_is_told_as_such_with_the_way_and_is_a_failure_only_if_it_comes_again() {
+    let end = |name: &str, restarts: i32| {
+        let status = |name: &str, state: Value, ready: bool| json!({"name": name, "ready": ready, "restartCount": restarts, "image": "", "imageID": "", "state": state});
+        let ended = json!({"terminated": {"reason": "Completed", "exitCode": 0}});
+        let mut all = vec![status(name, ended, false)];
+        if name != "workspace" {
+            all.push(status("workspace", json!({"running": {}}), true));
+        }
+        Case::new(testing::started())
+            .pod(json!({"phase": "Running", "containerStatuses": all}))
+            .status()
+    };
+    for (name, way) in [("workspace", "stop-workspace"), ("helper", "init container")] {
+        for (restarts, phase) in [(0, Phase::Starting), (1, Phase::Failed), (7, Phase::Failed)] {
+            let status = end(name, restarts);
+            let told = (status.reason.as_deref(), status.phase);
+            assert_eq!(
+                told,
+                (Some(CONTAINER_COMPLETED), Some(phase)),
+                "{name} {restarts}"
+            );
+            let message = status.message.unwrap();
+            assert!(
+                message.contains("exit code 0") && message.contains(way),
+                "{message}"
+            );
+            assert!(!message.contains("administrator"), "{message}");
+        }
     }
 }
 

@@ -214,19 +214,46 @@ fn foreign_and_terminating_pods_are_no_endpoint() {
 
 #[test]
 fn a_stopped_workspace_without_a_disk_reports_that_its_files_are_gone() {
-    let stopped = |storage: Value| {
-        let mut case = Case::new(testing::observed()).stopped();
-        case.workspace.status = Some(Case::new(testing::running()).status());
+    let gone = "No pod is left; the files in its home are gone: the home has no disk.";
+    let run_with = |storage: Value| {
+        let mut case = Case::new(testing::running());
         case.workspace.spec.storage = serde_json::from_value(storage).unwrap();
         case.validation = Ok(testing::admit(&case.workspace));
-        case.status().message.unwrap()
+        case
     };
-    assert_eq!(
-        stopped(Value::Null),
-        "No pod is left; the files in its home are gone: the home has no disk."
-    );
-    assert_eq!(stopped(json!({"size": "1Gi"})), "No pod is left.");
-    assert_eq!(stopped(json!({"claimName": "shared"})), "No pod is left.");
+    let stopped = |mut case: Case| {
+        let mut before = case.status();
+        // The run was started with this storage.
+        before.pending_update.clear();
+        case.workspace.status = Some(before);
+        case.observed = testing::observed();
+        let mut first = case.stopped();
+        let status = first.status();
+        // A rule's stop is told before the rest, and the storage of the next start is not that of the last run.
+        let mut told = status.clone();
+        told.message = Some(format!("Stopped at noon. {gone}"));
+        for condition in &mut told.conditions {
+            condition.message.insert_str(0, "Stopped at noon. ");
+        }
+        first.workspace.status = Some(told);
+        first.workspace.spec.storage = serde_json::from_value(json!({"size": "1Gi"})).unwrap();
+        first.validation = Ok(testing::admit(&first.workspace));
+        let next = first.status();
+        first.workspace.status = Some(next.clone());
+        first.workspace.spec.desired_status = DesiredStatus::Running;
+        first.observed = testing::running();
+        assert!(!first.status().files_lost, "another run has begun");
+        (status.message.unwrap(), next.message.unwrap())
+    };
+    let (first, next) = stopped(run_with(Value::Null));
+    assert_eq!((first.as_str(), next.as_str()), (gone, gone));
+    for disk in [json!({"size": "1Gi"}), json!({"claimName": "shared"})] {
+        let (first, next) = stopped(run_with(disk));
+        assert_eq!(
+            (first.as_str(), next.as_str()),
+            ("No pod is left.", "No pod is left.")
+        );
+    }
     let never_ran = Case::new(testing::observed()).stopped().status();
     assert_eq!(never_ran.message.unwrap(), "No pod is left.");
 }
