@@ -11,7 +11,7 @@ use api::{
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::ResourceExt as _;
-use operator::controllers::network_policies::{self, LabelledSince};
+use operator::controllers::network_policies;
 use proptest::prelude::*;
 use serde_json::json;
 use testkit::{
@@ -182,8 +182,7 @@ impl Play {
             Step::EndPods => Cluster::end_pods(&server),
             Step::Garbage => Cluster::garbage(&server),
             Step::Policies => {
-                let since = LabelledSince::default();
-                network_policies::reconcile(&self.stage.context, &since).await;
+                network_policies::reconcile(&self.stage.context).await;
             }
         }
     }

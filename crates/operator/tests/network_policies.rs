@@ -1,4 +1,4 @@
-//! Network policies of namespaces: before each pod, for as long as one needs them, and those of earlier versions.
+//! Network policies of namespaces: before each pod, and for as long as one needs them.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use api::{Workspace, WorkspaceManager, condition::reason, names, workspace::Desi
 use http::Method;
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::ResourceExt as _;
-use operator::controllers::network_policies::{self, LabelledSince};
+use operator::controllers::network_policies;
 use serde_json::{Value, json};
 use testkit::{
     api_server::{Call, Disruption},
@@ -40,87 +40,6 @@ fn labels(stage: &Stage) -> (Option<String>, Option<String>) {
 
 fn labels_for(manager: &str) -> (Option<String>, Option<String>) {
     (Some("true".to_owned()), Some(rules::names::manager_hash(manager)))
-}
-
-/// `demo` runs as an operator of an earlier version left it.
-async fn from_earlier_version() -> Stage {
-    let mut stage = Stage::with_running_demo().await;
-    for name in POLICIES {
-        stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, |pod| {
-            let labels = pod["metadata"]["labels"].as_object_mut().unwrap();
-            labels.retain(|key, _| ![names::ISOLATED_LABEL, names::MANAGER].contains(&key.as_str()));
-        });
-        stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), name);
-    }
-    let old = json!({
-        "metadata": {"name": CHILD, "namespace": NAMESPACE, "labels": rules::names::labels("demo", "server"),
-            "annotations": {names::WORKSPACE_UID: "uid-of-demo"}},
-        "spec": {"podSelector": {"matchLabels": rules::names::selector("demo")}},
-    });
-    stage
-        .server
-        .put(&serde_json::from_value::<NetworkPolicy>(old).unwrap());
-    stage.replace_operator(None);
-    stage.sync();
-    stage.server.take_calls();
-    stage
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_pod_of_an_earlier_version_gets_both_labels_in_one_write_and_loses_its_policy_ten_minutes_later() {
-    let mut stage = from_earlier_version().await;
-    let (uid, since) = (stage.child_pod(), LabelledSince::default());
-    assert!(
-        network_policies::reconcile(&stage.context, &since)
-            .await
-            .is_some()
-    );
-    assert_eq!(stage.writes(), [""; 0], "the pod has no labels yet");
-    stage.reconcile().await.unwrap();
-    let writes = stage.writes();
-    assert_eq!(
-        writes,
-        [
-            "POST networkpolicies",
-            "POST networkpolicies",
-            &format!("PATCH pods/{CHILD}")
-        ]
-    );
-    assert_eq!(labels(&stage), labels_for("main"));
-    stage.sync();
-    for minutes in [0, 5, 4] {
-        tokio::time::advance(Duration::from_mins(minutes)).await;
-        assert!(
-            network_policies::reconcile(&stage.context, &since)
-                .await
-                .is_some()
-        );
-        assert!(policy(&stage, CHILD).is_some());
-    }
-    tokio::time::advance(Duration::from_mins(1)).await;
-    network_policies::reconcile(&stage.context, &since).await;
-    assert_eq!(stage.policies(), POLICIES);
-    assert_eq!(stage.child_pod(), uid);
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.writes(), [format!("DELETE networkpolicies/{CHILD}")]);
-}
-
-#[tokio::test]
-async fn a_policy_of_an_earlier_version_goes_when_its_run_ends_or_its_manager_wants_none() {
-    let mut stage = from_earlier_version().await;
-    stage.set(DesiredStatus::Stopped);
-    stage.reconcile().await.unwrap();
-    assert!(stage.reconcile_policies().await.is_some());
-    assert!(policy(&stage, CHILD).is_some(), "the pod is still ending");
-    stage.end_pods();
-    stage.reconcile_policies().await;
-    assert_eq!(stage.policies(), [""; 0]);
-
-    let mut stage = from_earlier_version().await;
-    put_manager(&stage, "main", json!({"enabled": false}));
-    stage.reconcile().await.unwrap();
-    stage.reconcile_policies().await;
-    assert_eq!((stage.policies(), labels(&stage)), (Vec::new(), (None, None)));
 }
 
 #[tokio::test]
@@ -219,8 +138,7 @@ async fn while_policies_are_deleted(
     stage
         .server
         .disrupt(Method::DELETE, POLICIES[0], Disruption::Late(late));
-    let deletion =
-        tokio::spawn(async move { network_policies::reconcile(&context, &LabelledSince::default()).await });
+    let deletion = tokio::spawn(async move { network_policies::reconcile(&context).await });
     let is_sent = |calls: &[Call]| {
         let mut calls = calls.iter();
         calls.any(|call| call.method == Method::DELETE && call.path.contains(POLICIES[0]))
@@ -280,37 +198,6 @@ async fn a_pod_of_others_with_our_labels_keeps_policies_and_opens_nothing() {
         // The control: a run of the manager.
         let expected = if is_gone { &POLICIES[..1] } else { &POLICIES };
         assert_eq!(stage.policies(), expected);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_policy_of_an_earlier_version_stays_until_today_s_policies_select_the_pod() {
-    let mut stage = from_earlier_version().await;
-    let since = LabelledSince::default();
-    let (isolated, manager) = (names::IS_ISOLATED, rules::names::manager_hash("main"));
-    let foreign =
-        json!({"metadata": {"name": POLICIES[0], "namespace": NAMESPACE}, "spec": {"podSelector": {}}});
-    let foreign: NetworkPolicy = serde_json::from_value(foreign).unwrap();
-    for (labels, is_taken, is_kept) in [
-        (["false", &manager], false, true),
-        ([isolated, "another"], false, true),
-        ([isolated, &manager], true, true),
-        ([isolated, &manager], false, false),
-    ] {
-        stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, |pod| {
-            pod["metadata"]["labels"][names::ISOLATED_LABEL] = json!(labels[0]);
-            pod["metadata"]["labels"][names::MANAGER] = json!(labels[1]);
-        });
-        stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), POLICIES[0]);
-        if is_taken {
-            stage.server.put(&foreign);
-        }
-        for _ in 0..3 {
-            stage.sync();
-            network_policies::reconcile(&stage.context, &since).await;
-            tokio::time::advance(Duration::from_mins(10)).await;
-        }
-        assert_eq!(policy(&stage, CHILD).is_some(), is_kept, "{labels:?}, {is_taken}");
     }
 }
 

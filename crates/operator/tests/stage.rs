@@ -22,7 +22,7 @@ use kube::{
 use operator::{
     cache::stores::{CacheWriter, Parsed, Trim, Writers},
     context::Context,
-    controllers::network_policies::{self, LabelledSince},
+    controllers::network_policies,
     plan::Installation,
     reconcile::{Error, reconcile},
 };
@@ -302,7 +302,7 @@ impl Stage {
     /// Lets the watches catch up, and what a new leader does once about network policies.
     pub(crate) async fn reconcile_policies(&mut self) -> Option<Duration> {
         self.sync();
-        network_policies::reconcile(&self.context, &LabelledSince::default()).await
+        network_policies::reconcile(&self.context).await
     }
 
     pub(crate) fn child<K>(&self) -> Option<K>

@@ -39,7 +39,6 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
     }
     let asker = Asker::over_http(context.now, context.keys.signer());
     let catalog = CatalogState::default();
-    let labelled = network_policies::LabelledSince::default();
     let changes = &context.stores.changes;
     tokio::join!(
         resync::run(changes, shutdown, async || {
@@ -49,7 +48,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
             Box::pin(shares::reconcile(context)).await
         }),
         resync::run(changes, shutdown, async || {
-            Box::pin(network_policies::reconcile(context, &labelled)).await
+            Box::pin(network_policies::reconcile(context)).await
         }),
         resync::run(changes, shutdown, async || {
             Box::pin(assertion_keys::reconcile(context)).await
