@@ -126,9 +126,8 @@ pub const PORT_VARIABLE: &str = "JUPYTER_PORT";
 const OTHER: &str = "choose another name";
 const PORT: &str = "use spec.port, or spec.defaultPort of the template";
 const PATH: &str = "leave it out, the installation and the manager decide the path";
-/// Environment variables that only the operator sets, or JupyterHub, which gives them to a server that runs already. Each with what to do
-/// instead: with other values a workspace would listen where nobody looks for it.
-pub const OWN_VARIABLES: [(&str, &str); 9] = [
+/// Environment variables that only the operator sets, or JupyterHub for its servers. Each with what to do instead: with other values a workspace would listen where nobody looks for it.
+pub const OWN_VARIABLES: [(&str, &str); 8] = [
     (RUN_ID_VARIABLE, OTHER),
     (UID_VARIABLE, OTHER),
     (ASSERTION_KEYS_VARIABLE, OTHER),
@@ -137,10 +136,6 @@ pub const OWN_VARIABLES: [(&str, &str); 9] = [
     (PORT_VARIABLE, PORT),
     ("JUPYTERHUB_SERVICE_URL", PORT),
     ("JUPYTERHUB_SERVICE_PREFIX", PATH),
-    (
-        "JUPYTERHUB_API_TOKEN",
-        "leave it out, a hub gives it to its servers",
-    ),
 ];
 
 /// What to do instead of setting the variable `name`, if only the operator or a hub sets it.

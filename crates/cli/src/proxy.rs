@@ -34,9 +34,11 @@ impl Proxy {
             Some("http") => ("$HTTP_PROXY", ["HTTP_PROXY", "http_proxy"]),
             _ => ("$HTTPS_PROXY", ["HTTPS_PROXY", "https_proxy"]),
         };
-        let set = |names: [&str; 2]| names.into_iter().find_map(|name| env::var(name).ok());
-        let is_set = set(names).is_some_and(|url| !url.is_empty());
-        if !is_set || is_excepted(&set(["NO_PROXY", "no_proxy"]).unwrap_or_default(), to) {
+        let set = |names: [&str; 2]| {
+            let mut values = names.into_iter().filter_map(|name| env::var(name).ok());
+            values.find(|value| !value.is_empty())
+        };
+        if set(names).is_none() || is_excepted(&set(["NO_PROXY", "no_proxy"]).unwrap_or_default(), to) {
             return None;
         }
         let found = Matcher::from_env().intercept(to)?;

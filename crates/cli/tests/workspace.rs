@@ -128,17 +128,18 @@ async fn what_is_as_wanted_is_not_written() {
 }
 
 #[tokio::test]
-async fn what_is_being_deleted_is_neither_started_nor_stopped() {
+async fn what_is_being_deleted_is_not_started_and_a_stop_of_it_writes_nothing() {
     let (server, client) = ApiServer::start();
     let mut workspace = in_phase("demo", "Running", "Running");
     workspace.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     workspace.metadata.finalizers = Some(vec!["x/y".to_owned()]);
     server.put(&workspace);
-    for command in ["start", "start --recovery", "stop --yes", "restart"] {
+    for command in ["start", "start --recovery", "restart"] {
         let ran = run(&client, &format!("{command} demo")).await;
         assert_eq!(ran.code(), exit_code::NOT_AS_WANTED, "{command}");
         assert!(ran.error().contains("it is being deleted"), "{}", ran.error());
     }
+    assert_eq!(run(&client, "stop --yes demo").await.code(), 0);
     assert!(server.take_calls().iter().all(|call| !call.is_write()));
     // The control.
     assert_eq!(run(&client, "delete demo --yes").await.code(), 0);

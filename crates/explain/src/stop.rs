@@ -234,8 +234,12 @@ fn interruption(evidence: &Evidence<'_>) -> Option<Finding> {
         let reasons = [reason::EVICTED, reason::NODE_LOST, reason::POD_LOST];
         event.reason.as_deref().is_some_and(|it| reasons.contains(&it))
     };
+    // The same pod goes on if a lost node answers again.
+    let status = evidence.workspace.status.as_ref();
+    let begun = status.and_then(|status| status.started_at.as_ref());
     let event = causes::own_events(evidence)
         .filter(lost)
+        .filter(|event| begun.is_none_or(|begun| causes::time_of(event) <= Some(begun.0)))
         .max_by_key(|it| causes::time_of(it))?;
     let ended = event.reason.as_deref()?;
     let time = causes::time_of(event)?;

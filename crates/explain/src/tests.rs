@@ -272,21 +272,26 @@ fn an_open_page_that_is_the_last_use_is_told_with_its_end_and_the_field_that_mov
 
 #[test]
 fn a_run_that_the_cluster_ended_is_told_of_the_next_one_while_its_event_is_there() {
-    let status =
-        json!({"phase": "Running", "conditions": [condition("Available", "True", reason::READY, "")]});
-    let workspace = workspace_with(json!({}), status);
+    let workspace = |started: &str| {
+        let available = condition("Available", "True", reason::READY, "");
+        let status = json!({"phase": "Running", "conditions": [available], "startedAt": started});
+        workspace_with(json!({}), status)
+    };
     let event = |reason: &str| -> Event {
         from(json!({
             "metadata": {}, "involvedObject": {}, "type": "Warning", "reason": reason, "message": "The node was low on memory.",
             "lastTimestamp": "2026-01-01T11:30:00Z",
         }))
     };
-    for (reason, told) in [
-        (reason::EVICTED, true),
-        (reason::NODE_LOST, true),
-        (reason::POD_LOST, true),
-        (reason::OOM_KILLED, false),
+    for (reason, started, told) in [
+        (reason::EVICTED, 31, true),
+        (reason::NODE_LOST, 31, true),
+        // The node was back, with the same pod.
+        (reason::NODE_LOST, 29, false),
+        (reason::POD_LOST, 31, true),
+        (reason::OOM_KILLED, 31, false),
     ] {
+        let workspace = workspace(&format!("2026-01-01T11:{started}:00Z"));
         let evidence = Evidence {
             events: Read::Known(vec![event(reason)]),
             ..Evidence::of(&workspace)

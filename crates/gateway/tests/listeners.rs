@@ -66,13 +66,13 @@ async fn only_the_proxys_certificate_opens_a_connection() {
 }
 
 #[tokio::test]
-async fn sixty_kilobytes_of_headers_pass_and_more_are_refused() {
+async fn forty_five_kibibytes_of_headers_pass_and_more_are_refused() {
     let rig = Rig::start(router(), Limits::default()).await;
     let (mut sender, _) = rig.http2().await;
     for (size, status) in [
-        (60 * 1024, StatusCode::OK),
-        (70 * 1024, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-        (260 * 1024, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (45 * 1024, StatusCode::OK),
+        (55 * 1024, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (245 * 1024, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
     ] {
         let mut request = to("/");
         request
@@ -91,8 +91,8 @@ async fn sixty_kilobytes_of_headers_pass_and_more_are_refused() {
     }
     let mut sender = rig.http1().await;
     for (size, status) in [
-        (60 * 1024, StatusCode::OK),
-        (260 * 1024, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (45 * 1024, StatusCode::OK),
+        (245 * 1024, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
     ] {
         let mut request = to("/");
         request

@@ -1,4 +1,4 @@
-//! The contract with Traefik: several cookies that it forwards together, and more than it accepts.
+//! The contract with Traefik: several cookies that it forwards together.
 
 use std::sync::atomic::Ordering;
 
@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use crate::support::pod::answering;
 use crate::support::proxy::{Site, running, snapshot};
-use crate::traefik::{TICKET, site};
+use crate::traefik::TICKET;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no_other_cookie_of_ours_does() {
@@ -75,46 +75,4 @@ async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no
         quoted.len() == 1 && quoted[0].contains("2|1:0|10:1700000000"),
         "{with_ticket:?}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_that_is_full_of_cookies_is_rid_of_them_after_a_few_page_loads() {
-    let (site, _, _) = site().await;
-    // Nearly as much as the proxy takes.
-    let mut tossed: Vec<String> = (0..19).map(|number| format!("t{number}")).collect();
-    let mut loads = 0;
-    loop {
-        let pairs: Vec<String> = tossed
-            .iter()
-            .map(|name| format!("{name}={}", "x".repeat(4_000)))
-            .collect();
-        let cookies = format!("{}; {}", TICKET.1, pairs.join("; "));
-        let user = [
-            ("cookie", cookies.as_str()),
-            ("sec-fetch-mode", "navigate"),
-            ("sec-fetch-dest", "document"),
-            ("accept", "text/html"),
-        ];
-        let (status, headers, body) = site.get("lab", "/lab", &user).await;
-        loads += 1;
-        if status == StatusCode::OK {
-            break;
-        }
-        let page = String::from_utf8_lossy(&body);
-        assert_eq!(
-            status,
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "{} cookies: {page} {}",
-            tossed.len(),
-            site.log()
-        );
-        assert!(page.contains("reload this page"), "{page}");
-        let before = tossed.len();
-        for line in headers.get_all("set-cookie") {
-            let name = line.to_str().unwrap().split('=').next().unwrap();
-            tossed.retain(|one| one != name);
-        }
-        assert!(tossed.len() < before, "none is removed: {page}");
-    }
-    assert!((2..=4).contains(&loads), "{loads} page loads");
 }

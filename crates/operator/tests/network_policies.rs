@@ -14,7 +14,7 @@ use testkit::{
 };
 use tokio::{task::JoinHandle, time::Instant};
 
-use crate::stage::{CHILD, POLICIES, Stage, unisolated};
+use crate::stage::{POLICIES, Stage, unisolated};
 
 /// A call that comes late, but is not given up.
 const LATE: Duration = Duration::from_millis(300);

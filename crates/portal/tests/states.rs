@@ -345,7 +345,7 @@ async fn what_happened_is_told_in_sentences_and_a_usual_start_warns_of_nothing()
             "Warning",
             "Unhealthy",
             "Startup probe failed: EOF",
-            "The application does not answer yet. While it starts, that is usual.",
+            "The application does not answer. While it starts, that is usual.",
             "calm",
         ),
         (

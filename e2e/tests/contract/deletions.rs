@@ -1,7 +1,5 @@
 //! Deletions by the operator's account, which policy and webhook refuse but for an announced workspace.
 
-use std::time::Duration;
-
 use api::{Workspace, WorkspaceExecutionProfile, condition::STOPPED, workspace::DesiredStatus};
 use e2e::{
     cluster::{self, Scratch, audit},
@@ -75,7 +73,7 @@ async fn set_desired(alice: &Api<Workspace>, desired: DesiredStatus) -> kube::Re
 
 /// Waits until a time of its deletion is announced, or none.
 async fn announced(alice: &Api<Workspace>, wanted: bool) -> anyhow::Result<Workspace> {
-    wait::until("the time of the deletion", Duration::from_secs(30), || async {
+    wait::until("the time of the deletion", wait::USUAL, || async {
         let old = alice.get(NAME).await.map_err(|error| error.to_string())?;
         let time = old.status.as_ref().and_then(|status| status.deletes_at.as_ref());
         if time.is_some() == wanted {
@@ -113,7 +111,7 @@ async fn it_is_deleted_as_announced(
     let later = Patch::Merge(json!({ "status": status }));
     let admin = scratch.api::<Workspace>();
     admin.patch_status(NAME, &PatchParams::default(), &later).await?;
-    wait::until("its deletion", Duration::from_secs(30), || async {
+    wait::until("its deletion", wait::USUAL, || async {
         match alice.get(NAME).await {
             Ok(old) if old.metadata.deletion_timestamp.is_some() && old.finalizers() == [HELD] => Ok(()),
             other => Err(format!("{other:?}")),

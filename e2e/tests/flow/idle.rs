@@ -70,7 +70,8 @@ async fn stops_and_starts(
     let name = &unused.name_any();
     let ready = ready_since(scratch, name).await?;
     let pods = scratch.api::<Pod>();
-    cluster::exec(&pods, &workspace::pod(unused)?, &["sh", "-c", INSTALL]).await?;
+    let pod = workspace::pod(unused)?;
+    let installed = cluster::exec(&pods, &pod, &["sh", "-c", INSTALL]);
     let announced = wait::until("a stop to be announced", wait::USUAL, || async {
         let status = alice.get(name).await.map_err(|error| error.to_string())?.status;
         let status = status.unwrap_or_default();
@@ -80,7 +81,9 @@ async fn stops_and_starts(
             .map(|time| (time, status.clone()))
             .ok_or_else(|| format!("{status:?}"))
     });
-    let (stops_at, status) = announced.await?;
+    let (installed, announced) = tokio::join!(installed, announced);
+    installed?;
+    let (stops_at, status) = announced?;
     assert_eq!(status.stops_because, Some(StopRule::Idle));
     let signals: Vec<_> = status
         .idle
@@ -224,7 +227,9 @@ async fn an_idle_jupyterlab_stops_and_a_computing_one_and_applications_without_d
     let scratch = Scratch::new("idle", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let undetected = without_detection()?;
-    let labs = ["computes", "unused"].map(workspace::idle_after_a_minute);
+    let mut labs = ["computes", "unused"].map(workspace::idle_after_a_minute);
+    // What is installed in it outlives its stop.
+    labs[1].spec.storage = serde_json::from_value(serde_json::json!({"size": "64Mi"}))?;
     let limited = limits::limited()?;
     for wanted in undetected
         .iter()

@@ -70,7 +70,7 @@ pub(crate) async fn stop(scratch: &Scratch, alice: &Api<Workspace>) -> anyhow::R
     let claims = scratch.api::<PersistentVolumeClaim>();
     let kept = claims.get(&format!("workspace-{LATE}")).await?;
     anyhow::ensure!(kept.metadata.deletion_timestamp.is_none(), "its disk is kept");
-    let mended = Patch::Merge(json!({"spec": {"containerConfig": null}}));
+    let mended = Patch::Merge(json!({"spec": {"containerConfig": null, "limits": null}}));
     alice.patch(CRASHES, &PatchParams::default(), &mended).await?;
     let pod = workspace::pod(&workspace::start(alice, CRASHES).await?)?;
     let script = format!("cat \"$HOME\"/{FILE}");

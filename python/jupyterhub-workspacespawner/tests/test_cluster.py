@@ -1,11 +1,28 @@
 """List, watch and writes against an API server that is away, forgets and loses answers (no cluster)."""
 
 import asyncio
+import json
 import unittest.mock
 
 from hub import Case, end
 
 from workspacespawner import cluster as module
+
+
+class Parse(unittest.TestCase):
+    def test_what_is_nested_too_deep_is_null_and_the_rest_is_as_it_was(self):
+        def answer(deep):
+            one = {"metadata": {"name": "a]\\\"[{", "managedFields": [0, "DEEP", 1]}, "spec": {"x": [{}, []]}}
+            return json.dumps({"items": [one, one]}).encode().replace(b'"DEEP"', deep)
+
+        for levels in (10, 1500, 100_000):
+            found = module._parse(answer(b'{"a":[' * levels + b'"]\\"["' + b"]}" * levels))
+            self.assertEqual([item["spec"] for item in found["items"]], [{"x": [{}, []]}] * 2)
+            self.assertEqual(found["items"][1]["metadata"]["name"], 'a]\\"[{')
+            fields = found["items"][0]["metadata"]["managedFields"]
+            self.assertEqual((fields[0], fields[2]), (0, 1))
+        with self.assertRaises(ValueError):
+            module._parse(b"[" * 100_000)
 
 
 class Watch(Case):

@@ -40,7 +40,7 @@ class Sample(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(await people.authenticate(None, {"username": name, "password": password}), taken)
 
     def test_its_profiles_are_profiles_and_only_the_culler_stops_servers(self):
-        self.assertEqual(len(profiles.entries(self.config.WorkspaceSpawner.profile_list)), 2)
+        self.assertEqual(len(profiles.entries(self.config.WorkspaceSpawner.profile_list)), 3)
         self.assertFalse(self.config.JupyterHub.cleanup_servers)
         self.assertEqual([service["name"] for service in self.config.JupyterHub.services], ["culler"])
 

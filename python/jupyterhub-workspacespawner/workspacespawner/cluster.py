@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
+import re
 import weakref
 from collections.abc import Callable
 
@@ -64,7 +65,7 @@ class Api:
                 method, url, headers=headers, query_params=query, body=body, _preload_content=False, _request_timeout=timeout
             ) as answer:
                 if not answer.ok:
-                    check_answer(answer.status, json.loads(await answer.read() or b"{}"))
+                    check_answer(answer.status, _parse(await answer.read() or b"{}"))
                 yield answer
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise Unreachable(f"the Kubernetes API server does not answer: {type(error).__name__}") from error
@@ -74,7 +75,29 @@ class Api:
     async def call(self, method: str, path: str, query: dict | None = None, body: dict | None = None) -> dict:
         """The answer's object. Raises `Refused` or `Unreachable`."""
         async with self.open(method, path, query, body) as answer:
-            return json.loads(await answer.read() or b"{}")
+            return _parse(await answer.read() or b"{}")
+
+
+_LEVELS = 100
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+
+
+def _parse(text: bytes):
+    """JSON, with null for what is nested too deep to be read: anybody who may write an object may nest its `managedFields`."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        kept, depth, begin = [], 0, 0
+        for token in _TOKEN.finditer(text):
+            if token[0] in (b"[", b"{"):
+                if depth == _LEVELS:
+                    kept += [text[begin : token.start()], b"null"]
+                depth += 1
+            elif token[0] in (b"]", b"}"):
+                depth -= 1
+                if depth == _LEVELS:
+                    begin = token.end()
+        return json.loads(b"".join([*kept, text[begin:]]))
 
 
 def check_answer(status: int, answer: dict) -> None:
@@ -248,7 +271,7 @@ class Cluster:
         timeout = aiohttp.ClientTimeout(sock_connect=REQUEST, sock_read=SILENT)
         async with self.api.open("GET", self._path, query, timeout=timeout) as answer:
             async for line in answer.content:
-                self._event(json.loads(line))
+                self._event(_parse(line))
 
     def _event(self, event: dict) -> None:
         kind, raw = event.get("type"), event.get("object") or {}

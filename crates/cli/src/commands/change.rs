@@ -241,6 +241,9 @@ async fn change(
             cluster.delete::<Workspace>(namespace, &target.name, uid).await?;
             return unchanged("deleted", Goal::Gone, workspace);
         }
+        Action::Stop if workspace.metadata.deletion_timestamp.is_some() => {
+            return unchanged("is being deleted", Goal::Gone, workspace);
+        }
         _ if workspace.metadata.deletion_timestamp.is_some() => {
             return Err(Failure::NotAsWanted {
                 name: target.name.clone(),

@@ -286,15 +286,20 @@ impl Site {
             let path = request.uri().path_and_query().unwrap().as_str();
             *request.uri_mut() = format!("https://{host}{path}").parse().unwrap();
             let stream = self.connect_as(&host, "h2").await.map_err(error_text)?;
-            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .map_err(error_text)?;
+            let mut client = http2::Builder::new(TokioExecutor::new());
+            // As much as browsers take. The gateway's page about cookies has hundreds of lines.
+            client.max_header_list_size(256 * 1024);
+            let (mut sender, connection) =
+                client.handshake(TokioIo::new(stream)).await.map_err(error_text)?;
             tokio::spawn(connection);
             return sender.send_request(request).await.map_err(error_text);
         }
         request.headers_mut().insert("host", host.parse().unwrap());
         let stream = self.connect(&host).await.map_err(error_text)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(error_text)?;
+        let client = http1::Builder::new()
+            .max_headers(500)
+            .handshake(TokioIo::new(stream));
+        let (mut sender, connection) = client.await.map_err(error_text)?;
         tokio::spawn(connection);
         sender.send_request(request).await.map_err(error_text)
     }

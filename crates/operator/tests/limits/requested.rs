@@ -55,7 +55,7 @@ async fn a_workspace_is_stopped_once_its_container_has_ended_by_request_also_if_
         assert!(note(&stage, reason::REQUESTED_STOPPED).contains(words));
         let message = stage.status().message.unwrap();
         assert!(message.contains(&format!("{words}. No pod is left")), "{message}");
-        assert!(!stage.events().contains(&reason::CONTAINER_EXITED.to_owned()));
+        assert!(!stage.events().contains(&reason::CONTAINER_COMPLETED.to_owned()));
         // The next run has not asked for anything.
         stage.set(DesiredStatus::Running);
         starts(&mut stage).await;

@@ -17,8 +17,19 @@ pub(super) fn within(
     default: PodIdentifiers,
 ) -> Vec<Violation> {
     let mut found = Vec::new();
-    let bounds = json!(template.security_context_bounds);
+    let Some(bounds) = &template.security_context_bounds else {
+        return found;
+    };
+    let bounds = json!(bounds);
     for (path, context) in own_contexts(given, template, default) {
+        if context["allowPrivilegeEscalation"] == true {
+            let rule = "must not be true where the template has securityContextBounds: leave it out";
+            found.push(Violation::new(
+                format!("{path}.allowPrivilegeEscalation"),
+                "true",
+                rule,
+            ));
+        }
         for (field, range) in bounds.as_object().into_iter().flatten() {
             let ids = match &context[field] {
                 // What a container leaves unset is the pod's.
@@ -125,7 +136,7 @@ mod tests {
         assert_eq!(found(json!({}), jovyan), [""; 0]);
         let outside = json!({
             "podSecurityContext": {"runAsUser": 1999, "runAsGroup": 3000, "fsGroup": 0, "supplementalGroups": [2002, 5]},
-            "containerSecurityContext": {"runAsUser": 1, "runAsGroup": 2},
+            "containerSecurityContext": {"runAsUser": 1, "runAsGroup": 2, "allowPrivilegeEscalation": true},
             "initContainers": [{"name": "b", "image": "i", "securityContext": {"runAsUser": 4}}],
         });
         assert_eq!(
@@ -135,6 +146,7 @@ mod tests {
                 "spec.podSecurityContext.runAsGroup 3000",
                 "spec.podSecurityContext.runAsUser 1999",
                 "spec.podSecurityContext.supplementalGroups 5",
+                "spec.containerSecurityContext.allowPrivilegeEscalation true",
                 "spec.containerSecurityContext.runAsGroup 2",
                 "spec.containerSecurityContext.runAsUser 1",
                 "spec.initContainers[0].securityContext.runAsUser 4",

@@ -33,6 +33,10 @@ const FIELDS: [(&str, &[&str]); 13] = [
 pub(super) fn differences(recorded: &Value, today: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     compare("", recorded, today, &mut paths);
+    // Builds before put no labels on pods and recorded none: an upgrade is no change of a user.
+    if recorded.get("metadata").is_none() {
+        paths.retain(|path| path != "metadata.labels");
+    }
     paths.sort();
     paths
 }

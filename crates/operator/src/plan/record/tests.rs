@@ -332,4 +332,11 @@ fn labels_that_the_template_names_are_of_the_pod_and_a_change_waits_for_the_next
         pending(&recorded, &of(json!({"course": "ai"}))),
         ["metadata.labels"]
     );
+    let mut earlier: Value = serde_json::from_str(&recorded).unwrap();
+    earlier.as_object_mut().unwrap().remove("metadata");
+    assert_eq!(
+        pending(&earlier.to_string(), &before),
+        [""; 0],
+        "of a build before"
+    );
 }

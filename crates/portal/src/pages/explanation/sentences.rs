@@ -22,9 +22,7 @@ pub(super) fn sentence<'a>(reason: &str, message: &'a str) -> &'a str {
         "BackOff" => "It failed again, and waits before the next try.",
         "Failed" => "The image cannot be pulled, or the container cannot be started.",
         "FailedCreatePodSandBox" => "The node cannot start it yet.",
-        _ if is_usual(reason, message) => {
-            "The application does not answer yet. While it starts, that is usual."
-        }
+        _ if is_usual(reason, message) => "The application does not answer. While it starts, that is usual.",
         "Unhealthy" => "The application no longer answers, so it is started again.",
         "FailedMount" | "FailedAttachVolume" => "A disk cannot be attached.",
         "SuccessfulAttachVolume" => "The disk is attached.",

@@ -98,7 +98,6 @@ mod tests {
             ("JUPYTERHUB_SERVICE_URL", "use spec.port"),
             ("JUPYTERHUB_SERVICE_PREFIX", "the manager decide"),
             ("WORKSPACE_BASE_PATH", "the manager decide"),
-            ("JUPYTERHUB_API_TOKEN", "a hub gives"),
         ] {
             assert!(
                 rule(name).is_some_and(|it| it.contains(field)),
@@ -108,6 +107,7 @@ mod tests {
         }
         for name in [
             "JUPYTERHUB_ACTIVITY_INTERVAL",
+            "JUPYTERHUB_API_TOKEN",
             "JUPYTERHUB_SINGLEUSER_APP",
             "PORT",
             "jupyter_port",
