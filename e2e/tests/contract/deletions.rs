@@ -192,7 +192,8 @@ async fn no_other_kind_is_deleted(scratch: &Scratch, workspaces: &Api<Workspace>
     let made = scratch.api().create(&PostParams::default(), &profile).await?;
     let operator = workspaces.clone().into_client();
     let profiles: Api<WorkspaceExecutionProfile> = Api::namespaced(operator, &scratch.namespace);
-    let params = dry_deletion(made.uid(), made.resource_version());
+    // The operator may write its status meanwhile.
+    let params = dry_deletion(made.uid(), None);
     refused(
         profiles.delete("other", &params).await,
         "deletes shares and workspaces alone",
