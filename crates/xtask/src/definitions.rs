@@ -7,7 +7,7 @@
 //! | `traefik.yaml` | every kind of Traefik; its provider waits until all of them exist |
 //! | `gateways.yaml` | every kind of the Gateway API that Traefik waits for |
 //! | `cert-manager.yaml` | cert-manager's certificates, their requests and issuers |
-//! | `prometheusrules.yaml` | the Prometheus operator's rules |
+//! | `podmonitors.yaml`, `prometheusrules.yaml` | the Prometheus operator's kinds |
 
 use std::fmt::Write as _;
 use std::fs;
@@ -54,7 +54,7 @@ const PROMETHEUS_OPERATOR: (&str, &str) = (
     "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
 );
 
-const ALL: [Definition; 4] = [
+const ALL: [Definition; 5] = [
     Definition {
         name: "traefik.yaml",
         module: "github.com/traefik/traefik/v3@v3.7.13",
@@ -88,6 +88,13 @@ const ALL: [Definition; 4] = [
             "cert-manager.io_clusterissuers.yaml",
             "cert-manager.io_issuers.yaml",
         ],
+    },
+    Definition {
+        name: "podmonitors.yaml",
+        module: PROMETHEUS_OPERATOR.0,
+        sum: PROMETHEUS_OPERATOR.1,
+        folder: "example/prometheus-operator-crd",
+        files: &["monitoring.coreos.com_podmonitors.yaml"],
     },
     Definition {
         name: "prometheusrules.yaml",
